@@ -1,0 +1,35 @@
+-- Applied after every migration. The three roles: the owner migrates; the writer moves and loads; the reader
+-- reads and publishes reports. A user's own server may not let us create roles: then all three are its one login.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_writer') THEN
+        CREATE ROLE sluice_writer NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_reader') THEN
+        CREATE ROLE sluice_reader NOLOGIN;
+    END IF;
+EXCEPTION
+    WHEN insufficient_privilege THEN
+        RAISE NOTICE 'this login may not create roles: sluice_writer and sluice_reader are left out';
+    WHEN duplicate_object OR unique_violation THEN
+        NULL;
+END
+$$;
+
+DO $$
+BEGIN
+    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO sluice_reader', current_database());
+
+    GRANT USAGE ON SCHEMA ledger, public TO sluice_writer, sluice_reader;
+    GRANT SELECT ON ALL TABLES IN SCHEMA ledger, public TO sluice_writer, sluice_reader;
+    GRANT USAGE, CREATE ON SCHEMA report TO sluice_reader;
+
+    GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects TO sluice_writer;
+    GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
+    GRANT INSERT, DELETE ON public.events TO sluice_writer;
+EXCEPTION
+    WHEN undefined_object THEN
+        RAISE NOTICE 'roles sluice_writer and sluice_reader do not exist: nothing is granted';
+END
+$$;

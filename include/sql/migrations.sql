@@ -1,0 +1,11 @@
+-- name: create_history
+CREATE TABLE IF NOT EXISTS public.sluice_migrations (
+    name       text PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: applied_names :: one row a migration
+SELECT name FROM public.sluice_migrations;
+
+-- name: record_applied
+INSERT INTO public.sluice_migrations (name) VALUES (%(name)s);

@@ -1,0 +1,3 @@
+DROP TABLE public.events;
+DROP SCHEMA report CASCADE;
+DROP SCHEMA ledger CASCADE;
