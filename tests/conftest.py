@@ -1,0 +1,93 @@
+"""What every test may ask for: a real PostgreSQL server, a fresh migrated database, settings that name it.
+
+SLUICE_TEST_POSTGRES_BIN names the bin folder of another PostgreSQL (14 and later) to run the suite against.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sluice import database, embedded, migrate
+from sluice.settings import PROJECT, Settings
+
+PASSWORD = "only-for-tests"
+TEMPLATE = "sluice_template"
+_ROLES = f"""
+    CREATE ROLE sluice_owner LOGIN PASSWORD '{PASSWORD}';
+    CREATE ROLE sluice_writer LOGIN PASSWORD '{PASSWORD}';
+    CREATE ROLE sluice_reader LOGIN PASSWORD '{PASSWORD}';
+    CREATE DATABASE {TEMPLATE} OWNER sluice_owner;
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """SIGTERM ends a run as Ctrl-C does, so that fixtures end their servers."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[embedded.Server]:
+    """A server with the three roles and a migrated template database; it ends with the test session."""
+    # Not under pytest's own folder: that one is 0700, and as root the server runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
+    server = embedded.Server(folder, embedded.binaries(os.environ.get("SLUICE_TEST_POSTGRES_BIN", "")))
+    try:
+        server.start()
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            for statement in ["ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", *_ROLES.strip().split("\n")]:
+                connection.execute(statement)  # type: ignore[call-overload]
+        migrate.migrate(server.url(TEMPLATE, "sluice_owner", PASSWORD))
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database_url(postgres_server: embedded.Server) -> Iterator[str]:
+    """URL (as sluice_owner) of a fresh migrated database, dropped after the test whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER sluice_owner")  # type: ignore[call-overload]
+    yield postgres_server.url(name, "sluice_owner", PASSWORD)
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a state folder of the test's own and ``database_url``, each role on its own login.
+
+    They are exported too, so that a subprocess (with PYTHONPATH set to the project) reads the same.
+    """
+    made = Settings(
+        home=str(tmp_path / "home"),
+        database_url=database_url,
+        writer_url=database_url.replace("sluice_owner", "sluice_writer"),
+        reader_url=database_url.replace("sluice_owner", "sluice_reader"),
+    )
+    for name in [name for name in os.environ if name.startswith("SLUICE_") and name != "SLUICE_TEST_POSTGRES_BIN"]:
+        monkeypatch.delenv(name)
+    for field in ("home", "database_url", "writer_url", "reader_url"):
+        monkeypatch.setenv(f"SLUICE_{field.upper()}", getattr(made, field))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    for folder in (made.incoming_dir, made.processing_dir, made.archive_dir):
+        folder.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
+    """An autocommit connection, as the owner, to ``database_url``; rows are dicts."""
+    with database.connect(database_url, application_name="sluice-test") as opened:
+        yield opened
