@@ -1,0 +1,115 @@
+-- The lease on being the one stream: ledger.streams, one row a stream's life. The clock is always PostgreSQL's.
+--
+-- Locks: a file's transaction holds the stream's row FOR KEY SHARE (hold_stream), so renewing the lease, a plain
+-- UPDATE, never waits for a long load. Ending a stream takes the row FOR UPDATE first, so it waits for every
+-- file transaction of that stream, and none can commit afterwards.
+
+-- name: find_unended :: the row of the stream that has not ended, its lease valid or lapsed
+SELECT epoch, submitted_by, host, pid, state, lease_until > clock_timestamp() AS holds_lease
+FROM ledger.streams
+WHERE ended_at IS NULL;
+
+-- name: find_living :: the row of the living stream
+SELECT *
+FROM ledger.streams
+WHERE ended_at IS NULL AND lease_until > clock_timestamp();
+
+-- name: insert_stream :: epoch and token, or nothing when another taker was first
+INSERT INTO ledger.streams (submitted_by, lease_until)
+VALUES (%(submitted_by)s, clock_timestamp() + make_interval(secs => %(seconds)s))
+ON CONFLICT DO NOTHING
+RETURNING epoch, token::text AS token;
+
+-- name: lock_lapsed :: the epoch, locked against its file transactions; nothing when the stream renewed or ended
+SELECT epoch
+FROM ledger.streams
+WHERE epoch = %(epoch)s AND ended_at IS NULL AND lease_until <= clock_timestamp()
+FOR UPDATE;
+
+-- name: lock_unended :: the epoch, locked against its file transactions; nothing when it has ended
+SELECT epoch
+FROM ledger.streams
+WHERE epoch = %(epoch)s AND ended_at IS NULL
+FOR UPDATE;
+
+-- name: close_stream
+UPDATE ledger.streams
+SET state = %(state)s, state_since = clock_timestamp(), ended_at = clock_timestamp(), ended_because = %(because)s
+WHERE epoch = %(epoch)s;
+
+-- name: terminate_sessions :: one row a session of this or an older stream that was told to end
+SELECT pid, application_name, pg_terminate_backend(pid) AS told
+FROM pg_stat_activity
+WHERE datname = current_database()
+    AND pid <> pg_backend_pid()
+    AND substring(application_name FROM '^sluice-stream-([0-9]+)$')::numeric <= %(epoch)s;
+
+-- name: begin_stream :: the epoch, or nothing when the token is unknown, used or fenced
+UPDATE ledger.streams
+SET state = 'running',
+    state_since = clock_timestamp(),
+    started_at = clock_timestamp(),
+    lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+    host = %(host)s,
+    pid = %(pid)s
+WHERE token::text = %(token)s AND started_at IS NULL AND ended_at IS NULL
+RETURNING epoch;
+
+-- name: renew_lease :: whether a stop was requested, or nothing when the stream has ended
+UPDATE ledger.streams
+SET lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+WHERE epoch = %(epoch)s AND ended_at IS NULL
+RETURNING stop_requested IS NOT NULL AS stop_requested;
+
+-- name: say_state :: the epoch, or nothing when the stream has ended
+UPDATE ledger.streams
+SET state = %(state)s,
+    state_since = CASE WHEN state = %(state)s THEN state_since ELSE clock_timestamp() END,
+    last_error = coalesce(%(error)s::text, last_error),
+    last_error_at = CASE WHEN %(error)s::text IS NULL THEN last_error_at ELSE clock_timestamp() END
+WHERE epoch = %(epoch)s AND ended_at IS NULL
+RETURNING epoch;
+
+-- name: hold_stream :: the epoch, held until the transaction ends; nothing when the stream has ended
+SELECT epoch
+FROM ledger.streams
+WHERE epoch = %(epoch)s AND ended_at IS NULL
+FOR KEY SHARE;
+
+-- name: request_stop :: epoch and whether it lives, of the stream that was asked
+UPDATE ledger.streams
+SET stop_requested = coalesce(stop_requested, clock_timestamp())
+WHERE ended_at IS NULL
+RETURNING epoch, lease_until > clock_timestamp() AS living;
+
+-- name: read_pulse :: one row: does a stream live, do landed files wait, may a missing stream be submitted now
+WITH last_stream AS (
+    SELECT ended_at, lease_until, stop_requested
+    FROM ledger.streams
+    ORDER BY epoch DESC
+    LIMIT 1
+), recent_deaths AS (
+    SELECT count(*) AS deaths
+    FROM ledger.streams
+    WHERE ended_at > clock_timestamp() - interval '5 minutes' AND stop_requested IS NULL
+)
+SELECT
+    EXISTS (SELECT FROM ledger.streams WHERE ended_at IS NULL AND lease_until > clock_timestamp()) AS living,
+    EXISTS (SELECT FROM ledger.files WHERE state = 'landed') AS waiting,
+    coalesce(
+        (
+            SELECT clock_timestamp() > coalesce(ended_at, lease_until) + make_interval(secs => CASE
+                WHEN ended_at IS NULL THEN 0
+                WHEN stop_requested IS NOT NULL THEN %(stop_grace_seconds)s
+                ELSE least(%(backoff_max_seconds)s, power(2, least(deaths, 10)))
+            END)
+            FROM last_stream CROSS JOIN recent_deaths
+        ),
+        true
+    ) AS due;
+
+-- name: last_error :: the last error that a stream said, newest first
+SELECT epoch, last_error, last_error_at, ended_because
+FROM ledger.streams
+ORDER BY epoch DESC
+LIMIT 1;
