@@ -40,6 +40,7 @@ class Settings:
     generator: bool = True
     generate_every_seconds: float = 5.0
     generate_rows: int = 1000
+    generate_rhythm: bool = True
     generate_dirty_share: float = 0.01
     generate_late_share: float = 0.02
     generate_repeat_share: float = 0.01

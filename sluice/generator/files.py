@@ -1,0 +1,170 @@
+"""What lands: a batch under a temporary name, renamed when it is whole, and the manifest of what is in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from sluice.generator.records import HEADER, Plan, Shares, chunks
+from sluice.generator.traffic import weight_at
+from sluice.settings import Settings
+
+TAIL_FILE = "generator-tail.csv"
+_ROW = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12},[a-z_]+,")
+_LEFT_BEHIND_SECONDS = 24 * 3600
+
+
+@dataclass
+class Manifest:
+    """What a file holds, counted while it was made; ``rows`` are its records without the header."""
+
+    path: Path
+    rows: int = 0
+    late: int = 0
+    repeated: int = 0
+    dirty_by_kind: Counter[str] = field(default_factory=Counter)
+    tail: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def dirty(self) -> int:
+        """Rows that a strict reader must reject."""
+        return self.dirty_by_kind.total()
+
+    def __str__(self) -> str:
+        return f"{self.path.name}: {self.rows} rows, {self.dirty} dirty, {self.late} late, {self.repeated} repeated"
+
+
+def write_batch(
+    settings: Settings, *, now: datetime | None = None, seed: str | None = None, rows: int | None = None
+) -> Path:
+    """Land one batch in ``settings.incoming_dir`` and return its path; see ``land_batch``."""
+    return land_batch(settings, now=now, seed=seed, rows=rows).path
+
+
+def land_batch(
+    settings: Settings, *, now: datetime | None = None, seed: str | None = None, rows: int | None = None
+) -> Manifest:
+    """Land one batch of events that happened shortly before ``now``, and say what is in it.
+
+    ``rows`` defaults to ``settings.generate_rows``, times the weight of the hour (UTC) while ``generate_rhythm`` is on.
+    Equal seed, ``now`` and rows after an equal batch make equal bytes; an empty seed is another one each time.
+    Raises SettingError for shares of more than 1 in sum, OSError when the file cannot be written.
+    """
+    now = now or datetime.now(UTC)
+    end = _milliseconds(now)
+    run = settings.home_dir / "run"
+    plan = Plan(
+        rows=_rows_at(settings, end) if rows is None else rows,
+        shares=Shares(settings.generate_dirty_share, settings.generate_late_share, settings.generate_repeat_share),
+        seed=settings.generate_seed if seed is None else seed,
+        window=(end - max(1, round(settings.generate_every_seconds * 1000)), end),
+        tail=_read_tail(run / TAIL_FILE),
+    )
+    _sweep(settings.incoming_dir)
+    name = f"events-{now.astimezone(UTC):%Y%m%dT%H%M%S}{end % 1000:03d}Z-{uuid4().hex}.csv"
+    manifest = _write(settings.incoming_dir / name, plan)
+    _write_tail(run / TAIL_FILE, manifest.tail)
+    return manifest
+
+
+def write_file(
+    path: Path,
+    *,
+    rows: int,
+    shares: Shares | None = None,
+    seed: str = "",
+    now: datetime | None = None,
+    span: timedelta = timedelta(days=1),
+) -> Manifest:
+    """Write one file of ``rows`` events of the ``span`` before ``now``, in constant memory; replaces ``path``."""
+    end = _milliseconds(now or datetime.now(UTC))
+    window = (end - max(1, round(span.total_seconds() * 1000)), end)
+    return _write(path, Plan(rows=rows, shares=shares or Shares(), seed=seed, window=window))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+
+
+def _rows_at(settings: Settings, time_ms: int) -> int:
+    weight = weight_at(time_ms) if settings.generate_rhythm else 1.0
+    return max(1, round(settings.generate_rows * weight))
+
+
+def _write(path: Path, plan: Plan) -> Manifest:
+    plan = plan if plan.seed else _seeded(plan)
+    manifest = Manifest(path)
+    with _landing(path) as file:
+        file.write(HEADER.encode() + b"\n")
+        for chunk in chunks(plan):
+            file.write(chunk.lines)
+            manifest.rows += chunk.rows
+            manifest.late += chunk.late
+            manifest.repeated += chunk.repeated
+            manifest.dirty_by_kind += chunk.dirty
+            manifest.tail = chunk.tail
+    return manifest
+
+
+def _seeded(plan: Plan) -> Plan:
+    return Plan(**{**vars(plan), "seed": secrets.token_hex(16)})
+
+
+@contextmanager
+def _landing(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under ``path`` when the block ends well, all of it on disk, and otherwise not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    try:
+        with open(hidden, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(hidden, path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(incoming: Path) -> None:
+    """Remove what killed generators left half-written, a day later."""
+    for left in incoming.glob(".events-*.part"):
+        try:
+            if left.lstat().st_mtime < time.time() - _LEFT_BEHIND_SECONDS:
+                left.unlink()
+        except FileNotFoundError:
+            continue
+
+
+def _read_tail(path: Path) -> tuple[bytes, ...]:
+    """Rows of the last batch; none when the file is absent or unreadable, and never a line that is no row."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
+        return ()
+    return tuple(line for line in lines if _ROW.match(line))
+
+
+def _write_tail(path: Path, lines: tuple[bytes, ...]) -> None:
+    if lines:
+        with _landing(path) as file:
+            file.write(b"\n".join(lines) + b"\n")
