@@ -40,15 +40,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sluice.generator", description=__doc__)
-    parser.add_argument("--rows", type=int, required=True, help="rows of the file, without the header")
+    parser.add_argument("--rows", type=_count, required=True, help="rows of the file, without the header")
     parser.add_argument("--out", type=Path, required=True, help="the file; it appears when it is whole")
     parser.add_argument("--dirty", type=float, default=0.0, help="share of damaged rows, 0 to 1 (default 0)")
     parser.add_argument("--late", type=float, default=0.0, help="share of events hours to days old (default 0)")
     parser.add_argument("--repeat", type=float, default=0.0, help="share of exact copies of other rows (default 0)")
     parser.add_argument("--seed", default="", help="same seed and same --now: same bytes (default: random)")
     parser.add_argument("--now", type=_moment, help="ISO 8601 with zone; events end here (default: now)")
-    parser.add_argument("--span-hours", type=float, default=24.0, help="how far the events reach back (default 24)")
+    parser.add_argument("--span-hours", type=_hours, default=24.0, help="how far the events reach back (default 24)")
     return parser
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"{count} rows cannot be written: give 0 or more")
+    return count
+
+
+def _hours(text: str) -> float:
+    if not (hours := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"a span of {text} hours holds no events: give more than 0")
+    return hours
 
 
 def _moment(text: str) -> datetime:
