@@ -1,0 +1,45 @@
+-- The mover's queries on ledger.files, and what waits for the files that it moved.
+
+-- name: lock_mover :: waits (lock_timeout applies) for the session lock that keeps two movers apart
+SELECT pg_advisory_lock(%(key)s);
+
+-- name: unlock_mover
+SELECT pg_advisory_unlock(%(key)s);
+
+-- name: insert_landed :: the new file_id, or nothing when the same bytes are landed or loaded already
+INSERT INTO ledger.files (name, path, sha256, bytes, landed_at)
+VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s)
+ON CONFLICT (sha256) WHERE state IN ('landed', 'loaded') DO NOTHING
+RETURNING file_id;
+
+-- name: find_same_bytes :: the file that has them, landed or loaded
+SELECT file_id, state, path
+FROM ledger.files
+WHERE sha256 = %(sha256)s AND state IN ('landed', 'loaded');
+
+-- name: insert_duplicate :: the new file_id and the day (UTC) of its archive folder
+INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, state, duplicate_of)
+VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, 'duplicate', %(duplicate_of)s)
+RETURNING file_id, to_char(moved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day;
+
+-- name: set_path
+UPDATE ledger.files
+SET path = %(path)s
+WHERE file_id = %(file_id)s;
+
+-- name: lock_landed :: the file_id, unless it is being loaded or no longer landed
+SELECT file_id
+FROM ledger.files
+WHERE file_id = %(file_id)s AND state = 'landed'
+FOR UPDATE SKIP LOCKED;
+
+-- name: find_known :: what the ledger knows of these file_ids
+SELECT file_id, sha256, state, path
+FROM ledger.files
+WHERE file_id = ANY(%(file_ids)s);
+
+-- name: find_still_landed :: the files between two file_ids that still wait, oldest first
+SELECT file_id, name
+FROM ledger.files
+WHERE state = 'landed' AND file_id BETWEEN %(first)s AND %(last)s
+ORDER BY file_id;

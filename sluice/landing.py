@@ -1,0 +1,470 @@
+"""Landing: which files in incoming may be taken, and moving them to processing.
+
+One predicate serves the sensor and the mover, so the sensor never fires for what the mover would leave. Moving
+registers a file in the ledger and renames it in one transaction; a process that dies between the two leaves a file in
+processing that the ledger does not know, and the tidy step of the next mover puts it back. A file in processing whose
+ledger row says it is finished was left by a task that died before its last rename; the tidy step does that rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import fcntl
+import functools
+import hashlib
+import itertools
+import logging
+import os
+import re
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+from sluice import database
+from sluice.crash_points import crash_point
+from sluice.settings import Settings
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+ENDINGS = tuple(
+    f"{kind}{packed}" for kind in (".csv", ".tsv", ".psv", ".ssv", ".txt") for packed in ("", ".gz", ".zst")
+)
+_UNFINISHED = (".part", ".tmp")
+_BLOCK = 1024 * 1024
+_LOCK = 7_215_482_302
+_OURS = re.compile(r"(\d+)-([0-9a-f]{12})-(.+)", re.DOTALL)
+_NO_LEASES = {"nfs", "nfs4", "cifs", "smb3"}
+_log = logging.getLogger(__name__)
+
+
+class LandingError(RuntimeError):
+    """The landing folders cannot be used; the message names the folder and the remedy."""
+
+
+class Verdict(enum.Enum):
+    """What becomes of an entry of incoming."""
+
+    TAKE = "take"
+    WAIT = "wait"  # it may become takeable by itself
+    REFUSE = "refuse"  # it never will; somebody should know why
+    IGNORE = "ignore"  # a name that says: not yet, or not for you
+
+
+class Look(NamedTuple):
+    """A verdict, and the reason for people when it is not TAKE."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass
+class MoveResult:
+    """What one call of move_landed did: file_ids of files moved and of duplicates, and names with reasons."""
+
+    moved: list[int] = field(default_factory=list)
+    duplicates: list[int] = field(default_factory=list)
+    returned: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    busy: bool = False
+
+
+def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
+    """Judge one entry of incoming; ``now`` in seconds since the epoch. An entry that vanished is to be ignored."""
+    name = path.name.lower()
+    if name.startswith((".", "_")) or name.endswith(_UNFINISHED):
+        return Look(Verdict.IGNORE, "its name says that it is not finished")
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return Look(Verdict.IGNORE, "it vanished")
+    except OSError as error:
+        return Look(Verdict.REFUSE, f"it cannot be looked at ({error.strerror})")
+    if not stat.S_ISREG(found.st_mode):
+        return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(found.st_mode), "it is a special file: land regular files"))
+    if not name.endswith(ENDINGS):
+        return Look(Verdict.REFUSE, f"its name ends in none of {', '.join(ENDINGS)}: rename it")
+    if not os.access(path, os.R_OK):
+        return Look(Verdict.REFUSE, "it cannot be read: give the mover's user permission, chmod a+r")
+    if not _settled(found, settle_seconds, time.time() if now is None else now):
+        return Look(Verdict.WAIT, "it changed a moment ago")
+    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, found) else Look(Verdict.TAKE)
+
+
+def scan(settings: Settings, now: float | None = None) -> Iterator[tuple[Path, Look]]:
+    """Each entry of incoming with its verdict, in no order; nothing when the folder does not exist."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
+        for entry in entries:
+            yield Path(entry.path), look(Path(entry.path), settings.settle_seconds, now)
+
+
+def is_takeable(path: Path, settings: Settings, now: float | None = None) -> bool:
+    """Whether the mover would take this entry now."""
+    return look(path, settings.settle_seconds, now).verdict is Verdict.TAKE
+
+
+def takeable(settings: Settings, now: float | None = None) -> list[Path]:
+    """The files that the mover would take now, the oldest first; what it refuses is logged, once a process."""
+    return _sort(settings, now)[0]
+
+
+def move_landed(settings: Settings, connection: Connection, wait_seconds: float = 10.0) -> MoveResult:
+    """Tidy processing, then register every takeable file and move it there; ``connection`` is an autocommit one.
+
+    Two movers never overlap: the second waits up to ``wait_seconds``, then returns a result that says busy. Raises
+    LandingError when the folders cannot be used, psycopg.OperationalError when the database is away: what was
+    under way then is decided by the next call.
+    """
+    _check_folders(settings)
+    result = MoveResult()
+    with _only_mover(connection, wait_seconds) as alone:
+        if not alone:
+            return MoveResult(busy=True)
+        _tidy(settings, connection, result)
+        paths, result.refused = _sort(settings, None)
+        for path in paths:
+            _move(settings, connection, path, result)
+    return result
+
+
+def strays(settings: Settings, connection: Connection, older_than_seconds: float = 10.0) -> list[str]:
+    """Names in processing that a mover should tidy: unknown to the ledger, or finished there, and not just now."""
+    names = [name for name in _ours(settings) if _unchanged_for(settings.processing_dir / name, older_than_seconds)]
+    known = _known(connection, names)
+    return [name for name in names if known.get(name, {}).get("state") != "landed"]
+
+
+def return_to_incoming(settings: Settings, basename: str) -> str:
+    """Put ``processing/<basename>`` back in incoming and return its name there; nothing is ever overwritten.
+
+    The name is the landed one as far as the basename keeps it, with ``returned-<n>-`` before it when it is taken.
+    Raises FileNotFoundError when the file is not in processing.
+    """
+    source = settings.processing_dir / basename
+    match = _OURS.fullmatch(basename)
+    landed_name = match.group(3) if match else basename
+    for number in itertools.count():
+        name = f"returned-{number}-{landed_name}" if number else landed_name
+        if _rename_if_free(source, settings.incoming_dir / name):
+            return name
+    raise AssertionError("unreachable")
+
+
+def basename_of(file_id: int, sha256: str, name: str) -> str:
+    """The file's name in processing and in the archive: ``<file_id>-<12 digits>-<the name, in safe characters>``."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-150:]
+    return f"{file_id}-{sha256[:12]}-{'x' if safe[0] in '._-' else ''}{safe}"
+
+
+def readable_name(name: str) -> str:
+    """A file name as text: bytes that are not UTF-8 are escaped with backslashes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+class _Changed(Exception):
+    """The file changed while it was hashed."""
+
+
+class _Fingerprint(NamedTuple):
+    sha256: str
+    identity: tuple[int, int, int, int]
+    bytes: int
+    landed_at: datetime
+
+
+_KINDS = {
+    stat.S_IFLNK: "it is a link: land a copy of the file itself",
+    stat.S_IFDIR: "it is a folder: land files directly in incoming",
+}
+_SAID: set[tuple[str, str]] = set()
+
+
+def _sort(settings: Settings, now: float | None) -> tuple[list[Path], dict[str, str]]:
+    paths, refused = [], {}
+    for path, (verdict, reason) in scan(settings, now):
+        if verdict is Verdict.TAKE:
+            paths.append(path)
+        elif verdict is Verdict.REFUSE:
+            refused[readable_name(path.name)] = reason
+            _say_once(readable_name(path.name), reason)
+    return sorted(paths, key=_age), refused
+
+
+def _say_once(name: str, reason: str) -> None:
+    if (name, reason) not in _SAID:
+        _SAID.add((name, reason))
+        _log.warning("refused %r: %s", name, reason)
+
+
+def _settled(found: os.stat_result, settle_seconds: float, now: float) -> bool:
+    # A producer may set a modification time in the future; the change time is the kernel's own.
+    changed = found.st_mtime if found.st_mtime <= now else found.st_ctime
+    return now - changed >= settle_seconds
+
+
+def _open_for_writing(path: Path, found: os.stat_result) -> bool:
+    """Whether some process holds the file open for writing, as far as the operating system tells: a read lease is
+    granted only when none does."""
+    if _on_network(found.st_dev):
+        return False
+    try:
+        handle = _open(path)
+    except OSError:
+        return False
+    try:
+        # A writer that opens the file while the lease is held signals its holder, and SIGIO would end the process.
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except (OSError, AttributeError) as error:
+        return isinstance(error, OSError) and error.errno == errno.EAGAIN
+    finally:
+        os.close(handle)
+    return False
+
+
+@functools.cache
+def _on_network(device: int) -> bool:
+    """Network file systems answer a lease request with "try again" for reasons of their own."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    kinds = {line.split()[2]: line.split(" - ", 1)[1].split()[0] for line in mounts if " - " in line}
+    return kinds.get(number) in _NO_LEASES
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _age(path: Path) -> tuple[float, str]:
+    try:
+        return path.lstat().st_mtime, path.name
+    except OSError:
+        return 0.0, path.name
+
+
+def _check_folders(settings: Settings) -> None:
+    for folder in (settings.incoming_dir, settings.processing_dir, settings.archive_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise LandingError(f"{folder} cannot be written: give the user of Airflow's tasks permission for it")
+        if folder.stat().st_dev != settings.processing_dir.stat().st_dev:
+            raise LandingError(
+                f"{folder} and {settings.processing_dir} are on different file systems: a file must move between them "
+                "in one step; mount their common parent instead"
+            )
+
+
+@contextlib.contextmanager
+def _only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
+    try:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(1, int(wait_seconds * 1000))}ms"])
+            connection.execute(_sql("lock_mover"), {"key": _LOCK})
+    except psycopg.errors.LockNotAvailable:
+        _log.info("another mover is at work: nothing is moved by this one")
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        # A broken connection has released the lock already, and must not hide the error that broke it.
+        with contextlib.suppress(psycopg.OperationalError):
+            connection.execute(_sql("unlock_mover"), {"key": _LOCK})
+
+
+def _tidy(settings: Settings, connection: Connection, result: MoveResult) -> None:
+    names = list(_ours(settings))
+    known = _known(connection, names)
+    for name in names:
+        row = known.get(name)
+        with contextlib.suppress(FileNotFoundError):
+            if row is None:
+                back = return_to_incoming(settings, name)
+                result.returned.append(back)
+                _log.warning("returned %s to incoming as %s: the ledger does not know it", name, back)
+            elif row["state"] != "landed":
+                _finish(settings, name, row, result)
+
+
+def _finish(settings: Settings, name: str, row: dict[str, Any], result: MoveResult) -> None:
+    target = settings.home_dir / row["path"]
+    if target.parent == settings.processing_dir:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if _rename_if_free(settings.processing_dir / name, target):
+        result.finished.append(name)
+        _log.info("moved %s to %s: the ledger says %s", name, row["path"], row["state"])
+    else:
+        _say_once(name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one")
+
+
+def _ours(settings: Settings) -> Iterator[str]:
+    with os.scandir(settings.processing_dir) as entries:
+        yield from (entry.name for entry in entries if _OURS.fullmatch(entry.name))
+
+
+def _known(connection: Connection, names: list[str]) -> dict[str, dict[str, Any]]:
+    """The ledger's rows of these names in processing: file_id and the beginning of the hash must both agree."""
+    parts = {name: match.groups() for name in names if (match := _OURS.fullmatch(name))}
+    if not parts:
+        return {}
+    file_ids = [int(number) for number, _, _ in parts.values()]
+    rows = {row["file_id"]: row for row in connection.execute(_sql("find_known"), {"file_ids": file_ids})}
+    known = {name: (rows.get(int(number)), digits) for name, (number, digits, _) in parts.items()}
+    return {name: row for name, (row, digits) in known.items() if row and row["sha256"].startswith(digits)}
+
+
+def _unchanged_for(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.lstat().st_ctime >= seconds
+    except OSError:
+        return False
+
+
+def _move(settings: Settings, connection: Connection, path: Path, result: MoveResult) -> None:
+    name = readable_name(path.name)
+    try:
+        fingerprint = _fingerprint(path)
+        _register_and_rename(settings, connection, path, fingerprint, result)
+    except FileNotFoundError:
+        _log.info("%r vanished before it could be moved", name)
+    except _Changed:
+        _log.info("%r changed while it was read: it waits for the next time", name)
+    except psycopg.errors.LockNotAvailable:
+        _log.info("%r has the bytes of a file that is being loaded: it waits for the next time", name)
+    except OSError as error:
+        result.failed[name] = str(error)
+        _log.error("%r could not be moved and stays in incoming: %s", name, error)
+
+
+def _fingerprint(path: Path) -> _Fingerprint:
+    handle = _open(path)
+    with open(handle, "rb", buffering=0) as file:
+        before = os.fstat(handle)
+        if not stat.S_ISREG(before.st_mode):
+            raise _Changed
+        digest, count = hashlib.sha256(), 0
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            count += len(block)
+        if _identity(before) != _identity(os.fstat(handle)) or count != before.st_size:
+            raise _Changed
+    landed_at = datetime.fromtimestamp(before.st_ctime, UTC)
+    return _Fingerprint(digest.hexdigest(), _identity(before), count, landed_at)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _register_and_rename(
+    settings: Settings, connection: Connection, path: Path, fingerprint: _Fingerprint, result: MoveResult
+) -> None:
+    crash_point("mover.before_register")
+    with connection.transaction():
+        connection.execute("SELECT set_config('lock_timeout', '10s', true)")
+        file_id, target, outcome = _register(settings, connection, path.name, fingerprint)
+        crash_point("mover.after_register")
+        if _identity(path.lstat()) != fingerprint.identity:
+            raise _Changed
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not _rename_if_free(path, target):
+            raise FileExistsError(errno.EEXIST, "exists already; the database may have been restored", str(target))
+        _sync(target.parent)
+        crash_point("mover.after_rename")
+    crash_point("mover.after_commit")
+    (result.duplicates if outcome == "duplicate" else result.moved).append(file_id)
+    _log.info("%r is file %s, %s, %s bytes", readable_name(path.name), file_id, outcome, fingerprint.bytes)
+
+
+def _register(
+    settings: Settings, connection: Connection, name: str, fingerprint: _Fingerprint
+) -> tuple[int, Path, str]:
+    """Enter the file in the ledger; its file_id, where it goes, and what it is there."""
+    values = {
+        "name": readable_name(name),
+        "sha256": fingerprint.sha256,
+        "bytes": fingerprint.bytes,
+        "landed_at": fingerprint.landed_at,
+    }
+    while True:
+        if (row := connection.execute(_sql("insert_landed"), values).fetchone()) is not None:
+            return _place(settings, connection, row["file_id"], fingerprint, name, settings.processing_dir, "landed")
+        # The same bytes may have been rejected since the insert looked: then look again.
+        if (same := connection.execute(_sql("find_same_bytes"), values).fetchone()) is not None:
+            break
+    if _lost(settings, connection, same):
+        return same["file_id"], settings.home_dir / same["path"], "landed again: its file was lost"
+    row = connection.execute(_sql("insert_duplicate"), values | {"duplicate_of": same["file_id"]}).fetchone()
+    assert row is not None
+    folder = settings.archive_dir / "duplicate" / row["day"]
+    return _place(settings, connection, row["file_id"], fingerprint, name, folder, "duplicate")
+
+
+def _place(
+    settings: Settings,
+    connection: Connection,
+    file_id: int,
+    fingerprint: _Fingerprint,
+    name: str,
+    folder: Path,
+    outcome: str,
+) -> tuple[int, Path, str]:
+    target = folder / basename_of(file_id, fingerprint.sha256, name)
+    relative = str(target.relative_to(settings.home_dir))
+    connection.execute(_sql("set_path"), {"file_id": file_id, "path": relative})
+    return file_id, target, outcome
+
+
+def _lost(settings: Settings, connection: Connection, same: dict[str, Any]) -> bool:
+    """Whether the landed file with these bytes is gone, and no task has it: this one takes its place."""
+    path = settings.home_dir / same["path"]
+    if same["state"] != "landed" or path.exists():
+        return False
+    locked = connection.execute(_sql("lock_landed"), {"file_id": same["file_id"]}).fetchone()
+    return locked is not None and not path.exists()
+
+
+def _rename_if_free(source: Path, target: Path) -> bool:
+    """Rename without overwriting; False when the target exists. Raises FileNotFoundError when the source does not."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if not os.path.samefile(source, target):
+            return False
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without hard links, or not our file
+        if os.path.lexists(target):
+            return False
+        os.rename(source, target)
+        return True
+    os.unlink(source)
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """After a power cut the ledger must not know of a rename that the disk has forgotten."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sql(query: str) -> Any:
+    return database.queries("ledger/files")[query]

@@ -1,0 +1,50 @@
+"""The mover dies by SIGKILL at each of its steps; the next one finishes: no file is lost, none registered twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sluice.settings import PROJECT, Settings
+
+MOVE = """
+from sluice import database, landing, settings
+read = settings.load()
+with database.connect(read.writer_dsn) as connection:
+    landing.move_landed(read, connection)
+"""
+POINTS = ["mover.before_register", "mover.after_register", "mover.after_rename", "mover.after_commit"]
+
+
+def move(point: str, once: Path) -> int:
+    """Run one mover that dies at ``point`` unless the file ``once`` exists; return its exit code."""
+    environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(once)}
+    return subprocess.run([sys.executable, "-c", MOVE], env=environment, cwd=PROJECT, timeout=60).returncode
+
+
+@pytest.mark.parametrize("twins", [False, True], ids=["different-files", "same-bytes"])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_mover_killed_anywhere_loses_and_doubles_nothing(
+    settings: Settings, connection: psycopg.Connection[dict[str, Any]], tmp_path: Path, point: str, twins: bool
+) -> None:
+    contents = [b"the same\n"] * 2 if twins else [b"first\n", b"second\n"]
+    for number, content in enumerate(contents):
+        path = settings.incoming_dir / f"file-{number}.csv"
+        path.write_bytes(content)
+        os.utime(path, (time.time() - 10 + number, time.time() - 10 + number))
+    assert move(point, tmp_path / "once") == -signal.SIGKILL
+    assert move(point, tmp_path / "once") == 0
+    rows = connection.execute("SELECT state, path, name FROM ledger.files ORDER BY name").fetchall()
+    assert sorted(row["name"] for row in rows) == ["file-0.csv", "file-1.csv"]
+    assert sorted(row["state"] for row in rows) == (["duplicate", "landed"] if twins else ["landed", "landed"])
+    assert sorted((settings.home_dir / row["path"]).read_bytes() for row in rows) == sorted(contents)
+    assert [path for path in settings.incoming_dir.iterdir()] == []
+    assert len([path for path in settings.home_dir.rglob("*") if path.is_file()]) == 2

@@ -1,0 +1,447 @@
+"""Landing: what is taken, what is refused and why, and that moving neither loses nor doubles a file."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sluice import database, landing
+from sluice.settings import PROJECT, Settings
+
+Connection = psycopg.Connection[dict[str, Any]]
+NOW = 2_000_000_000.0
+
+
+@pytest.fixture
+def writer(settings: Settings) -> Iterator[Connection]:
+    """A connection as the role that really moves."""
+    with database.connect(settings.writer_dsn) as opened:
+        yield opened
+
+
+def land(settings: Settings, name: str | bytes, content: bytes = b"a,b\n1,2\n", age: float = 10) -> Path:
+    """A file in incoming that changed ``age`` seconds ago."""
+    path = settings.incoming_dir / os.fsdecode(name)
+    path.write_bytes(content)
+    os.utime(path, (time.time() - age, time.time() - age))
+    return path
+
+
+def files(connection: Connection) -> list[dict[str, Any]]:
+    """The ledger's files, oldest first."""
+    return connection.execute("SELECT * FROM ledger.files ORDER BY file_id").fetchall()
+
+
+def everything(settings: Settings) -> list[bytes]:
+    """The contents of all files in the state folder."""
+    return sorted(path.read_bytes() for path in settings.home_dir.rglob("*") if path.is_file())
+
+
+def verdict(settings: Settings, path: Path) -> landing.Look:
+    """The look of a settled entry."""
+    return landing.look(path, settings.settle_seconds)
+
+
+# --- the predicate -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", "A.CSV", "a.csv.gz", "a.csv.zst", "a.tsv", "a.psv", "a.ssv", "a.txt", "é b.csv"]
+)
+def test_a_settled_file_is_taken(settings: Settings, name: str) -> None:
+    assert landing.takeable(settings) == []
+    path = land(settings, name)
+    assert landing.takeable(settings) == [path]
+    assert landing.is_takeable(path, settings)
+
+
+@pytest.mark.parametrize("name", [".a.csv", "_a.csv", "a.csv.part", "a.csv.tmp", "a.csv.TMP", ".part", "_"])
+def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: str) -> None:
+    assert verdict(settings, land(settings, name)).verdict is landing.Verdict.IGNORE
+
+
+@pytest.mark.parametrize("name", ["a.json", "csv", "a.csv.bak", "a.csv.bz2"])
+def test_another_ending_is_refused(settings: Settings, name: str) -> None:
+    assert verdict(settings, land(settings, name)) == (
+        landing.Verdict.REFUSE,
+        f"its name ends in none of {', '.join(landing.ENDINGS)}: rename it",
+    )
+
+
+def test_a_folder_named_like_a_file_is_never_taken(settings: Settings) -> None:
+    (settings.incoming_dir / "x.csv").mkdir()
+    assert landing.takeable(settings) == []
+    assert "is a folder" in verdict(settings, settings.incoming_dir / "x.csv").reason
+
+
+@pytest.mark.parametrize("target", ["real.csv", "nowhere", "/etc/passwd"])
+def test_a_link_is_never_taken(settings: Settings, target: str) -> None:
+    real = land(settings, "real.csv")
+    (settings.incoming_dir / "x.csv").symlink_to(target)
+    assert landing.takeable(settings) == [real]
+    assert "is a link" in verdict(settings, settings.incoming_dir / "x.csv").reason
+
+
+def test_a_special_file_is_never_taken(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(settings.incoming_dir / "x.csv")
+    monkeypatch.chdir(settings.incoming_dir)  # a socket's address is short
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("y.csv")
+        assert landing.takeable(settings) == []
+    assert "special file" in verdict(settings, settings.incoming_dir / "x.csv").reason
+
+
+def test_a_file_that_changed_a_moment_ago_waits(settings: Settings) -> None:
+    path = land(settings, "x.csv")
+    os.utime(path, (NOW, NOW))
+    assert landing.look(path, 1.0, NOW + 0.9).verdict is landing.Verdict.WAIT
+    assert landing.look(path, 1.0, NOW + 1.0).verdict is landing.Verdict.TAKE
+
+
+def test_a_modification_time_in_the_future_does_not_wait_for_it(settings: Settings) -> None:
+    path = land(settings, "x.csv")
+    changed = path.stat().st_ctime
+    os.utime(path, (changed + 86_400, changed + 86_400))
+    assert landing.look(path, 1.0, changed + 0.5).verdict is landing.Verdict.WAIT
+    assert landing.look(path, 1.0, changed + 1.5).verdict is landing.Verdict.TAKE
+
+
+def test_a_file_that_is_open_for_writing_waits(settings: Settings) -> None:
+    path = land(settings, "x.csv")
+    with path.open("ab"):
+        assert verdict(settings, path) == (landing.Verdict.WAIT, "it is open for writing")
+        assert landing.takeable(settings) == []
+    with path.open("rb"):
+        assert landing.takeable(settings) == [path]
+
+
+def test_a_file_without_read_permission_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder, "x.csv")
+        path.write_bytes(b"a\n1\n")
+        path.chmod(0)
+        code = f"""if True:
+            import os
+            from pathlib import Path
+            from sluice import landing
+            if os.geteuid() == 0:
+                os.setuid(65534)  # root may read everything: look as nobody
+            print(landing.look(Path({str(path)!r}), 0))
+        """
+        done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert "REFUSE" in done.stdout and "cannot be read" in done.stdout, done.stderr
+
+
+def test_the_oldest_file_is_first(settings: Settings) -> None:
+    young, old, middle = (
+        land(settings, "a.csv", age=5),
+        land(settings, "b.csv", age=50),
+        land(settings, "c.csv", age=20),
+    )
+    assert landing.takeable(settings) == [old, middle, young]
+
+
+def test_a_refusal_is_logged_once_with_its_reason(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    (settings.incoming_dir / "logged.csv").mkdir()
+    for _ in range(3):
+        landing.takeable(settings)
+    assert [record.getMessage() for record in caplog.records if "logged.csv" in record.getMessage()] == [
+        "refused 'logged.csv': it is a folder: land files directly in incoming"
+    ]
+
+
+def test_a_missing_incoming_folder_is_made(settings: Settings, writer: Connection) -> None:
+    settings.incoming_dir.rmdir()
+    assert landing.takeable(settings) == []
+    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    assert settings.incoming_dir.is_dir()
+
+
+# --- moving ------------------------------------------------------------------------------------------------------
+
+
+def test_a_moved_file_is_registered_and_renamed(settings: Settings, writer: Connection) -> None:
+    content = b"a,b\n1,2\n"
+    changed = land(settings, "my file.csv", content).stat().st_ctime
+    result = landing.move_landed(settings, writer)
+    (row,) = files(writer)
+    digest = hashlib.sha256(content).hexdigest()
+    assert (result.moved, row["state"], row["name"], row["bytes"]) == ([row["file_id"]], "landed", "my file.csv", 8)
+    assert row["sha256"] == digest
+    assert row["path"] == f"processing/{row['file_id']}-{digest[:12]}-my-file.csv"
+    assert (settings.home_dir / row["path"]).read_bytes() == content
+    assert row["landed_at"].timestamp() == pytest.approx(changed, abs=0.001)
+    assert list(settings.incoming_dir.iterdir()) == []
+
+
+def test_moving_twice_adds_nothing(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv")
+    landing.move_landed(settings, writer)
+    before = files(writer)
+    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    assert files(writer) == before
+
+
+@pytest.mark.parametrize("state", ["landed", "loaded"])
+def test_the_same_bytes_under_another_name_are_a_duplicate(settings: Settings, writer: Connection, state: str) -> None:
+    land(settings, "first.csv")
+    (first,) = landing.move_landed(settings, writer).moved
+    if state == "loaded":
+        loaded(settings, writer, first)
+    land(settings, "second.csv")
+    duplicates = landing.move_landed(settings, writer).duplicates
+    row = files(writer)[1]
+    assert duplicates == [row["file_id"]]
+    assert (row["state"], row["duplicate_of"]) == ("duplicate", first)
+    assert row["path"].startswith(f"archive/duplicate/{row['moved_at'].astimezone().strftime('%Y-')}")
+    assert (settings.home_dir / row["path"]).exists()
+
+
+def test_the_same_bytes_land_again_after_a_rejection(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv")
+    landing.move_landed(settings, writer)
+    writer.execute("UPDATE ledger.files SET state = 'rejected', path = 'archive/rejected/x'")
+    land(settings, "x.csv")
+    assert len(landing.move_landed(settings, writer).moved) == 1
+    assert [row["state"] for row in files(writer)] == ["rejected", "landed"]
+
+
+def test_a_landed_file_that_was_lost_is_replaced_by_the_same_bytes(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv")
+    landing.move_landed(settings, writer)
+    (row,) = files(writer)
+    (settings.home_dir / row["path"]).unlink()
+    land(settings, "again.csv")
+    assert landing.move_landed(settings, writer).moved == [row["file_id"]]
+    assert files(writer) == [row]
+    assert (settings.home_dir / row["path"]).exists()
+
+
+def test_an_empty_file_is_moved_like_any_other(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv", b"")
+    landing.move_landed(settings, writer)
+    assert files(writer)[0]["bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "ledger_name", "end_of_path"),
+    [
+        ("caf\u00e9.csv", "caf\u00e9.csv", "-caf-.csv"),
+        (b"caf\xe9.csv", "caf\\xe9.csv", "-caf-.csv"),
+        ("../..csv".replace("/", "\u2215"), "..\u2215..csv", None),
+        ("a\nb'; DROP TABLE x;--.csv", "a\nb'; DROP TABLE x;--.csv", "-a-b-DROP-TABLE-x---.csv"),
+        ("\u65e5\u672c.csv", "\u65e5\u672c.csv", "-x-.csv"),
+        ("x" * 251 + ".csv", "x" * 251 + ".csv", "x" * 146 + ".csv"),
+    ],
+)
+def test_any_name_that_a_file_can_have_is_registered(
+    settings: Settings, writer: Connection, name: str | bytes, ledger_name: str, end_of_path: str | None
+) -> None:
+    if end_of_path is None:  # begins with a dot: never taken
+        land(settings, name)
+        assert landing.move_landed(settings, writer) == landing.MoveResult()
+        return
+    land(settings, name)
+    landing.move_landed(settings, writer)
+    (row,) = files(writer)
+    assert row["name"] == ledger_name
+    assert row["path"].endswith(end_of_path)
+    assert (settings.home_dir / row["path"]).exists()
+
+
+def test_what_is_refused_stays_and_stops_nothing(settings: Settings, writer: Connection) -> None:
+    (settings.incoming_dir / "a.csv").mkdir()
+    (settings.incoming_dir / "b.csv").symlink_to("c.csv")
+    os.mkfifo(settings.incoming_dir / "d.csv")
+    land(settings, "c.csv")
+    result = landing.move_landed(settings, writer)
+    assert len(result.moved) == 1
+    assert sorted(result.refused) == ["a.csv", "b.csv", "d.csv"]
+    assert sorted(path.name for path in settings.incoming_dir.iterdir()) == ["a.csv", "b.csv", "d.csv"]
+
+
+def test_a_file_that_vanished_is_no_error(
+    settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, stays = land(settings, "gone.csv", b"a\n"), land(settings, "stays.csv", b"b\n")
+    monkeypatch.setattr(landing, "_sort", lambda *_: ([gone, stays], {}))
+    gone.unlink()
+    with caplog.at_level(logging.INFO):
+        result = landing.move_landed(settings, writer)
+    assert (len(result.moved), result.failed) == (1, {})
+    assert "'gone.csv' vanished" in caplog.text
+
+
+def test_a_file_that_vanishes_after_it_was_registered_leaves_no_row(
+    settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = land(settings, "gone.csv")
+    monkeypatch.setattr(landing, "crash_point", lambda name: path.unlink() if name == "mover.after_register" else None)
+    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    assert files(writer) == []
+
+
+@pytest.mark.parametrize("point", ["mover.before_register", "mover.after_register"])
+def test_a_file_that_changed_while_it_was_moved_waits(
+    settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    path = land(settings, "x.csv", b"half")
+    grow = [lambda: path.write_bytes(b"half and half")]
+    with monkeypatch.context() as patched:
+        patched.setattr(landing, "crash_point", lambda name: grow.pop()() if name == point and grow else None)
+        assert landing.move_landed(settings, writer).moved == []
+    assert (files(writer), path.read_bytes()) == ([], b"half and half")
+    os.utime(path, (time.time() - 10, time.time() - 10))
+    landing.move_landed(settings, writer)
+    assert files(writer)[0]["bytes"] == 13
+
+
+def test_a_second_mover_waits_and_then_says_busy(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv")
+    with database.connect(settings.writer_dsn) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [landing._LOCK])
+        assert landing.move_landed(settings, writer, wait_seconds=0.05).busy
+        assert files(writer) == []
+        other.execute("SELECT pg_advisory_unlock(%s)", [landing._LOCK])
+    assert len(landing.move_landed(settings, writer).moved) == 1
+
+
+def test_the_mover_releases_its_lock(settings: Settings, writer: Connection) -> None:
+    landing.move_landed(settings, writer)
+    with database.connect(settings.writer_dsn) as other:
+        assert other.execute("SELECT pg_try_advisory_lock(%s) AS free", [landing._LOCK]).fetchone() == {"free": True}
+
+
+def cut(settings: Settings, session: Connection) -> None:
+    """End ``session`` on the server's side."""
+    with database.connect(settings.writer_dsn) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [session.info.backend_pid])
+
+
+def test_a_lost_database_moves_nothing_and_says_so(settings: Settings, writer: Connection) -> None:
+    path = land(settings, "x.csv")
+    cut(settings, writer)
+    with pytest.raises(psycopg.OperationalError):
+        landing.move_landed(settings, writer)
+    assert path.exists()
+
+
+def test_a_session_that_dies_before_commit_is_put_right_by_the_next_mover(
+    settings: Settings, writer: Connection, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(settings, "x.csv", b"the only copy")
+    with monkeypatch.context() as patched, pytest.raises(psycopg.OperationalError):
+        patched.setattr(landing, "crash_point", lambda name: cut(settings, writer) if "rename" in name else None)
+        landing.move_landed(settings, writer)
+    assert files(connection) == []
+    with database.connect(settings.writer_dsn) as fresh:
+        result = landing.move_landed(settings, fresh)
+    assert (result.returned, len(result.moved)) == (["x.csv"], 1)
+    assert everything(settings) == [b"the only copy"]
+
+
+def test_folders_on_different_file_systems_are_an_error_with_a_remedy(settings: Settings, writer: Connection) -> None:
+    settings.archive_dir.rmdir()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        settings.archive_dir.symlink_to(elsewhere)
+        with pytest.raises(landing.LandingError, match="different file systems"):
+            landing.move_landed(settings, writer)
+
+
+# --- tidying -----------------------------------------------------------------------------------------------------
+
+
+def loaded(settings: Settings, connection: Connection, file_id: int) -> str:
+    """Write what a load transaction writes, without the rename that follows it; return the path in the archive."""
+    (row,) = [row for row in files(connection) if row["file_id"] == file_id]
+    path = f"archive/loaded/2030-01-01/{Path(row['path']).name}"
+    connection.execute(
+        "UPDATE ledger.files SET state = 'loaded', path = %s, rows_read = 1, rows_loaded = 1, rows_rejected = 0, "
+        "rows_duplicate = 0, loaded_at = clock_timestamp(), contract = 'events' WHERE file_id = %s",
+        [path, file_id],
+    )
+    return path
+
+
+def test_a_loaded_file_whose_task_died_is_moved_to_the_archive(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv", b"content")
+    (file_id,) = landing.move_landed(settings, writer).moved
+    path = loaded(settings, writer, file_id)
+    assert len(landing.move_landed(settings, writer).finished) == 1
+    assert (settings.home_dir / path).read_bytes() == b"content"
+    assert list(settings.processing_dir.iterdir()) == []
+    assert landing.move_landed(settings, writer) == landing.MoveResult()
+
+
+def test_a_file_that_the_ledger_does_not_know_is_landed_again(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv", b"content")
+    landing.move_landed(settings, writer)
+    writer.close()
+    with database.connect(settings.owner_dsn) as owner:
+        owner.execute("DELETE FROM ledger.files")  # as a restored database would have it
+        result = landing.move_landed(settings, owner)
+        assert (result.returned, len(result.moved), len(files(owner))) == (["x.csv"], 1, 1)
+    assert everything(settings) == [b"content"]
+
+
+def test_a_file_id_of_other_content_is_not_taken_for_the_ledgers(settings: Settings, writer: Connection) -> None:
+    land(settings, "x.csv", b"content")
+    (file_id,) = landing.move_landed(settings, writer).moved
+    (settings.processing_dir / f"{file_id}-{'0' * 12}-other.csv").write_bytes(b"other")
+    os.utime(settings.processing_dir / f"{file_id}-{'0' * 12}-other.csv", (1, 1))
+    result = landing.move_landed(settings, writer)
+    assert (result.returned, len(result.moved)) == (["other.csv"], 1)
+    assert everything(settings) == [b"content", b"other"]
+
+
+def test_returning_never_overwrites(settings: Settings) -> None:
+    basename = landing.basename_of(7, "a" * 64, "x.csv")
+    (settings.processing_dir / basename).write_bytes(b"old")
+    land(settings, "x.csv", b"new")
+    assert landing.return_to_incoming(settings, basename) == "returned-1-x.csv"
+    assert everything(settings) == [b"new", b"old"]
+    with pytest.raises(FileNotFoundError):
+        landing.return_to_incoming(settings, basename)
+
+
+@pytest.mark.parametrize("name", ["\u65e5\u672c.csv", " .csv", "-_.csv", "x" * 300 + "\u00e9_.csv"])
+def test_a_returned_file_has_a_name_that_is_taken(settings: Settings, name: str) -> None:
+    basename = landing.basename_of(7, "a" * 64, name)
+    (settings.processing_dir / basename).write_bytes(b"old")
+    returned = settings.incoming_dir / landing.return_to_incoming(settings, basename)
+    os.utime(returned, (1, 1))
+    assert landing.takeable(settings) == [returned]
+
+
+def test_strays_are_what_the_tidy_step_would_touch(settings: Settings, writer: Connection) -> None:
+    land(settings, "waits.csv", b"1")
+    land(settings, "done.csv", b"2")
+    first, second = landing.move_landed(settings, writer).moved
+    assert landing.strays(settings, writer, older_than_seconds=0) == []
+    done = Path(files(writer)[0]["path"]).name
+    loaded(settings, writer, first)
+    unknown = f"{second + 1}-{'0' * 12}-x.csv"
+    (settings.processing_dir / unknown).write_bytes(b"3")
+    assert sorted(landing.strays(settings, writer, older_than_seconds=0)) == sorted([done, unknown])
+    assert landing.strays(settings, writer, older_than_seconds=60) == []
+
+
+def test_compressed_files_are_moved_by_their_own_bytes(settings: Settings, writer: Connection) -> None:
+    packed = gzip.compress(b"a,b\n1,2\n", mtime=0)
+    land(settings, "x.csv.gz", packed)
+    landing.move_landed(settings, writer)
+    assert files(writer)[0]["sha256"] == hashlib.sha256(packed).hexdigest()
