@@ -154,11 +154,11 @@ def _phrases(fake: Faker, things: tuple[str, ...]) -> list[str]:
 
 
 def _address(fake: Faker, number: int) -> str:
-    return fake.ipv6() if number % 10 == 0 else fake.ipv4_public()
+    return str(fake.ipv6() if number % 10 == 0 else fake.ipv4_public())
 
 
 def _agent(fake: Faker, number: int) -> str:
     """A user agent; every tenth is the shop's own app, whose name of the phone stands in quotes."""
     if number % 10 == 0:
         return f'ShopApp/{fake.numerify("%.#")} ("{fake.first_name()}\'s phone"; {fake.android_platform_token()})'
-    return (fake.chrome, fake.safari, fake.opera)[number % 3]()
+    return str((fake.chrome, fake.safari, fake.opera)[number % 3]())

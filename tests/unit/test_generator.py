@@ -1,4 +1,4 @@
-"""What lands from the generator: shop events that hang together, exactly as much dirt as asked for, whole files only."""
+"""What lands from the generator: shop events that hang together, as much dirt as asked for, whole files only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from sluice.generator import DIRT, HEADER, Shares, files, land_batch, records, write_batch, write_file
 from sluice.generator.__main__ import main
-from sluice.generator.traffic import Events
+from sluice.generator.traffic import Events, visits
 from sluice.settings import PROJECT, SettingError, Settings
 
 NOW = datetime(2026, 11, 22, 18, 42, 4, 123_000, tzinfo=UTC)
@@ -359,13 +359,12 @@ def test_names_never_collide_not_even_in_the_same_instant(tmp_path: Path) -> Non
 
 def test_100_000_rows_are_one_vectorised_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    real = records.visits
 
     def counted(*arguments: Any, **named: Any) -> Events:
-        drawn.append(real(*arguments, **named))
+        drawn.append(visits(*arguments, **named))
         return drawn[-1]
 
-    monkeypatch.setattr(records, "visits", counted)
+    monkeypatch.setattr("sluice.generator.records.visits", counted)
     assert land_batch(make(tmp_path), now=NOW, rows=100_000).rows == 100_000
     assert [len(events) for events in drawn] == [100_000, 0], "the fresh ones at once, and no late ones"
 
