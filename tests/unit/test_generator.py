@@ -48,7 +48,8 @@ def read(path: Path) -> list[Row]:
 
 
 def when(row: Row) -> datetime:
-    assert row["timestamp"].endswith("Z") and len(row["timestamp"]) == len("2026-11-22T18:42:04.123Z")
+    assert row["timestamp"].endswith("Z")
+    assert len(row["timestamp"]) == len("2026-11-22T18:42:04.123Z")
     return datetime.fromisoformat(row["timestamp"])
 
 
@@ -245,7 +246,8 @@ def test_a_repeated_row_is_an_exact_copy(tmp_path: Path) -> None:
     manifest = land_batch(make(tmp_path, generate_repeat_share=0.1), now=NOW, rows=2_000)
     rows = [tuple(row.values()) for row in read(manifest.path)]
     assert manifest.repeated == 200
-    assert len(rows) == 2_000 and len(set(rows)) == len({row[0] for row in rows}) == 1_800
+    assert len(rows) == 2_000
+    assert len(set(rows)) == len({row[0] for row in rows}) == 1_800
 
 
 def test_half_of_the_repeated_rows_are_of_the_batch_before(tmp_path: Path) -> None:
@@ -376,7 +378,8 @@ def test_a_file_of_several_chunks_keeps_shares_and_order(tmp_path: Path, monkeyp
     assert (len(content), manifest.rows, manifest.late, manifest.repeated) == (1_000, 1_000, 15, 15)
     fresh = write_file(tmp_path / "y.csv", rows=1_000, now=NOW)
     firsts = [min(when(row) for row in session) for session in by_session(read(fresh.path))]
-    assert firsts[0] < NOW - timedelta(hours=20) and firsts[-1] > NOW - timedelta(hours=4)
+    assert firsts[0] < NOW - timedelta(hours=20)
+    assert firsts[-1] > NOW - timedelta(hours=4)
 
 
 def test_dirt_of_several_chunks_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
