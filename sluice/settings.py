@@ -12,7 +12,6 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 SQL = PROJECT / "include" / "sql"
-CONTRACTS = PROJECT / "include" / "contracts"
 
 
 class SettingError(ValueError):
@@ -50,6 +49,9 @@ class Settings:
     settle_seconds: float = 1.0
     sense_seconds: float = 0.5
     sensor_timeout_seconds: float = 300.0
+
+    # The folder of the data contracts (*.odcs.yaml).
+    contracts: str = "include/contracts"
 
     # The stream.
     spark_master: str = "local[*,4]"
@@ -99,6 +101,11 @@ class Settings:
     def checkpoint_dir(self) -> Path:
         """The checkpoint of the stream."""
         return self.home_dir / "checkpoint"
+
+    @property
+    def contracts_dir(self) -> Path:
+        """The folder of the data contracts, absolute; a relative value is held against the project's folder."""
+        return (PROJECT / self.contracts).resolve()
 
     @property
     def owner_dsn(self) -> str:

@@ -1,0 +1,89 @@
+-- What one file's transaction says to PostgreSQL. Parameters are numbered: the driver (ADBC) speaks no other style.
+
+-- name: hold_stream :: one row while the epoch may write; the row stays locked until the transaction ends
+SELECT epoch
+FROM ledger.streams
+WHERE epoch = $1 AND ended_at IS NULL
+FOR KEY SHARE;
+
+-- name: lock_file :: the file's row
+SELECT file_id, name, path, sha256, bytes, state, claim
+FROM ledger.files
+WHERE file_id = $1
+FOR UPDATE;
+
+-- name: make_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_events (LIKE public.events) ON COMMIT DELETE ROWS;
+
+-- name: insert_staged
+INSERT INTO public.events
+SELECT DISTINCT ON (event_id) *
+FROM staged_events
+ORDER BY event_id, record_number
+ON CONFLICT (event_id) DO NOTHING;
+
+-- name: note_duplicates
+INSERT INTO ledger.duplicates (file_id, record_number, event_id)
+SELECT staged.file_id, staged.record_number, staged.event_id
+FROM staged_events AS staged
+JOIN public.events AS present USING (event_id)
+WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record_number)
+    AND (
+        staged.event_type, staged.event_time, staged.user_id, staged.product_id, staged.category, staged.price,
+        staged.session_id, staged.ip_address, staged.user_agent, staged.search_query, staged.search_results_count,
+        staged.quantity, staged.total_amount, staged.payment_method, staged.extra
+    ) IS NOT DISTINCT FROM (
+        present.event_type, present.event_time, present.user_id, present.product_id, present.category, present.price,
+        present.session_id, present.ip_address, present.user_agent, present.search_query, present.search_results_count,
+        present.quantity, present.total_amount, present.payment_method, present.extra
+    );
+
+-- name: conflicting_records :: the records whose event_id is there with other content
+SELECT staged.record_number
+FROM staged_events AS staged
+JOIN public.events AS present USING (event_id)
+WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record_number)
+    AND (
+        staged.event_type, staged.event_time, staged.user_id, staged.product_id, staged.category, staged.price,
+        staged.session_id, staged.ip_address, staged.user_agent, staged.search_query, staged.search_results_count,
+        staged.quantity, staged.total_amount, staged.payment_method, staged.extra
+    ) IS DISTINCT FROM (
+        present.event_type, present.event_time, present.user_id, present.product_id, present.category, present.price,
+        present.session_id, present.ip_address, present.user_agent, present.search_query, present.search_results_count,
+        present.quantity, present.total_amount, present.payment_method, present.extra
+    )
+ORDER BY staged.record_number;
+
+-- name: mark_loaded
+UPDATE ledger.files
+SET state = 'loaded',
+    contract = $2,
+    contract_version = $3,
+    rows_read = $4,
+    rows_loaded = $5,
+    rows_rejected = $6,
+    rows_duplicate = $7,
+    rows_warned = $8,
+    epoch = $9,
+    host = $10,
+    path = $11,
+    loaded_at = clock_timestamp(),
+    error = NULL
+WHERE file_id = $1 AND state = 'landed';
+
+-- name: mark_rejected
+UPDATE ledger.files
+SET state = 'rejected',
+    contract = $2,
+    contract_version = $3,
+    epoch = $4,
+    host = $5,
+    path = $6,
+    error = $7
+WHERE file_id = $1 AND state = 'landed';
+
+-- name: same_name_loaded :: earlier loaded files of this name
+SELECT file_id
+FROM ledger.files
+WHERE name = $1 AND state = 'loaded' AND file_id <> $2
+ORDER BY file_id;

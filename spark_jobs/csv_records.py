@@ -1,0 +1,551 @@
+"""Finds the records of a CSV file strictly: where each begins and ends, on which line, and what is wrong with it.
+
+A quote opens a field only at the field's start, and closes it only before a separator, a line end or the end of the
+file; a doubled quote inside is a quote. LF, CRLF and a lone CR each end a line. A record whose quoting is broken ends
+at its first line end, so a stray quote costs one record and not the rest of the file. Empty lines are not records.
+
+Records are found with NumPy over whole chunks; only what that pass cannot vouch for goes through a regular
+expression, record by record. See docs/decisions/0003-own-record-scanner.md.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+
+LF, CR = 10, 13
+RAW_OF_A_LONG_RECORD = 64 * 1024
+_SLOW_RUN = 64
+_FIRST_WINDOW = 64 * 1024
+
+Integers = npt.NDArray[np.int64]
+
+
+class Readable(Protocol):
+    """What a chunk of bytes can be read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; empty at the end."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a feed writes CSV. ``separator``, ``quote`` and ``escape`` are single ASCII characters."""
+
+    separator: str = ","
+    quote: str = '"'
+    escape: str | None = None
+    encoding: str = "utf-8"
+    nulls: tuple[str, ...] = ("",)
+
+    @property
+    def is_transcoded(self) -> bool:
+        """Whether the bytes must become UTF-8 before records can be found (UTF-16 and UTF-32)."""
+        return codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32"))
+
+    @cached_property
+    def line_end(self) -> re.Pattern[bytes]:
+        """Matches one line end."""
+        return re.compile(rb"\r\n|\n|\r")
+
+    @cached_property
+    def quoted_field(self) -> re.Pattern[bytes]:
+        """Matches a quoted field with its quotes; possessive, so a broken one fails in linear time."""
+        quote = re.escape(self.quote.encode())
+        if self.escape is None:
+            return re.compile(rb"%b(?:[^%b]++|%b%b)*+%b" % (quote, quote, quote, quote, quote))
+        escape = re.escape(self.escape.encode())
+        return re.compile(
+            rb"%b(?:[^%b%b]++|%b.|%b%b)*+%b" % (quote, quote, escape, escape, quote, quote, quote), re.DOTALL
+        )
+
+    @cached_property
+    def plain_field(self) -> re.Pattern[bytes]:
+        """Matches an unquoted field."""
+        separator = re.escape(self.separator.encode())
+        if self.escape is None:
+            return re.compile(rb"[^%b\r\n]*+" % separator)
+        escape = re.escape(self.escape.encode())
+        return re.compile(rb"(?:[^%b%b\r\n]++|%b.)*+" % (separator, escape, escape), re.DOTALL)
+
+
+@dataclass(frozen=True)
+class BrokenRecord:
+    """A record that cannot be read: ``raw`` is the file's own bytes, ``fields`` what could be told apart."""
+
+    record_number: int
+    line_number: int
+    raw: bytes
+    rule: str
+    fields: list[str]
+
+
+@dataclass
+class Block:
+    """Consecutive records of one file: ``columns`` of the readable ones, all as text, and the broken ones.
+
+    ``record_numbers[i]`` and ``line_numbers[i]`` (both from 1; the header is not a record) belong to row i.
+    """
+
+    columns: pa.Table
+    record_numbers: Integers
+    line_numbers: Integers
+    broken: list[BrokenRecord]
+    buffer: bytes = field(repr=False)
+    spans: tuple[Integers, Integers] = field(repr=False)
+    dialect: Dialect = field(repr=False)
+
+    def raw(self, row: int) -> bytes:
+        """The file's own bytes of readable row ``row``, without its line end."""
+        starts, ends = self.spans
+        return _file_bytes(self.buffer[starts[row] : ends[row]], self.dialect)
+
+    @property
+    def records(self) -> int:
+        """How many records the block holds, broken ones included."""
+        return len(self.record_numbers) + len(self.broken)
+
+
+@dataclass
+class _Found:
+    """Records found in one stretch of a buffer; positions are absolute in the buffer."""
+
+    starts: Integers
+    ends: Integers
+    nexts: Integers
+    widths: Integers
+    rewritten: bytes | None = None
+    problem: str = ""
+
+
+def _file_bytes(raw: bytes, dialect: Dialect) -> bytes:
+    if not dialect.is_transcoded:
+        return raw
+    return raw.decode("utf-8", "surrogatepass").encode(_without_mark(dialect.encoding), "surrogatepass")
+
+
+def _without_mark(encoding: str) -> str:
+    name = codecs.lookup(encoding).name
+    return name + "-le" if name in ("utf-16", "utf-32") else name
+
+
+class _Transcoded:
+    """Reads UTF-16 or UTF-32 as UTF-8; unpaired surrogates stay, encoded, and fail the record's check later."""
+
+    def __init__(self, stream: Readable, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(_without_mark(encoding))("surrogatepass")
+
+    def read(self, size: int, /) -> bytes:
+        while raw := self._stream.read(size):
+            if text := self._decoder.decode(raw):
+                return text.encode("utf-8", "surrogatepass")
+        return b""
+
+
+class RecordReader:
+    """Reads one file's records in chunks of constant size.
+
+    ``stream`` starts at the first byte after a byte order mark. Memory is bounded by ``chunk_bytes`` and
+    ``record_bytes_max``: a longer record is set aside with its first 64 KiB as its raw text.
+    """
+
+    def __init__(
+        self, stream: Readable, dialect: Dialect, *, chunk_bytes: int = 16 << 20, record_bytes_max: int = 16 << 20
+    ) -> None:
+        self._dialect = dialect
+        self._stream = _Transcoded(stream, dialect.encoding) if dialect.is_transcoded else stream
+        self._chunk_bytes = chunk_bytes
+        self._record_bytes_max = record_bytes_max
+        self._buffer = b""
+        self._eof = False
+        self._line = 1
+        self._record = 0
+        self._text_encoding = "utf-8" if dialect.is_transcoded else dialect.encoding
+
+    def header(self) -> list[str] | None:
+        """The names in the first record that is no empty line; None when the file has none or it cannot be read."""
+        while self._fill() or self._buffer:
+            found = self._one_record(0, final=False)
+            if found is None:
+                continue
+            start, end, following = int(found.starts[0]), int(found.ends[0]), int(found.nexts[0])
+            raw = self._buffer[start:end]
+            self._line += _line_ends(self._buffer[start:following], self._dialect)
+            self._buffer = self._buffer[following:]
+            if raw:
+                return None if found.problem else [_text(part, self._text_encoding) for part in self._split(raw)]
+        return None
+
+    def blocks(self, width: int) -> Iterator[Block]:
+        """The records after the header, chunk by chunk; a record that has not ``width`` fields is broken."""
+        while True:
+            found, consumed = self._scan()
+            if found or consumed:
+                yield self._block(found, consumed, width)
+                self._buffer = self._buffer[consumed:]
+            elif len(self._buffer) > self._record_bytes_max:
+                yield self._block([self._long_record()], len(self._buffer), width)
+                self._buffer = b""
+                self._skip_line()
+            if self._eof and not self._buffer:
+                return
+            if not consumed or not self._eof:
+                self._fill()
+
+    def _fill(self) -> bool:
+        if self._eof:
+            return False
+        chunk = self._stream.read(self._chunk_bytes)
+        self._eof = not chunk
+        self._buffer += chunk
+        return True
+
+    def _scan(self) -> tuple[list[_Found], int]:
+        """Every complete record of the buffer, and how many bytes they take."""
+        found: list[_Found] = []
+        position, window, size = 0, len(self._buffer), len(self._buffer)
+        while position < size:
+            stop = min(size, position + window)
+            vouched = self._many_records(position, stop, final=self._eof and stop == size)
+            if vouched is not None:
+                found.append(vouched)
+                position, window = int(vouched.nexts[-1]), window * 2
+                if stop == size and position < size and not self._suspicious:
+                    return found, position
+                if not self._suspicious:
+                    continue
+            elif stop < size and not self._suspicious:
+                window *= 2
+                continue
+            elif not self._suspicious:
+                return found, position
+            for _ in range(_SLOW_RUN):
+                if position >= size:
+                    break
+                one = self._one_record(position, final=self._eof or size - position > self._record_bytes_max)
+                if one is None:
+                    return found, position
+                found.append(one)
+                position = int(one.nexts[0])
+            window = _FIRST_WINDOW
+        return found, position
+
+    def _many_records(self, begin: int, stop: int, *, final: bool) -> _Found | None:
+        """The complete records in ``buffer[begin:stop]`` up to the first whose quoting needs a closer look.
+
+        Sets ``_suspicious`` when such a record was met.
+        """
+        dialect, buffer = self._dialect, self._buffer
+        self._suspicious = False
+        codes = np.frombuffer(buffer, np.uint8, stop - begin, begin)
+        line_ends = codes == LF
+        has_cr = buffer.find(b"\r", begin, stop) >= 0
+        if has_cr:
+            line_ends |= _lone_carriage_returns(codes, final)
+        separators = codes == ord(dialect.separator)
+        quotes = codes == ord(dialect.quote) if buffer.find(dialect.quote.encode(), begin, stop) >= 0 else None
+        if dialect.escape is not None:
+            for mask in (line_ends, separators, quotes):
+                if mask is not None:
+                    mask &= ~_escaped(codes, ord(dialect.escape))
+        limit = len(codes)
+        open_at_end = False
+        if quotes is not None:
+            inside = (np.cumsum(quotes, dtype=np.uint8) & 1).astype(bool)
+            open_at_end = bool(inside[-1])
+            line_ends &= ~inside
+            separators &= ~inside
+            offender = _first_offending_quote(codes, np.flatnonzero(quotes), dialect)
+            if offender is not None:
+                self._suspicious, limit = True, offender
+        last = np.flatnonzero(line_ends)
+        last = last[last < limit]
+        nexts = last + 1
+        if final and not self._suspicious and len(codes) > (nexts[-1] if len(nexts) else 0):
+            if open_at_end:
+                self._suspicious = True
+            else:
+                last, nexts = np.append(last, len(codes)), np.append(nexts, len(codes))
+        if not len(nexts):
+            return None
+        starts = np.concatenate(([0], nexts[:-1]))
+        ends = last.copy()
+        if has_cr:
+            within = np.minimum(last, len(codes) - 1)
+            ends -= (last < len(codes)) & (codes[within] == LF) & (last > starts) & (codes[last - 1] == CR)
+        at = np.flatnonzero(separators)
+        widths = np.searchsorted(at, ends) - np.searchsorted(at, starts) + 1
+        return _Found(starts + begin, ends + begin, nexts + begin, widths)
+
+    def _one_record(self, start: int, *, final: bool) -> _Found | None:
+        """The record at ``start``, field by field; None when its end is not in the buffer yet."""
+        final = final or self._eof
+        buffer, dialect, size = self._buffer, self._dialect, len(self._buffer)
+        quote, separator = ord(dialect.quote), ord(dialect.separator)
+        position, parts, literal_quote = start, [], False
+        while True:
+            quoted = position < size and buffer[position] == quote
+            match = (dialect.quoted_field if quoted else dialect.plain_field).match(buffer, position)
+            stop = match.end() if match else size
+            if stop >= size and not final:
+                return None
+            if match is None or (quoted and stop < size and buffer[stop] not in (separator, LF, CR)):
+                return self._cut_at_line_end(start)
+            part = match.group()
+            literal_quote |= not quoted and quote in part
+            parts.append(part)
+            if stop < size and buffer[stop] == separator:
+                position = stop + 1
+                continue
+            following = self._after_line_end(stop, final)
+            if following is None:
+                return None
+            found = _Found(*(np.array([n]) for n in (start, stop, following, len(parts))))
+            found.rewritten = self._rewritten(parts) if literal_quote else buffer[start:stop] + b"\n"
+            return found
+
+    def _after_line_end(self, stop: int, final: bool) -> int | None:
+        buffer, size = self._buffer, len(self._buffer)
+        if stop >= size:
+            return size
+        if buffer[stop] == CR and stop + 1 >= size and not final:
+            return None
+        return stop + (2 if buffer[stop : stop + 2] == b"\r\n" else 1)
+
+    def _cut_at_line_end(self, start: int) -> _Found | None:
+        match = self._dialect.line_end.search(self._buffer, start)
+        if match is None and not self._eof and len(self._buffer) - start <= self._record_bytes_max:
+            return None
+        end, following = (match.start(), match.end()) if match else (len(self._buffer),) * 2
+        return _Found(*(np.array([n]) for n in (start, end, following, 0)), problem="record.bad_quote")
+
+    def _rewritten(self, parts: list[bytes]) -> bytes:
+        """The record with its unquoted fields that hold a quote quoted properly."""
+        quote = self._dialect.quote.encode()
+        safe = [
+            quote + part.replace(quote, quote * 2) + quote if quote in part and part[:1] != quote else part
+            for part in parts
+        ]
+        return self._dialect.separator.encode().join(safe) + b"\n"
+
+    def _long_record(self) -> _Found:
+        size = len(self._buffer)
+        return _Found(
+            *(np.array([n]) for n in (0, min(size, RAW_OF_A_LONG_RECORD), size, 0)), problem="record.too_long"
+        )
+
+    def _skip_line(self) -> None:
+        """Pass over the rest of a record that is too long, in constant memory."""
+        while True:
+            match = self._dialect.line_end.search(self._buffer)
+            if match and (match.end() < len(self._buffer) or match.group() != b"\r" or self._eof):
+                self._buffer = self._buffer[match.end() :]
+                self._line += 1
+                return
+            self._buffer = self._buffer[-1:] if match else b""
+            if not self._fill():
+                return
+
+    def _block(self, found: list[_Found], consumed: int, width: int) -> Block:
+        starts = np.concatenate([np.empty(0, np.int64), *(one.starts for one in found)])
+        ends = np.concatenate([np.empty(0, np.int64), *(one.ends for one in found)])
+        nexts = np.concatenate([np.empty(0, np.int64), *(one.nexts for one in found)])
+        widths = np.concatenate([np.empty(0, np.int64), *(one.widths for one in found)])
+        lines = self._line_numbers(starts, consumed)
+        is_record = ends > starts
+        numbers = self._record + np.cumsum(is_record)
+        self._record += int(is_record.sum())
+
+        problems = self._problems(found, starts, ends, widths, is_record, width)
+        clean = is_record.copy()
+        clean[list(problems)] = False
+        broken = [
+            self._broken(int(numbers[i]), int(lines[i]), int(starts[i]), int(ends[i]), problems[i])
+            for i in sorted(problems)
+        ]
+        columns = self._columns(self._clean_bytes(found, starts, nexts, clean, is_record), width, int(clean.sum()))
+        if columns is None:
+            rows = [self._rewritten(self._split(self._buffer[starts[i] : ends[i]])) for i in np.flatnonzero(clean)]
+            columns = self._columns(b"".join(rows), width, int(clean.sum()))
+        if columns is None:
+            raise AssertionError("the parser and the record scanner disagree on the number of records")
+        return Block(
+            columns, numbers[clean], lines[clean], broken, self._buffer, (starts[clean], ends[clean]), self._dialect
+        )
+
+    def _line_numbers(self, starts: Integers, consumed: int) -> Integers:
+        codes = np.frombuffer(self._buffer, np.uint8, consumed)
+        line_ends = codes == LF
+        if self._buffer.find(b"\r", 0, consumed) >= 0:
+            line_ends |= _lone_carriage_returns(codes, True)
+        at = np.flatnonzero(line_ends)
+        lines = self._line + np.searchsorted(at, starts)
+        self._line += len(at)
+        return lines
+
+    def _problems(
+        self,
+        found: list[_Found],
+        starts: Integers,
+        ends: Integers,
+        widths: Integers,
+        is_record: npt.NDArray,
+        width: int,
+    ) -> dict[int, str]:
+        problems: dict[int, str] = {}
+        for i in np.flatnonzero(is_record & (widths != width)):
+            problems[int(i)] = "record.too_few_fields" if widths[i] < width else "record.too_many_fields"
+        index = 0
+        for one in found:
+            if one.problem and is_record[index]:
+                problems[index] = one.problem
+            index += len(one.starts)
+        if not len(starts):
+            return problems
+        first, last = int(starts[0]), int(ends[-1])
+        for position in self._nul_positions(first, last):
+            problems.setdefault(int(np.searchsorted(starts, position, "right")) - 1, "record.nul_byte")
+        for i in self._undecodable(first, last, starts, ends):
+            problems[i] = "record.invalid_bytes"
+        return problems
+
+    def _nul_positions(self, first: int, last: int) -> Integers:
+        if self._buffer.find(b"\0", first, last) < 0:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.frombuffer(self._buffer, np.uint8, last - first, first) == 0) + first
+
+    def _undecodable(self, first: int, last: int, starts: Integers, ends: Integers) -> Iterator[int]:
+        """Indices of the records whose bytes are not of the encoding."""
+        view = memoryview(self._buffer)
+        while first < last:
+            try:
+                codecs.decode(view[first:last], self._text_encoding)
+                return
+            except UnicodeDecodeError as error:
+                i = int(np.searchsorted(starts, first + error.start, "right")) - 1
+                yield i
+                if i + 1 >= len(starts):
+                    return
+                first = int(starts[i + 1])
+
+    def _broken(self, number: int, line: int, start: int, end: int, rule: str) -> BrokenRecord:
+        raw = self._buffer[start:end]
+        parts = [] if rule in ("record.bad_quote", "record.too_long") else self._split(raw)
+        fields = [_text(part, self._text_encoding) for part in parts]
+        return BrokenRecord(number, line, _file_bytes(raw, self._dialect), rule, fields)
+
+    def _split(self, record: bytes) -> list[bytes]:
+        """The fields of one well-quoted record, as they stand in the file."""
+        dialect, position, parts = self._dialect, 0, []
+        while True:
+            quoted = record[position : position + 1] == dialect.quote.encode()
+            match = (dialect.quoted_field if quoted else dialect.plain_field).match(record, position)
+            if match is None:
+                return [*parts, record[position:]]
+            parts.append(match.group())
+            if match.end() >= len(record):
+                return parts
+            position = match.end() + 1
+
+    def _clean_bytes(
+        self, found: list[_Found], starts: Integers, nexts: Integers, clean: npt.NDArray, is_record: npt.NDArray
+    ) -> bytes:
+        """The bytes of the readable records alone, one after the other."""
+        if not clean.any():
+            return b""
+        pieces: list[bytes] = []
+        index = 0
+        for one in found:
+            count = len(one.starts)
+            take = clean[index : index + count]
+            if one.rewritten is not None:
+                pieces += [one.rewritten] if take[0] else []
+            elif take.all():
+                pieces.append(self._buffer[one.starts[0] : one.nexts[-1]])
+            else:
+                edges = np.flatnonzero(np.diff(np.concatenate(([False], take, [False])).astype(np.int8)))
+                pieces += [
+                    self._buffer[one.starts[a] : one.nexts[b - 1]] for a, b in zip(edges[::2], edges[1::2], strict=True)
+                ]
+            index += count
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _columns(self, clean: bytes, width: int, rows: int) -> pa.Table | None:
+        """The readable records as text columns c0, c1, …; None when the parser does not count ``rows`` of them."""
+        names = [f"c{i}" for i in range(width)]
+        schema = pa.schema([(name, pa.string()) for name in names])
+        if not rows:
+            return schema.empty_table()
+        if codecs.lookup(self._text_encoding).name not in ("utf-8", "ascii"):
+            clean = clean.decode(self._text_encoding).encode()
+        dialect = self._dialect
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(clean),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=len(clean) + 1),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.separator,
+                quote_char=dialect.quote,
+                escape_char=dialect.escape or False,
+                newlines_in_values=dialect.quote.encode() in clean,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=schema,
+                null_values=list(dialect.nulls),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+        return table if table.num_rows == rows else None
+
+
+def _text(part: bytes, encoding: str) -> str:
+    """A field's text for a person to read; bytes that are not of the encoding show as \\xNN."""
+    text = part.decode(encoding, "backslashreplace")
+    return text[1:-1].replace('""', '"') if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def _line_ends(data: bytes, dialect: Dialect) -> int:
+    return sum(1 for _ in dialect.line_end.finditer(data))
+
+
+def _lone_carriage_returns(codes: npt.NDArray[np.uint8], final: bool) -> npt.NDArray[np.bool_]:
+    """Where a CR ends a line by itself; the last byte is one only when nothing can follow it."""
+    lone = codes == CR
+    lone[:-1] &= codes[1:] != LF
+    if not final:
+        lone[-1:] = False
+    return lone
+
+
+def _escaped(codes: npt.NDArray[np.uint8], escape: int) -> npt.NDArray[np.bool_]:
+    """Which bytes an escape character stands before; in a run of escapes every second one is escaped itself."""
+    at = np.flatnonzero(codes == escape)
+    mask = np.zeros(len(codes), np.bool_)
+    if len(at):
+        run_starts = np.flatnonzero(np.diff(at, prepend=-2) != 1)
+        nth = np.arange(len(at)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(at))))
+        following = at[nth % 2 == 0] + 1
+        mask[following[following < len(codes)]] = True
+    return mask
+
+
+def _first_offending_quote(codes: npt.NDArray[np.uint8], at: Integers, dialect: Dialect) -> int | None:
+    """Position of the first quote that neither opens nor closes a field nor is one of a pair; None when all fit."""
+    fits = np.zeros(256, np.bool_)
+    fits[[LF, CR, ord(dialect.separator), ord(dialect.quote)]] = True
+    opening, closing = at[::2], at[1::2]
+    bad_opening = opening[~fits[codes[opening - 1]] & (opening > 0)]
+    closing = closing[closing < len(codes) - 1]
+    bad_closing = closing[~fits[codes[closing + 1]]]
+    bad = [int(group[0]) for group in (bad_opening, bad_closing) if len(group)]
+    return min(bad) if bad else None

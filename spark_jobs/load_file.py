@@ -1,0 +1,386 @@
+"""Loads one landed file: a function of (file, contracts, connection) that needs no Spark.
+
+The crash contract. Everything a file becomes (its rows in ``events``, its rejects, its duplicates, its tally and state
+in ``ledger.files``) is written in one transaction, which
+
+1. holds the stream's row: a fenced stream cannot commit, and cannot be fenced while it commits;
+2. locks the file's row: a file that is loaded already, by a task that died before it could say so or by a replayed
+   micro-batch, is left as it is;
+3. commits only when the bytes that were read have the size and the hash that were registered.
+
+Dying at any line before the commit leaves nothing; dying after it leaves the file loaded but still in the processing
+folder, from where the mover's tidy step takes it to the archive. Nothing here relies on Spark's checkpoint, and
+nothing is guaranteed to be called after the commit.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi as adbc
+import numpy as np
+import pyarrow as pa
+
+from sluice import database
+from sluice.crash_points import crash_point
+from sluice.leases import StreamFenced
+from sluice.settings import Settings
+from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
+from spark_jobs.csv_records import Block, Dialect, RecordReader
+from spark_jobs.judge import Judge
+from spark_jobs.landed_bytes import LandedBytes, UnreadableFileError
+from spark_jobs.rejects import Rejects
+
+_log = logging.getLogger(__name__)
+
+UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION = "23505", "40P01", "40001"
+# Files up to this size go through the staging table at once: for them a second attempt costs more than the staging.
+STAGED_BYTES_MAX = 4 << 20
+ATTEMPTS = 8
+
+
+class FileRejected(Exception):
+    """The whole file is set aside; the message, for ``ledger.files.error``, says why and what to do."""
+
+    def __init__(self, message: str, contract: Contract | None = None) -> None:
+        super().__init__(message)
+        self.contract = contract
+
+
+class FileChanged(Exception):
+    """The file on disk is not the one that was registered: somebody went on writing to it."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of one file; rows are counts. ``state`` is the file's state in the ledger."""
+
+    file_id: int
+    state: str
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    rows_duplicate: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _LandedFile:
+    file_id: int
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    state: str
+    claim: int | None
+
+
+class FileLoader:
+    """Loads files one after the other over one connection, under one epoch.
+
+    ``settings`` say where files lie and how much memory a task may take; ``contracts`` is the folder of contracts.
+    The connection is made when it is first needed and made anew after an error.
+    """
+
+    def __init__(self, settings: Settings, epoch: int) -> None:
+        self._settings = settings
+        self._epoch = epoch
+        self._connection: adbc.Connection | None = None
+        self._judge = Judge(settings.duckdb_memory)
+        self._stage_first: set[str] = set()
+
+    def close(self) -> None:
+        """Close the connection and the judge; what was not committed is rolled back by the server."""
+        self._disconnect()
+        self._judge.close()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except adbc_driver_manager.Error as error:
+                _log.debug("closing a broken connection: %s", error)
+
+    def load(self, file_id: int) -> Tally:
+        """Load the file, or set it aside, or find that this was done before; return what became of it.
+
+        Raises StreamFenced when the epoch may not write any more, adbc_driver_manager.Error when the database is away
+        or full, OSError when the file cannot be read: then nothing was written.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._load_once(file_id)
+            except adbc_driver_manager.Error as error:
+                self._disconnect()
+                if error.sqlstate not in (UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION) or attempt == ATTEMPTS:
+                    raise
+                _log.info("file %s: attempt %s met %s, trying again", file_id, attempt, error.sqlstate)
+            except BaseException:
+                self._disconnect()
+                raise
+        raise AssertionError("the last attempt raises")
+
+    def _load_once(self, file_id: int) -> Tally:
+        file = self._begin(file_id)
+        if file.state != "landed":
+            self._rollback()
+            self._put_away(file)
+            return Tally(file_id, file.state)
+        try:
+            tally, path = self._load_landed(file)
+        except FileRejected as rejected:
+            tally, path = self._set_aside(file, str(rejected), rejected.contract)
+        except FileChanged as changed:
+            tally, path = self._set_aside(file, str(changed), None, back=True)
+        self._put_away(replace(file, state=tally.state, path=path), was=file.path)
+        return tally
+
+    def _begin(self, file_id: int) -> _LandedFile:
+        if not self._run("hold_stream", self._epoch):
+            self._rollback()
+            raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not write any more")
+        rows = self._run("lock_file", file_id)
+        if not rows:
+            self._rollback()
+            raise LookupError(
+                f"file {file_id} is not in the ledger: the database was restored; the mover will land it again"
+            )
+        return _LandedFile(*rows[0])
+
+    def _load_landed(self, file: _LandedFile) -> tuple[Tally, str]:
+        path = self._settings.home_dir / file.path
+        try:
+            landed = LandedBytes(path, file.name)
+        except FileNotFoundError as error:
+            raise FileRejected(
+                f"{file.path} is gone from the processing folder: land the file again; nothing else moves files there"
+            ) from error
+        except UnreadableFileError as error:
+            raise FileRejected(str(error)) from error
+        with landed:
+            try:
+                tally, contract = self._copy(file, landed)
+            except (UnreadableFileError, FileRejected) as error:
+                self._verify(file, landed)
+                raise error if isinstance(error, FileRejected) else FileRejected(str(error)) from error
+            self._verify(file, landed)
+        crash_point("load.before_tally")
+        archived = self._archive_path(file, "loaded")
+        self._run(
+            "mark_loaded",
+            file.file_id,
+            contract.name,
+            contract.version,
+            tally.rows_read,
+            tally.rows_loaded,
+            tally.rows_rejected,
+            tally.rows_duplicate,
+            self._warned,
+            self._epoch,
+            socket.gethostname(),
+            archived,
+        )
+        crash_point("load.before_commit")
+        self._commit()
+        crash_point("load.after_commit")
+        return tally, archived
+
+    def _verify(self, file: _LandedFile, landed: LandedBytes) -> None:
+        size, sha256 = landed.digest()
+        if (size, sha256) != (file.bytes, file.sha256):
+            raise FileChanged(
+                f"{file.name} changed after it was registered: it had {file.bytes} bytes (sha256 {file.sha256[:12]}…), now "
+                f"{size} (sha256 {sha256[:12]}…); it goes back to the landing folder and is taken again when it is complete"
+            )
+
+    def _copy(self, file: _LandedFile, landed: LandedBytes) -> tuple[Tally, Contract]:
+        if file.bytes == 0:
+            raise FileRejected("the file is empty: a file must have a header that names its columns")
+        found, dialect = self._match(landed)
+        staged = file.bytes <= STAGED_BYTES_MAX or found.contract.name in self._stage_first
+        if staged:
+            self._run("make_staging")
+        rejects = Rejects(self._connected(), file.file_id, found)
+        self._warned = good = read = 0
+        try:
+            for block in self._blocks(landed, dialect, found):
+                judged = self._judge.judge(block, found, file_id=file.file_id, sha256=file.sha256)
+                if judged.failed:
+                    row, rules = judged.failed[0]
+                    raise FileRejected(
+                        f"record {block.record_numbers[row]} (line {block.line_numbers[row]}) breaks {', '.join(rules)}, "
+                        f"which contract {found.contract.name} says fails the whole file: correct it and land it again",
+                        found.contract,
+                    )
+                self._ingest(judged.good, staged)
+                crash_point("load.after_copy")
+                rejects.add(block, judged.bad)
+                read, good = read + block.records, good + judged.good.num_rows
+                self._warned += judged.warned
+        except adbc_driver_manager.Error as error:
+            if error.sqlstate == UNIQUE_VIOLATION:
+                self._stage_first.add(found.contract.name)
+            raise
+        duplicates = conflicts = 0
+        if staged:
+            duplicates, conflicts = self._from_staging(file, found, dialect, rejects)
+            if not duplicates and not conflicts:
+                self._stage_first.discard(found.contract.name)
+        rejects.flush()
+        self._within_budget(found.contract, rejects.count, read)
+        tally = Tally(
+            file.file_id, "loaded", read, good - duplicates - conflicts, rejects.count, duplicates, file.bytes
+        )
+        return tally, found.contract
+
+    def _match(self, landed: LandedBytes) -> tuple[Match, Dialect]:
+        contracts = load_contracts(self._settings.contracts_dir)
+        head = landed.head()
+        dialects = {c.name: self._dialect(c, landed) for c in contracts}
+        try:
+            found = match([(contract, _header(head, dialects[contract.name])) for contract in contracts])
+        except HeaderError as error:
+            raise FileRejected(str(error)) from error
+        return found, dialects[found.contract.name]
+
+    @staticmethod
+    def _dialect(contract: Contract, landed: LandedBytes) -> Dialect:
+        marked = landed.marked_encoding
+        return replace(contract.dialect, encoding=marked) if marked else contract.dialect
+
+    def _blocks(self, landed: LandedBytes, dialect: Dialect, found: Match) -> Iterator[Block]:
+        reader = RecordReader(
+            landed,
+            dialect,
+            chunk_bytes=self._settings.chunk_bytes,
+            record_bytes_max=self._settings.record_bytes_max,
+        )
+        reader.header()
+        return reader.blocks(len(found.header))
+
+    def _ingest(self, good: pa.Table, staged: bool) -> None:
+        if good.num_rows == 0:
+            return
+        with self._connected().cursor() as cursor:
+            if staged:
+                cursor.adbc_ingest("staged_events", good, mode="append", temporary=True)
+            else:
+                cursor.adbc_ingest("events", good, mode="append", db_schema_name="public")
+
+    def _from_staging(self, file: _LandedFile, found: Match, dialect: Dialect, rejects: Rejects) -> tuple[int, int]:
+        """Insert what was staged; return how many rows are duplicates and how many conflicts (set aside)."""
+        self._run("insert_staged")
+        duplicates = self._change("note_duplicates")
+        conflicts = np.array([row[0] for row in self._run("conflicting_records")], np.int64)
+        if len(conflicts):
+            with LandedBytes(self._settings.home_dir / file.path, file.name) as landed:
+                for block in self._blocks(landed, dialect, found):
+                    rows = np.flatnonzero(np.isin(block.record_numbers, conflicts))
+                    rejects.add(
+                        replace(block, broken=[]), [(int(row), ["event_id.conflict"], "conflict") for row in rows]
+                    )
+        return duplicates, len(conflicts)
+
+    def _within_budget(self, contract: Contract, rejected: int, read: int) -> None:
+        percent = 100 * rejected / read if read else 0.0
+        over_rows = contract.budget_rows is not None and rejected > contract.budget_rows
+        over_percent = contract.budget_percent is not None and percent > contract.budget_percent
+        if over_rows or over_percent:
+            budget = f"{contract.budget_rows} rows" if over_rows else f"{contract.budget_percent} %"
+            raise FileRejected(
+                f"{rejected} of {read} rows would be rejected ({percent:.2f} %), over the error budget of {budget} of "
+                f"contract {contract.name}: correct the file, or raise errorBudget",
+                contract,
+            )
+
+    def _set_aside(
+        self, file: _LandedFile, error: str, contract: Contract | None, *, back: bool = False
+    ) -> tuple[Tally, str]:
+        """In a transaction of its own: the file is rejected, and none of its rows is visible."""
+        self._rollback()
+        again = self._begin(file.file_id)
+        if again.state != "landed":
+            self._rollback()
+            return Tally(file.file_id, again.state), again.path
+        path = f"incoming/{file.name}" if back else self._archive_path(file, "rejected")
+        name, version = (contract.name, contract.version) if contract else (None, None)
+        self._run("mark_rejected", file.file_id, name, version, self._epoch, socket.gethostname(), path, error)
+        self._commit()
+        _log.warning("file %s (%s) is rejected: %s", file.file_id, file.name, error)
+        return Tally(file.file_id, "rejected", bytes=file.bytes), path
+
+    def _put_away(self, file: _LandedFile, was: str | None = None) -> None:
+        """Move a finished file to where the ledger says it is; the mover's tidy step does it when this does not."""
+        source = self._settings.processing_dir / Path(was or file.path).name
+        target = self._settings.home_dir / file.path
+        if source == target:
+            return
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                os.rename(source, target)
+        except OSError as error:
+            _log.info("file %s stays in the processing folder for now: %s", file.file_id, error)
+
+    @staticmethod
+    def _archive_path(file: _LandedFile, state: str) -> str:
+        return f"archive/{state}/{datetime.now(UTC):%Y-%m-%d}/{Path(file.path).name}"
+
+    def _connected(self) -> adbc.Connection:
+        if self._connection is None:
+            url = self._settings.writer_dsn
+            mark = "&" if "?" in url else "?"
+            self._connection = adbc.connect(
+                f"{url}{mark}application_name=sluice-stream-{self._epoch}&connect_timeout=10"
+            )
+        return self._connection
+
+    def _run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with self._connected().cursor() as cursor:
+            cursor.execute(database.queries("load/load")[name], parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def _change(self, name: str) -> int:
+        with self._connected().cursor() as cursor:
+            cursor.execute(database.queries("load/load")[name])
+            return int(cursor.rowcount)
+
+    def _commit(self) -> None:
+        self._connected().commit()
+
+    def _rollback(self) -> None:
+        if self._connection is not None:
+            self._connection.rollback()
+
+
+def _header(head: bytes, dialect: Dialect) -> list[str] | None:
+    """The header as ``dialect`` reads it; None when it cannot."""
+    stream = _Once(head)
+    try:
+        return RecordReader(stream, dialect, chunk_bytes=len(head) + 1).header()
+    except UnicodeDecodeError:
+        return None
+
+
+class _Once:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, size: int, /) -> bytes:
+        data, self._data = self._data[:size], self._data[size:]
+        return data
+
+
+def total(tallies: Sequence[Tally]) -> Tally:
+    """The sum of several tallies; ``file_id`` 0 and no state."""
+    fields = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "bytes")
+    return Tally(0, "", **{name: sum(getattr(tally, name) for tally in tallies) for name in fields})

@@ -1,0 +1,217 @@
+"""Loading one file, without Spark: what becomes of its rows, and that it becomes so once."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_manager
+import psycopg
+import pytest
+
+from sluice import database, leases
+from sluice.settings import PROJECT, Settings
+from spark_jobs.load_file import FileLoader, Tally
+
+HEADER = (
+    "event_id,event_type,user_id,product_id,category,price,timestamp,session_id,ip_address,user_agent,"
+    "search_query,search_results_count,quantity,total_amount,payment_method"
+)
+REES46 = PROJECT.parent / "shared" / "data" / "rees46" / "2019-Oct_first_rows.csv"
+Connection = psycopg.Connection[dict[str, Any]]
+Land = Callable[..., int]
+
+
+def event(number: int, *, kind: str = "product_view", price: str = "9.99", note: str = "") -> str:
+    """One good line of contract events; ``number`` makes its id."""
+    return (
+        f"00000000-0000-4000-8000-{number:012d},{kind},u1,p1,shoes,{price},2026-11-22T10:00:00Z,s1,10.0.0.1,{note},,,,,"
+    )
+
+
+@pytest.fixture
+def land(settings: Settings, connection: Connection) -> Land:
+    """Registers bytes as a landed file, as the mover does; returns its file_id."""
+
+    def register(data: bytes | str, name: str = "shop.csv") -> int:
+        data = data.encode() if isinstance(data, str) else data
+        sha256 = hashlib.sha256(data).hexdigest()
+        basename = f"{sha256[:12]}-{name}"
+        (settings.processing_dir / basename).write_bytes(data)
+        row = connection.execute(
+            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) VALUES (%s, %s, %s, %s, now()) RETURNING file_id",
+            [name, f"processing/{basename}", sha256, len(data)],
+        ).fetchone()
+        assert row is not None
+        return int(row["file_id"])
+
+    return register
+
+
+@pytest.fixture
+def loader(settings: Settings, connection: Connection) -> Any:
+    """A loader under a living stream's epoch."""
+    lease = leases.take(connection, submitted_by="test", seconds=600)
+    assert lease is not None
+    leases.begin(connection, token=lease.token, host="test", pid=1, seconds=600)
+    made = FileLoader(settings, lease.epoch)
+    yield made
+    made.close()
+
+
+def rejects(connection: Connection, file_id: int) -> list[dict[str, Any]]:
+    return connection.execute(
+        "SELECT * FROM ledger.rejects WHERE file_id = %s ORDER BY record_number", [file_id]
+    ).fetchall()
+
+
+def file_row(connection: Connection, file_id: int) -> dict[str, Any]:
+    row = connection.execute("SELECT * FROM ledger.files WHERE file_id = %s", [file_id]).fetchone()
+    assert row is not None
+    return row
+
+
+def test_every_row_of_a_good_file_is_loaded(loader: FileLoader, land: Land, connection: Connection) -> None:
+    file_id = land("\n".join([HEADER, event(1), event(2, kind="search", note='"Mozilla, ""5.0"""')]) + "\n")
+    assert loader.load(file_id) == Tally(file_id, "loaded", 2, 2, 0, 0, file_row(connection, file_id)["bytes"])
+    rows = connection.execute("SELECT * FROM events ORDER BY event_id").fetchall()
+    assert [(row["file_id"], row["record_number"]) for row in rows] == [(file_id, 1), (file_id, 2)]
+    assert rows[1]["user_agent"] == 'Mozilla, "5.0"'
+    assert str(rows[0]["price"]) == "9.9900"
+    assert rows[0]["event_time"].isoformat() == "2026-11-22T10:00:00+00:00"
+
+
+def test_a_loaded_file_moves_to_the_archive(
+    loader: FileLoader, land: Land, connection: Connection, settings: Settings
+) -> None:
+    file_id = land(f"{HEADER}\n{event(1)}\n")
+    loader.load(file_id)
+    path = file_row(connection, file_id)["path"]
+    assert path.startswith("archive/loaded/")
+    assert (settings.home_dir / path).exists()
+    assert not list(settings.processing_dir.iterdir())
+
+
+def test_a_bad_row_costs_one_row_and_keeps_its_bytes_line_and_reason(
+    loader: FileLoader, land: Land, connection: Connection
+) -> None:
+    multi_line = event(1, note='"two\nlines"')
+    file_id = land("\n".join([HEADER, multi_line, event(2, price="12,50"), event(3, kind="teleport"), event(4)]))
+    tally = loader.load(file_id)
+    assert (tally.rows_read, tally.rows_loaded, tally.rows_rejected) == (4, 2, 2)
+    too_wide, unknown = rejects(connection, file_id)
+    assert (too_wide["record_number"], too_wide["line_number"], too_wide["rules"]) == (2, 4, ["record.too_many_fields"])
+    assert bytes(too_wide["raw"]).decode() == event(2, price="12,50")
+    assert (unknown["line_number"], unknown["rules"], unknown["error_class"]) == (5, ["event_type.enum"], "rule")
+    assert unknown["fields"]["event_type"] == "teleport"
+
+
+def test_loading_twice_adds_nothing(loader: FileLoader, land: Land, connection: Connection) -> None:
+    file_id = land(f"{HEADER}\n{event(1)}\n")
+    loader.load(file_id)
+    assert loader.load(file_id).state == "loaded"
+    assert connection.execute("SELECT count(*) AS n FROM events").fetchone() == {"n": 1}
+
+
+def test_the_same_event_again_is_a_duplicate_and_with_other_content_a_conflict(
+    loader: FileLoader, land: Land, connection: Connection
+) -> None:
+    loader.load(land(f"{HEADER}\n{event(1)}\n"))
+    file_id = land("\n".join([HEADER, event(2), event(1), event(1, price="5"), event(2)]))
+    tally = loader.load(file_id)
+    assert (tally.rows_read, tally.rows_loaded, tally.rows_duplicate, tally.rows_rejected) == (4, 1, 2, 1)
+    [conflict] = rejects(connection, file_id)
+    assert (conflict["record_number"], conflict["error_class"], conflict["rules"]) == (
+        3,
+        "conflict",
+        ["event_id.conflict"],
+    )
+    assert bytes(conflict["raw"]).decode() == event(1, price="5")
+
+
+def test_a_big_file_with_duplicates_goes_through_staging(
+    loader: FileLoader, land: Land, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_jobs.load_file.STAGED_BYTES_MAX", 0)
+    loader.load(land(f"{HEADER}\n{event(1)}\n"))
+    tally = loader.load(land(f"{HEADER}\n{event(1)}\n{event(2)}\n"))
+    assert (tally.rows_loaded, tally.rows_duplicate) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "no header"),
+        ("a,b,c\n1,2,3\n", "fits no contract"),
+        ("event_id,event_type,user_id\n1,2,3\n", "nearest is events, which also needs timestamp"),
+        (f"{HEADER},PRICE\n", "more than once"),
+        (b"\x1f\x8b\x08\x00broken", "fits no contract"),
+    ],
+)
+def test_a_file_that_is_no_table_of_a_known_feed_is_rejected_with_the_reason(
+    loader: FileLoader, land: Land, connection: Connection, data: str | bytes, reason: str
+) -> None:
+    file_id = land(data)
+    assert loader.load(file_id).state == "rejected"
+    assert reason in file_row(connection, file_id)["error"]
+
+
+def test_a_header_without_rows_is_loaded_with_zero_rows(loader: FileLoader, land: Land) -> None:
+    assert loader.load(land(HEADER)).rows_read == 0
+
+
+def test_a_file_that_changed_after_it_was_registered_does_not_commit_and_goes_back(
+    loader: FileLoader, land: Land, connection: Connection, settings: Settings
+) -> None:
+    file_id = land(f"{HEADER}\n{event(1)}\n", name="growing.csv")
+    [path] = settings.processing_dir.iterdir()
+    with path.open("a") as still_writing:
+        still_writing.write(event(2) + "\n")
+    assert loader.load(file_id).state == "rejected"
+    assert "changed after it was registered" in file_row(connection, file_id)["error"]
+    assert (settings.incoming_dir / "growing.csv").exists()
+    assert connection.execute("SELECT count(*) AS n FROM events").fetchone() == {"n": 0}
+
+
+def test_a_fenced_stream_cannot_load(loader: FileLoader, land: Land, connection: Connection) -> None:
+    file_id = land(f"{HEADER}\n{event(1)}\n")
+    connection.execute("UPDATE ledger.streams SET state = 'fenced', ended_at = now()")
+    with pytest.raises(leases.StreamFenced):
+        loader.load(file_id)
+    assert file_row(connection, file_id)["state"] == "landed"
+
+
+def test_a_lost_connection_raises_and_the_next_load_succeeds(
+    loader: FileLoader, land: Land, settings: Settings
+) -> None:
+    loader.load(land(f"{HEADER}\n{event(1)}\n"))
+    with database.connect(settings.writer_dsn) as writer:
+        writer.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluice-stream-%'"
+        )
+    file_id = land(f"{HEADER}\n{event(2)}\n")
+    with pytest.raises(adbc_driver_manager.Error):
+        loader.load(file_id)
+    assert loader.load(file_id).rows_loaded == 1
+
+
+@pytest.mark.skipif(not REES46.exists(), reason="the REES46 sample lies beside the project only where it is shared")
+def test_rees46_loads_17434_rows_and_sets_the_cut_record_aside(
+    loader: FileLoader, land: Land, connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    copy = shutil.copy(REES46, tmp_path / "oct.csv")
+    file_id = land(Path(copy).read_bytes())
+    tally = loader.load(file_id)
+    assert (tally.rows_read, tally.rows_loaded, tally.rows_rejected, tally.rows_duplicate) == (17_435, 17_434, 1, 0)
+    [cut] = rejects(connection, file_id)
+    assert (cut["line_number"], cut["rules"], cut["fields"]["user_id"]) == (
+        17_436,
+        ["record.too_few_fields"],
+        "52040330",
+    )
+    row = connection.execute("SELECT extra->>'category_id' AS id FROM events WHERE record_number = 1").fetchone()
+    assert row == {"id": "2103807459595387724"}
