@@ -1,0 +1,35 @@
+DROP TABLE IF EXISTS report.products__next;
+CREATE UNLOGGED TABLE report.products__next AS
+WITH sold AS (
+    SELECT
+        product_id,
+        sum(units)::bigint AS units,
+        count(DISTINCT user_id) FILTER (WHERE event_type = 'purchase') AS buyers,
+        sum(amount) AS revenue
+    FROM report.sales__next
+    WHERE product_id IS NOT NULL
+    GROUP BY product_id
+),
+seen AS (
+    SELECT
+        product_id,
+        max(category) AS category,
+        min(price) AS lowest_price,
+        max(price) AS highest_price,
+        min(event_time) AS first_seen,
+        max(event_time) AS last_seen,
+        count(*) AS events,
+        count(*) FILTER (WHERE event_type = 'product_view') AS views,
+        count(*) FILTER (WHERE event_type = 'add_to_cart') AS carts,
+        count(*) FILTER (WHERE event_type = 'purchase') AS purchases
+    FROM public.events
+    WHERE product_id IS NOT NULL
+    GROUP BY product_id
+)
+SELECT
+    seen.*,
+    coalesce(sold.units, 0) AS units,
+    coalesce(sold.buyers, 0) AS buyers,
+    coalesce(sold.revenue, 0) AS revenue
+FROM seen
+LEFT JOIN sold USING (product_id);

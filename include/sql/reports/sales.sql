@@ -1,0 +1,27 @@
+-- Purchases and cancellations. Revenue counts both, signed as they come: a cancellation carries a negative quantity and
+-- total. A feed without totals is price times quantity, one piece when it names no quantity. A sale with neither total
+-- nor price counts as a sale of 0.
+DROP TABLE IF EXISTS report.sales__next;
+CREATE UNLOGGED TABLE report.sales__next AS
+WITH counted AS (
+    SELECT
+        event_type,
+        event_time,
+        user_id,
+        product_id,
+        session_id,
+        price,
+        total_amount,
+        coalesce(quantity, CASE event_type WHEN 'cancellation' THEN -1 ELSE 1 END) AS units
+    FROM public.events
+    WHERE event_type IN ('purchase', 'cancellation')
+)
+SELECT
+    event_type,
+    event_time,
+    user_id,
+    product_id,
+    session_id,
+    units,
+    coalesce(total_amount, price * units, 0) AS amount
+FROM counted;

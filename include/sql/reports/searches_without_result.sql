@@ -1,0 +1,10 @@
+DROP TABLE IF EXISTS report.searches_without_result__next;
+CREATE UNLOGGED TABLE report.searches_without_result__next AS
+SELECT
+    lower(btrim(search_query)) AS search_query,
+    count(*) AS searches,
+    count(DISTINCT user_id) AS users,
+    max(event_time) AS last_searched_at
+FROM public.events
+WHERE event_type = 'search' AND search_results_count = 0 AND search_query IS NOT NULL
+GROUP BY 1;
