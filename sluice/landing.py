@@ -171,7 +171,7 @@ def readable_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-class _Changed(Exception):
+class _ChangedError(Exception):
     """The file changed while it was hashed."""
 
 
@@ -342,7 +342,7 @@ def _move(settings: Settings, connection: Connection, path: Path, result: MoveRe
         _register_and_rename(settings, connection, path, fingerprint, result)
     except FileNotFoundError:
         _log.info("%r vanished before it could be moved", name)
-    except _Changed:
+    except _ChangedError:
         _log.info("%r changed while it was read: it waits for the next time", name)
     except psycopg.errors.LockNotAvailable:
         _log.info("%r has the bytes of a file that is being loaded: it waits for the next time", name)
@@ -356,13 +356,13 @@ def _fingerprint(path: Path) -> _Fingerprint:
     with open(handle, "rb", buffering=0) as file:
         before = os.fstat(handle)
         if not stat.S_ISREG(before.st_mode):
-            raise _Changed
+            raise _ChangedError
         digest, count = hashlib.sha256(), 0
         while block := file.read(_BLOCK):
             digest.update(block)
             count += len(block)
         if _identity(before) != _identity(os.fstat(handle)) or count != before.st_size:
-            raise _Changed
+            raise _ChangedError
     landed_at = datetime.fromtimestamp(before.st_ctime, UTC)
     return _Fingerprint(digest.hexdigest(), _identity(before), count, landed_at)
 
@@ -380,7 +380,7 @@ def _register_and_rename(
         file_id, target, outcome = _register(settings, connection, path.name, fingerprint)
         crash_point("mover.after_register")
         if _identity(path.lstat()) != fingerprint.identity:
-            raise _Changed
+            raise _ChangedError
         target.parent.mkdir(parents=True, exist_ok=True)
         if not _rename_if_free(path, target):
             raise FileExistsError(errno.EEXIST, "exists already; the database may have been restored", str(target))

@@ -28,7 +28,7 @@ _FENCE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-class StreamFenced(RuntimeError):
+class StreamFenced(RuntimeError):  # noqa: N818 - it says what happened, and callers end
     """This stream may not write any more: it was ended, fenced, or never had a valid token. End the process."""
 
 

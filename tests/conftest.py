@@ -45,7 +45,7 @@ def postgres_server() -> Iterator[embedded.Server]:
         server.start()
         with psycopg.connect(server.url(), autocommit=True) as connection:
             for statement in ["ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", *_ROLES.strip().split("\n")]:
-                connection.execute(statement)  # type: ignore[call-overload]
+                connection.execute(statement)
         migrate.migrate(server.url(TEMPLATE, "sluice_owner", PASSWORD))
         yield server
     finally:
@@ -58,10 +58,10 @@ def database_url(postgres_server: embedded.Server) -> Iterator[str]:
     """URL (as sluice_owner) of a fresh migrated database, dropped after the test whoever is still connected."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER sluice_owner")  # type: ignore[call-overload]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER sluice_owner")
     yield postgres_server.url(name, "sluice_owner", PASSWORD)
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[call-overload]
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -232,8 +232,16 @@ def test_a_missing_stream_is_due_at_first_and_not_while_one_lives(writer: Connec
 
 @pytest.mark.parametrize(
     ("deaths", "stopped", "seconds_ago", "due"),
-    [(1, False, 1, False), (1, False, 3, True), (3, False, 7, False), (3, False, 9, True), (9, False, 29, False)]
-    + [(9, False, 31, True), (1, True, 15, False), (1, True, 25, True)],
+    [
+        (1, False, 1, False),
+        (1, False, 3, True),
+        (3, False, 7, False),
+        (3, False, 9, True),
+        (9, False, 29, False),
+        (9, False, 31, True),
+        (1, True, 15, False),
+        (1, True, 25, True),
+    ],
 )
 def test_a_stream_that_dies_again_and_again_is_due_later_each_time(
     connection: Connection, deaths: int, stopped: bool, seconds_ago: int, due: bool
