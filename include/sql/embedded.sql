@@ -1,0 +1,21 @@
+-- What the launcher does as superuser of the embedded server, before the owner migrates.
+
+-- name: role_statement    one row, one text: the statement that makes the login role, or renews its password
+SELECT format(
+    CASE
+        WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = %(role)s) THEN 'ALTER ROLE %%I LOGIN PASSWORD %%L'
+        ELSE 'CREATE ROLE %%I LOGIN PASSWORD %%L'
+    END,
+    %(role)s::text,
+    %(password)s::text
+) AS statement;
+
+-- name: database_statement    one row, one text: the statement that makes the database; no row when it is there
+SELECT format('CREATE DATABASE %%I OWNER %%I', %(database)s::text, %(owner)s::text) AS statement
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = %(database)s);
+
+-- name: closing_statement    one row, one text: only the owner, and roles that are granted it, may connect
+SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', %(database)s::text) AS statement;
+
+-- name: dag_is_paused    in Airflow's database: one row when the DAG is known there
+SELECT is_paused FROM dag WHERE dag_id = %(dag_id)s;

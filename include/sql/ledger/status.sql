@@ -1,0 +1,62 @@
+-- What `make status` and the launcher's live line show. All read only.
+
+-- name: clock    one row: the server's time, against which "since the start" is measured
+SELECT clock_timestamp() AS now;
+
+-- name: files_by_state    a row a state: how many files, how many rows
+SELECT
+    state,
+    count(*) AS files,
+    coalesce(sum(rows_read), 0)::bigint AS rows_read,
+    coalesce(sum(rows_loaded), 0)::bigint AS rows_loaded,
+    coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,
+    coalesce(sum(rows_duplicate), 0)::bigint AS rows_duplicate
+FROM ledger.files
+GROUP BY state
+ORDER BY state;
+
+-- name: rate    one row: rows loaded a second in the last minute
+SELECT (coalesce(sum(rows_loaded), 0) / 60.0)::float8 AS rows_per_second
+FROM ledger.files
+WHERE state = 'loaded' AND loaded_at > clock_timestamp() - interval '1 minute';
+
+-- name: latency    one row: seconds from landed to queryable over the last %(minutes)s minutes; null: over all
+SELECT
+    count(*) AS files,
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM loaded_at - landed_at))::float8 AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM loaded_at - landed_at))::float8 AS p95
+FROM ledger.files
+WHERE
+    state = 'loaded'
+    AND (
+        %(minutes)s::float8 IS NULL
+        OR loaded_at > clock_timestamp() - make_interval(secs => 60 * %(minutes)s::float8)
+    );
+
+-- name: stream    one row: the newest stream; no row when none was ever submitted
+SELECT
+    epoch,
+    state,
+    state_since,
+    submitted_by,
+    submitted_at,
+    started_at,
+    ended_at,
+    ended_because,
+    host,
+    pid,
+    stop_requested,
+    last_error,
+    last_error_at,
+    extract(epoch FROM lease_until - clock_timestamp())::float8 AS lease_seconds_left,
+    ended_at IS NULL AND lease_until > clock_timestamp() AS living
+FROM ledger.streams
+ORDER BY epoch DESC
+LIMIT 1;
+
+-- name: loaded_since    one row when a file was loaded after %(since)s
+SELECT file_id, name, rows_loaded
+FROM ledger.files
+WHERE state = 'loaded' AND loaded_at >= %(since)s
+ORDER BY loaded_at
+LIMIT 1;

@@ -1,0 +1,204 @@
+"""The command line: ``python -m sluice COMMAND``. The Makefile's targets call it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psycopg
+
+from sluice import embedded, landing_watch, shutdown, status
+from sluice.embedded import EmbeddedError
+from sluice.instance import Instance, InstanceError, read_env_file, tail
+from sluice.java import JavaError
+from sluice.launcher import Launcher
+from sluice.migrate import MigrationError
+from sluice.settings import PROJECT, SettingError, load
+
+UP_SECONDS = 420.0
+_DOWN_SECONDS = 90.0
+_EXPECTED = (InstanceError, SettingError, EmbeddedError, JavaError, MigrationError, psycopg.OperationalError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code. What a user can mend is one clear sentence, not a traceback."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        read_env_file(PROJECT / ".env", os.environ)
+        code: int = parsed.command(Instance(load()), parsed)
+        return code
+    except _EXPECTED as error:
+        print(f"sluice: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sluice", description="Runs Sluice and tells what it does.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[Instance, argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    add("run", _run, "run the pipeline in the foreground until Ctrl-C")
+    up = add("up", _up, "run it in the background; return when the first file is loaded")
+    up.add_argument("--timeout", type=float, default=UP_SECONDS, help="seconds to wait (default %(default)g)")
+    add("down", _down, "stop it, and whatever a killed launcher left behind")
+    add("status", _status, "tell what it does").add_argument("--json", action="store_true", help="as JSON")
+    load_one = add("load", _load, "land a copy of a CSV, wait for its ledger state, print its tally")
+    load_one.add_argument("file", type=Path)
+    load_one.add_argument("--timeout", type=float, default=900.0, help="seconds to wait (default %(default)g)")
+    add("psql", _psql, "open SQL as the owner").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("dags-test", _dags_test, "run one DAG from start to end with `airflow dags test`").add_argument("dag_id")
+    add("airflow", _airflow, "run an airflow command").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("env", _env, "print the environment of Airflow's processes as export lines")
+    add("reconcile", _reconcile, "recount conservation from the files and the tables")
+    return parser
+
+
+def _run(instance: Instance, parsed: argparse.Namespace) -> int:
+    return Launcher(instance).run()
+
+
+def _up(instance: Instance, parsed: argparse.Namespace) -> int:
+    """Start the launcher detached, pass on what it says, return when it is ready."""
+    if (running := instance.running()) is not None:
+        print(f"the pipeline already runs (pid {running.pid}, {running.url}): `make down` ends it")
+        return 0
+    instance.make_folders()
+    log = instance.log_dir / "launcher.log"
+    with log.open("ab") as output:
+        start = output.tell()
+        launcher = subprocess.Popen(
+            [sys.executable, "-u", "-m", "sluice", "run"],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        return _wait_until_ready(instance, launcher, log, start, parsed.timeout)
+    except KeyboardInterrupt:
+        launcher.send_signal(signal.SIGTERM)
+        launcher.wait()
+        raise
+
+
+def _wait_until_ready(
+    instance: Instance, launcher: subprocess.Popen[bytes], log: Path, start: int, timeout: float
+) -> int:
+    deadline = time.monotonic() + timeout
+    with log.open(errors="replace") as said:
+        said.seek(start)
+        while True:
+            ended = launcher.poll()
+            running = instance.running()
+            print(said.read(), end="", flush=True)
+            if ended is not None:
+                raise InstanceError(f"the launcher ended (exit code {ended}); its log is {log}")
+            if running is not None and running.pid == launcher.pid and running.ready:
+                print(f"up: `make status` tells what it does, `make down` ends it; the log is {log}")
+                return 0
+            if time.monotonic() > deadline:
+                raise InstanceError(
+                    f"no result within {timeout:g} s; it still runs (`make status`, `make down`). The end of {log}:\n"
+                    f"{tail(log)}"
+                )
+            time.sleep(0.2)
+
+
+def _down(instance: Instance, parsed: argparse.Namespace) -> int:
+    running = instance.running()
+    if running is not None:
+        print(f"stopping the pipeline in {instance.home} …", flush=True)
+        try:
+            os.kill(running.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            print("the launcher is dead: its guard ends the rest", flush=True)
+    deadline = time.monotonic() + _DOWN_SECONDS
+    while instance.is_locked() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = shutdown.end_everything(instance, print)
+    instance.forget()
+    print("stopped: no process is left" if left or running else "nothing was running")
+    return 0
+
+
+def _status(instance: Instance, parsed: argparse.Namespace) -> int:
+    found = status.report(instance)
+    print(json.dumps(found, indent=2, default=str) if parsed.json else status.text(found))
+    return status.exit_code(found)
+
+
+def _load(instance: Instance, parsed: argparse.Namespace) -> int:
+    return landing_watch.load(instance, parsed.file, lambda line: print(line, flush=True), parsed.timeout)
+
+
+def _psql(instance: Instance, parsed: argparse.Namespace) -> int:
+    url = instance.with_urls(_port(instance)).owner_dsn
+    bundled = embedded.binaries(instance.settings.postgres_bin) / "psql"
+    program = str(bundled) if bundled.exists() else shutil.which("psql")
+    if program is None:
+        raise InstanceError("there is no psql in SLUICE_POSTGRES_BIN or PATH: install it, or unset SLUICE_POSTGRES_BIN")
+    # The URL holds a password: it travels in the environment, where other users cannot read it.
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    os.environ.update({names[key]: str(value) for key, value in parts.items() if key in names})
+    os.execv(program, [program, *parsed.arguments])
+
+
+def _port(instance: Instance) -> int:
+    """The embedded server's port; 0 when it does not run and is not needed."""
+    running = instance.running()
+    if running is None and not instance.settings.database_url:
+        raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
+    return running.postgres_port if running else 0
+
+
+def _airflow(instance: Instance, parsed: argparse.Namespace) -> int:
+    """Run the command beside a running pipeline; otherwise with a database server for as long as it takes."""
+    program = str(Path(sys.executable).parent / "airflow")
+    if (running := instance.running()) is not None:
+        return subprocess.call([program, *parsed.arguments], env=instance.environment(running), cwd=PROJECT)
+    with Launcher(instance).only_database() as environment:
+        return subprocess.call([program, *parsed.arguments], env=environment, cwd=PROJECT)
+
+
+def _dags_test(instance: Instance, parsed: argparse.Namespace) -> int:
+    parsed.arguments = ["dags", "test", parsed.dag_id]
+    return _airflow(instance, parsed)
+
+
+def _env(instance: Instance, parsed: argparse.Namespace) -> int:
+    running = instance.running()
+    if running is None:
+        raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
+    for key, value in sorted(instance.environment(running, environ={}).items()):
+        print(f"export {key}={shlex.quote(value)}" if key != "PATH" else f'export PATH={shlex.quote(value)}:"$PATH"')
+    return 0
+
+
+def _reconcile(instance: Instance, parsed: argparse.Namespace) -> int:
+    from sluice import reconcile  # its imports are heavy, and only needed here
+
+    settings = instance.with_urls(_port(instance))
+    os.environ |= {
+        "SLUICE_DATABASE_URL": settings.database_url,
+        "SLUICE_WRITER_URL": settings.writer_url,
+        "SLUICE_READER_URL": settings.reader_url,
+    }
+    code: int = reconcile.main()
+    return code

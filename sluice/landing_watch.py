@@ -1,0 +1,153 @@
+"""``make load``: land a copy of one file, wait for its state in the ledger, tell its tally."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sluice import database
+from sluice.instance import Instance, InstanceError
+
+Connection = psycopg.Connection[dict[str, Any]]
+Say = Callable[[str], None]
+MOST_REJECTS = 5
+_RAW_CHARACTERS = 120
+
+
+def load(instance: Instance, source: Path, say: Say, timeout: float) -> int:
+    """Land a copy of ``source`` and say what became of it: 0 for loaded and duplicate, 1 for rejected.
+
+    Raises InstanceError when the pipeline is not running, the file cannot be landed, or no state is reached within
+    ``timeout`` seconds.
+    """
+    running = instance.running()
+    if running is None:
+        raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
+    _check(source)
+    with database.connect(
+        instance.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
+    ) as opened:
+        after = _row(opened, "newest_file")["file_id"]
+        landed, sha256 = land_copy(source, instance.settings.incoming_dir)
+        say(f"{source} landed as {landed.name}; waiting for the ledger …")
+        found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": landed.name}, say, timeout)
+        return _tell(opened, found, say)
+
+
+def land_copy(source: Path, incoming: Path) -> tuple[Path, str]:
+    """Copy ``source`` to ``incoming`` under its name, or with a number when that one is waiting; its path and sha256.
+
+    Like every producer should: written under a name that is never taken, then renamed.
+    """
+    incoming.mkdir(parents=True, exist_ok=True)
+    temporary = incoming / f".{secrets.token_hex(8)}.part"
+    digest = hashlib.sha256()
+    try:
+        with source.open("rb") as read, temporary.open("xb") as write:
+            while chunk := read.read(1 << 20):
+                digest.update(chunk)
+                write.write(chunk)
+        target = _claim_name(incoming, source.name)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target, digest.hexdigest()
+
+
+def _claim_name(incoming: Path, name: str) -> Path:
+    """A name that nobody has in ``incoming``, held by an empty file that the rename replaces at once."""
+    path = Path(name)
+    for number in itertools.count(1):
+        target = incoming / (name if number == 1 else f"{path.stem}-{number}{path.suffix}")
+        try:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            return target
+        except FileExistsError:
+            continue
+    raise AssertionError("unreachable")
+
+
+def _check(source: Path) -> None:
+    if not source.is_file():
+        raise InstanceError(f"{source} is not a file: give the path of a CSV, make load FILE=path/to/file.csv")
+    if source.name.startswith((".", "_")) or source.suffix.lower() != ".csv":
+        raise InstanceError(
+            f"a file named {source.name!r} is never taken: rename it, to end in .csv and begin with neither . nor _"
+        )
+    if not os.access(source, os.R_OK):
+        raise InstanceError(f"{source} cannot be read by this user: change its permissions")
+
+
+def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Say, timeout: float) -> dict[str, Any]:
+    begun = time.monotonic()
+    told = begun
+    while True:
+        found = opened.execute(_sql("landed_file"), which).fetchone()
+        if found is not None and found["state"] != "landed":
+            return found
+        state = "registered, not loaded yet" if found else "not registered yet"
+        waited = time.monotonic() - begun
+        if not instance.is_locked():
+            raise InstanceError(f"{which['name']}: {state}, and the pipeline was stopped: it goes on at `make up`")
+        if waited > timeout:
+            raise InstanceError(f"{which['name']}: {state} after {waited:.0f} s: `make status` tells what is wrong")
+        if time.monotonic() - told >= 10:
+            told = time.monotonic()
+            say(f"{which['name']}: {state} ({waited:.0f} s)")
+        time.sleep(0.1)
+
+
+def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
+    if found["state"] == "duplicate":
+        say(
+            f"{found['name']}: duplicate, entered as file {found['file_id']}: the same bytes are file "
+            f"{found['duplicate_of']} ({found['original_name']}, {found['original_state']}); nothing was loaded"
+        )
+        return 0
+    if found["state"] != "loaded":
+        say(f"{found['name']}: {found['state']} as file {found['file_id']}: {found['error'] or 'no reason given'}")
+        return 1
+    say(
+        f"{found['name']}: loaded as file {found['file_id']} under contract {found['contract']}: "
+        f"{found['rows_read']:,} read, {found['rows_loaded']:,} loaded, {found['rows_rejected']:,} rejected, "
+        f"{found['rows_duplicate']:,} duplicate"
+    )
+    _tell_rejects(opened, found, say)
+    return 0
+
+
+def _tell_rejects(opened: Connection, found: dict[str, Any], say: Say) -> None:
+    params = {"file_id": found["file_id"], "most": MOST_REJECTS}
+    for reject in opened.execute(_sql("first_rejects"), params).fetchall():
+        say(
+            f"  record {reject['record_number']:,}, line {reject['line_number']:,}: {', '.join(reject['rules'])} "
+            f"({reject['error_class']}): {_printable(reject['raw'])}"
+        )
+    if found["rows_rejected"] > MOST_REJECTS:
+        more = found["rows_rejected"] - MOST_REJECTS
+        say(f"  … and {more:,} more: table ledger.rejects, file_id {found['file_id']}")
+
+
+def _printable(raw: bytes) -> str:
+    """The raw record on one line: what is not printable is escaped, what is long is cut."""
+    text = raw.decode("utf-8", errors="backslashreplace")
+    escaped = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return escaped if len(escaped) <= _RAW_CHARACTERS else f"{escaped[:_RAW_CHARACTERS]}…"
+
+
+def _row(opened: Connection, name: str, **params: object) -> dict[str, Any]:
+    row = opened.execute(_sql(name), params).fetchone()
+    assert row is not None
+    return row
+
+
+def _sql(name: str) -> str:
+    return database.queries("ledger/landing_watch")[name]

@@ -1,0 +1,427 @@
+"""Runs the whole pipeline on this machine: PostgreSQL, Airflow's four processes, and through them the stream.
+
+The launcher supervises: it starts each process in a session of its own, restarts one that dies, and at the end leaves
+nothing behind. Should it be killed itself, its guard (sluice.shutdown) ends the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sluice import database, embedded, java, leases, migrate, processes, shutdown, status
+from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
+
+HEALTHY_SECONDS = 240.0
+_TICK = 0.2
+# The second group starts when the api-server answers: tasks call it, and all at once on few cores takes no less time.
+# Logs are read from disk: without --skip-serve-logs, two programs would listen on all interfaces.
+_COMPONENTS = (
+    {"api-server": ["api-server"], "dag-processor": ["dag-processor"]},
+    {"scheduler": ["scheduler", "--skip-serve-logs"], "triggerer": ["triggerer", "--skip-serve-logs"]},
+)
+
+
+class StopAsked(BaseException):
+    """A signal asked the launcher to stop."""
+
+
+class Console:
+    """Sentences one below another and, on a terminal, one live line below them that is written over."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._every = 1.0 if self._terminal else 5.0
+        self._last = 0.0
+
+    def say(self, sentence: str) -> None:
+        """Print ``sentence`` on a line of its own; a reader that went away is no error."""
+        with suppress(OSError):
+            print(f"\r\033[K{sentence}" if self._terminal else sentence, flush=True)
+
+    def due(self, cost: float) -> bool:
+        """Whether the live line should be renewed; one that takes ``cost`` seconds to make comes more rarely."""
+        return time.monotonic() - self._last >= max(self._every, 20 * cost)
+
+    def live(self, line: str) -> None:
+        """Show ``line`` as the live line."""
+        self._last = time.monotonic()
+        with suppress(OSError):
+            if self._terminal:
+                print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+            else:
+                print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+@dataclass
+class Child:
+    """One supervised process: what it runs, how often it died lately, when it may start again."""
+
+    name: str
+    command: list[str]
+    log: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    deaths: int = 0
+    started: float = 0.0
+    not_before: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start it, in a session of its own; the kernel tells it to end when the launcher dies."""
+        rotate(self.log)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=processes.follow_parent(signal.SIGTERM),
+            )
+        self.started = time.monotonic()
+
+    def watch(self, console: Console) -> bool:
+        """Start it again if it died, later each time; True when it was started."""
+        assert self.process is not None
+        rotate(self.log)
+        code = self.process.poll()
+        if code is None:
+            return False
+        if not self.not_before:
+            self.deaths = self.deaths + 1 if time.monotonic() - self.started < 60 else 1
+            wait = min(30.0, 2.0 ** (self.deaths - 1))
+            self.not_before = time.monotonic() + wait
+            console.say(f"{self.name} ended (exit code {code}): starting it again in {wait:g} s; its log is {self.log}")
+        if time.monotonic() < self.not_before:
+            return False
+        self.not_before = 0.0
+        self.start()
+        return True
+
+
+class Launcher:
+    """One life of the pipeline, from start to stop."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.console = Console()
+        self.running = Running(pid=os.getpid(), started_at=now())
+        self.children: list[Child] = []
+        self.server = embedded.Server(
+            instance.postgres_dir,
+            embedded.binaries(instance.settings.postgres_bin),
+            port=instance.settings.postgres_port,
+            before_exec=processes.follow_parent(signal.SIGINT),
+            say=self.console.say,
+        )
+        self.guard: subprocess.Popen[bytes] | None = None
+        self.since = datetime.now(UTC)
+
+    def run(self) -> int:
+        """Start, supervise until a signal asks to stop, stop. Raises InstanceError when it cannot start."""
+        lock = self.instance.lock()
+        if lock is None:
+            raise InstanceError(_already(self.instance))
+        processes.adopt_orphans()
+        os.environ.update(processes.mark(self.instance.home))
+        self.instance.make_folders()
+        try:
+            self._start_guard(lock.fileno())
+            _on_signals(_raise_stop)
+            self.start()
+            self._supervise()
+        except StopAsked:
+            pass
+        finally:
+            _on_signals(self._say_patience)
+            self._stop()
+            lock.close()
+        return 0
+
+    @contextmanager
+    def only_database(self) -> Iterator[dict[str, str]]:
+        """The databases without the pipeline, for one command: the environment that it needs."""
+        lock = self.instance.lock()
+        if lock is None:
+            raise InstanceError(_already(self.instance))
+        processes.adopt_orphans()
+        os.environ.update(processes.mark(self.instance.home))
+        self.instance.make_folders()
+        try:
+            self._start_guard(lock.fileno())
+            java.ensure(self.console.say)
+            self.start_database()
+            self.migrate_airflow()
+            yield self.instance.environment(self.running)
+        finally:
+            self._stop()
+            lock.close()
+
+    def start(self) -> None:
+        """Everything up to healthy: PostgreSQL, roles, migrations, Airflow."""
+        begun = time.monotonic()
+        self.instance.tell(self.running)
+        java.ensure(self.console.say)
+        self.running = replace(self.running, web_port=_web_port(self.instance.settings.web_port))
+        self.start_database()
+        self.migrate_airflow()
+        self.console.say("starting Airflow's api-server, dag-processor, scheduler and triggerer …")
+        deadline = time.monotonic() + HEALTHY_SECONDS
+        for group in _COMPONENTS:
+            self._start_children(group)
+            self._wait_until(group, deadline)
+        self.console.say(f"Airflow is healthy, {time.monotonic() - begun:.0f} s after the start")
+
+    def start_database(self) -> None:
+        """The embedded server, its roles and databases, and the migrations of the pipeline's own database."""
+        begun = time.monotonic()
+        self.instance.make_folders()
+        self.server.start()
+        self.running = replace(self.running, postgres_port=self.server.port)
+        self.instance.tell(self.running)
+        with database.connect(self.server.url()) as connection:
+            _make_roles(connection, self.instance.secrets())
+        settings = self.instance.with_urls(self.server.port)
+        applied = migrate.migrate(settings.owner_dsn)
+        with database.connect(settings.owner_dsn) as connection:
+            clock = connection.execute(_status("clock")).fetchone()
+        self.since = clock["now"] if clock else self.since
+        where = "your own server" if self.instance.settings.database_url else f"127.0.0.1:{self.server.port}"
+        self.console.say(
+            f"PostgreSQL is ready: {where}, {len(applied)} migrations applied ({time.monotonic() - begun:.1f} s)"
+        )
+
+    def migrate_airflow(self) -> None:
+        """Bring Airflow's own database up to date, and let generate_events follow SLUICE_GENERATOR."""
+        begun = time.monotonic()
+        self.instance.write_web_password()
+        self.airflow(["db", "migrate"])
+        wanted = not self.instance.settings.generator
+        with database.connect(self.instance.embedded_url("airflow", self.server.port)) as connection:
+            row = connection.execute(_sql("dag_is_paused"), {"dag_id": "generate_events"}).fetchone()
+        if row is not None and row["is_paused"] != wanted:
+            self.airflow(["dags", "pause" if wanted else "unpause", "--yes", "generate_events"])
+        self.console.say(f"Airflow's database is up to date ({time.monotonic() - begun:.0f} s)")
+
+    def airflow(self, arguments: list[str]) -> None:
+        """Run an airflow command to its end; raises InstanceError with what it printed when it fails."""
+        log = self.instance.log_dir / "airflow-setup.log"
+        child = self._child("airflow-setup", arguments)
+        child.start()
+        assert child.process is not None
+        if child.process.wait() != 0:
+            raise InstanceError(f"`airflow {' '.join(arguments)}` failed:\n{tail(log)}")
+
+    def _child(self, name: str, arguments: list[str]) -> Child:
+        program = str(Path(sys.executable).parent / "airflow")
+        log = self.instance.log_dir / f"{name}.log"
+        return Child(name, [program, *arguments], log, self.instance.environment(self.running))
+
+    def _tell(self, **changes: Any) -> None:
+        self.running = replace(self.running, **changes)
+        self.instance.tell(self.running)
+
+    def _tell_pids(self) -> None:
+        self._tell(pids={child.name: child.process.pid for child in self.children if child.process})
+
+    def _start_guard(self, lock: int) -> None:
+        """The guard shares the lock: nobody starts a new pipeline while it clears up after a killed launcher."""
+        with (self.instance.log_dir / "launcher.log").open("ab") as log:
+            self.guard = subprocess.Popen(
+                [sys.executable, "-m", "sluice.shutdown", str(self.instance.home)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                pass_fds=[lock],
+                start_new_session=True,
+            )
+
+    def _start_children(self, group: dict[str, list[str]]) -> None:
+        for name, command in group.items():
+            child = self._child(name, command)
+            child.start()
+            self.children.append(child)
+        self._tell_pids()
+
+    def _wait_until(self, group: Collection[str], deadline: float) -> None:
+        """Wait until all of ``group`` are healthy; raises InstanceError with the ends of their logs otherwise."""
+        while missing := [name for name in _unhealthy(self.running.url) if name in group]:
+            self._watch_children()
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"--- {name}\n{tail(self.instance.log_dir / f'{name}.log')}" for name in missing)
+                raise InstanceError(f"not healthy within {HEALTHY_SECONDS:g} s: {', '.join(missing)}\n{logs}")
+            time.sleep(_TICK)
+
+    def _supervise(self) -> None:
+        """Watch the children and renew the live line, until StopAsked."""
+        self._greet()
+        view = _View(self.instance.with_urls(self.server.port).owner_dsn, self.since)
+        while True:
+            self._watch_children()
+            if self.console.due(view.cost):
+                found = view.look()
+                line = (
+                    "the ledger does not answer"
+                    if found is None
+                    else status.live_line(found, status.waiting_in(self.instance))
+                )
+                self.console.live(line)
+            if not self.running.ready and (what := view.first_result(self.instance.settings.generator)):
+                self.console.say(what)
+                self._tell(ready=True)
+            time.sleep(_TICK)
+
+    def _greet(self) -> None:
+        password = self.instance.secrets()["web_password"]
+        self.console.say(f"web UI: {self.running.url}   user {WEB_USER}   password {password}")
+        self.console.say(
+            f"land CSV files in {self.instance.settings.incoming_dir}; `make help` lists what else there is"
+        )
+
+    def _watch_children(self) -> None:
+        known = [child.process for child in self.children if child.process]
+        assert self.server.process is not None
+        processes.reap([*known, self.server.process, *([self.guard] if self.guard else [])])
+        started = [child.name for child in self.children if child.watch(self.console)]
+        if started:
+            self._tell_pids()
+        if self.server.process.poll() is not None:
+            self.console.say(f"PostgreSQL ended (exit code {self.server.process.returncode}): starting it again")
+            self.server.start()
+
+    def _stop(self) -> None:
+        self.console.say("stopping …")
+        besides = [self.guard.pid] if self.guard else []
+        try:
+            shutdown.end_everything(self.instance, self.console.say, besides)
+            self.instance.forget()
+        finally:
+            if self.guard and self.guard.stdin:
+                self.guard.stdin.close()
+                self.guard.wait(60)
+        self.console.say("stopped: no process is left")
+
+    def _say_patience(self, number: int, frame: object) -> None:
+        self.console.say("stopping already: the stream ends its work first, up to a minute in all")
+
+
+class _View:
+    """The ledger as the launcher watches it; a connection that breaks is made anew at the next look."""
+
+    def __init__(self, url: str, since: datetime) -> None:
+        self.url = url
+        self.cost = 0.0
+        self.connection: psycopg.Connection[dict[str, Any]] | None = None
+        self.since = since
+
+    def look(self) -> dict[str, Any] | None:
+        """What the ledger says; None when it does not answer."""
+        begun = time.monotonic()
+        found: dict[str, Any] | None = self._ask(lambda each: status.ledger_report(each, everything=False))
+        self.cost = time.monotonic() - begun
+        return found
+
+    def first_result(self, generator: bool) -> str | None:
+        """The sentence that says that the pipeline works: a file was loaded; without a generator, a stream lives."""
+        if generator:
+            row = self._ask(lambda each: each.execute(_status("loaded_since"), {"since": self.since}).fetchone())
+            return f"the first file is loaded: {row['name']}, {row['rows_loaded']:,} rows" if row else None
+        row = self._ask(leases.living)
+        return f"the stream is alive (epoch {row['epoch']})" if row and row["started_at"] else None
+
+    def _ask(self, question: Any) -> Any:
+        try:
+            if self.connection is None or self.connection.closed:
+                self.connection = database.connect(self.url, application_name="sluice-launcher")
+            return question(self.connection)
+        except psycopg.Error:
+            if self.connection is not None:
+                self.connection.close()
+            return None
+
+
+def _make_roles(connection: psycopg.Connection[dict[str, Any]], known: dict[str, str]) -> None:
+    """Login roles with their passwords (as SCRAM verifiers), and the databases sluice and airflow that they own."""
+    for role in ("sluice_owner", "sluice_writer", "sluice_reader", "airflow"):
+        verifier = connection.pgconn.encrypt_password(known[role].encode(), role.encode(), b"scram-sha-256").decode()
+        _execute_row(connection, "role_statement", role=role, password=verifier)
+    for name, owner in (("sluice", "sluice_owner"), ("airflow", "airflow")):
+        _execute_row(connection, "database_statement", database=name, owner=owner)
+        _execute_row(connection, "closing_statement", database=name)
+
+
+def _execute_row(connection: psycopg.Connection[dict[str, Any]], query: str, **params: str) -> None:
+    row = connection.execute(_sql(query), params).fetchone()
+    if row is not None:
+        connection.execute(row["statement"])
+
+
+def _web_port(wanted: int) -> int:
+    """``wanted`` when it is free, any free port for 0; raises InstanceError for one that is taken."""
+    if wanted == 0:
+        return embedded.free_port()
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise InstanceError(
+                f"port {wanted} of 127.0.0.1, for the web UI, cannot be used ({error.strerror}): stop the program that "
+                "has it, or set SLUICE_WEB_PORT to another one (0: any free one)"
+            ) from error
+    return wanted
+
+
+def _unhealthy(url: str) -> list[str]:
+    """The components that Airflow does not call healthy yet; all of them as long as the api-server does not answer."""
+    names = {"scheduler": "scheduler", "dag_processor": "dag-processor", "triggerer": "triggerer"}
+    try:
+        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
+            health = json.load(answer)
+    except (OSError, ValueError):
+        return ["api-server", *names.values()]
+    return [name for key, name in names.items() if (health.get(key) or {}).get("status") != "healthy"]
+
+
+def _already(instance: Instance) -> str:
+    running = instance.running()
+    if running is None or not running.url:
+        return f"the pipeline in {instance.home} is starting or stopping in another process: wait, or run `make down`"
+    return (
+        f"the pipeline in {instance.home} already runs (pid {running.pid}, {running.url}): `make status` shows it, "
+        "`make down` ends it"
+    )
+
+
+def _on_signals(handler: Any) -> None:
+    for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(which, handler)
+
+
+def _raise_stop(number: int, frame: object) -> None:
+    _on_signals(signal.SIG_IGN)
+    raise StopAsked
+
+
+def _sql(name: str) -> str:
+    return database.queries("embedded")[name]
+
+
+def _status(name: str) -> str:
+    return database.queries("ledger/status")[name]

@@ -1,0 +1,96 @@
+"""Processes of one pipeline: marked by their environment, found in /proc, ended by process id, never by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import psutil
+
+MARK = "SLUICE_INSTANCE"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mark(home: Path) -> dict[str, str]:
+    """What a process carries in its environment to be known as one of the pipeline whose state is in ``home``.
+
+    SPT_NOENV keeps setproctitle, which Airflow calls, from writing its titles over that environment.
+    """
+    return {MARK: str(home), "SPT_NOENV": "1"}
+
+
+def members(home: Path, besides: Collection[int] = ()) -> list[psutil.Process]:
+    """Living processes that carry the mark of ``home``; never this process nor one of ``besides``."""
+    wanted = f"{MARK}={home}".encode()
+    found = []
+    for pid in psutil.pids():
+        if pid == os.getpid() or pid in besides:
+            continue
+        try:
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                process = psutil.Process(pid)
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        except (OSError, psutil.Error):
+            continue
+    return found
+
+
+def end(processes: Iterable[psutil.Process], how: signal.Signals, timeout: float) -> list[psutil.Process]:
+    """Signal ``processes`` and wait for their end for up to ``timeout`` seconds; return those that still live."""
+    left = list(processes)
+    for process in left:
+        try:
+            process.send_signal(how)
+        except psutil.Error:
+            continue
+    deadline = time.monotonic() + timeout
+    while True:
+        reap()
+        left = [process for process in left if _lives(process)]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.05)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def follow_parent(how: signal.Signals) -> Callable[[], None]:
+    """A function for ``preexec_fn``: the kernel sends ``how`` to the child when the thread that made it dies."""
+
+    def ask() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, how.value, 0, 0, 0)
+
+    return ask
+
+
+def adopt_orphans() -> None:
+    """From now on, a descendant whose parent dies becomes a child of this process instead of init's."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap(known: Iterable[subprocess.Popen[bytes]] = ()) -> None:
+    """Collect adopted orphans that ended; those of ``known`` keep their exit status for their Popen."""
+    mine = {process.pid: process for process in known}
+    for process in mine.values():
+        process.poll()
+    for child in psutil.Process().children():
+        if child.pid in mine:
+            continue
+        try:
+            if child.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(child.pid, os.WNOHANG)
+        except (ChildProcessError, psutil.Error):
+            continue

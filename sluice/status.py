@@ -1,0 +1,177 @@
+"""What the pipeline is doing: the report of ``make status``, and the launcher's live line."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from typing import Any
+
+import psutil
+import psycopg
+
+from sluice import database, embedded
+from sluice.instance import Instance
+
+Connection = psycopg.Connection[dict[str, Any]]
+HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
+
+
+def waiting_in(instance: Instance) -> int:
+    """Files in the incoming folder that are not registered yet, half-written ones left out."""
+    try:
+        names = os.listdir(instance.settings.incoming_dir)
+    except FileNotFoundError:
+        return 0
+    return sum(not name.startswith((".", "_")) and not name.endswith((".part", ".tmp")) for name in names)
+
+
+def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
+    """What the ledger says: stream, files by state, rows, rows a second, seconds from landed to queryable.
+
+    ``everything=False`` leaves out the percentiles over all files, which read the whole ledger.
+    """
+    states = connection.execute(_sql("files_by_state")).fetchall()
+    rows = {
+        part: sum(state[f"rows_{part}"] for state in states) for part in ("read", "loaded", "rejected", "duplicate")
+    }
+    latency = {"last_10_minutes": _latency(connection, 10)}
+    if everything:
+        latency["all"] = _latency(connection, None)
+    return {
+        "stream": connection.execute(_sql("stream")).fetchone(),
+        "files": {state["state"]: state["files"] for state in states},
+        "rows": rows,
+        "rows_per_second": _row(connection, "rate")["rows_per_second"],
+        "landed_to_queryable_seconds": latency,
+    }
+
+
+def report(instance: Instance) -> dict[str, Any]:
+    """The whole state, ready for JSON. ``problems`` says in sentences what is not as it should be."""
+    running = instance.running()
+    if running is None:
+        return {"running": False, "problems": [_why_not_running(instance)]}
+    processes = {name: psutil.pid_exists(pid) for name, pid in running.pids.items()}
+    processes["postgres"] = embedded.running(instance.postgres_dir / "pgdata") is not None
+    found: dict[str, Any] = {
+        "running": True,
+        "ready": running.ready,
+        "url": running.url,
+        "pid": running.pid,
+        "since": datetime.datetime.fromtimestamp(running.started_at, datetime.UTC),
+        "processes": processes,
+        "problems": [f"{name} is not running: see {instance.log_dir}" for name, up in processes.items() if not up],
+    }
+    try:
+        with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
+            found |= ledger_report(connection)
+    except psycopg.Error as error:
+        found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
+        return found
+    found["backlog"] = {"incoming": waiting_in(instance), "landed": found["files"].get("landed", 0)}
+    found["problems"] += _stream_problems(found["stream"])
+    return found
+
+
+def exit_code(found: dict[str, Any]) -> int:
+    """0 when all is well, 3 when nothing runs, 1 when something that should run does not."""
+    if not found["running"]:
+        return NOT_RUNNING
+    return UNHEALTHY if found["problems"] else HEALTHY
+
+
+def text(found: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = []
+    if found["running"]:
+        ups = ", ".join(f"{name} {'up' if up else 'DOWN'}" for name, up in found["processes"].items())
+        lines += [f"running      since {_when(found['since'])}, pid {found['pid']}", f"web          {found['url']}"]
+        lines += [f"processes    {ups}"]
+    if "files" in found:
+        lines += _ledger_lines(found)
+    lines += [f"problem      {problem}" for problem in found["problems"]]
+    return "\n".join(lines)
+
+
+def live_line(found: dict[str, Any], incoming: int) -> str:
+    """One line of what the ledger says (of ``ledger_report``), with ``incoming`` files not registered yet."""
+    files, rows, stream = found["files"], found["rows"], found["stream"]
+    latency = found["landed_to_queryable_seconds"]["last_10_minutes"]
+    waiting = incoming + files.get("landed", 0)
+    lag = "-" if latency["p50"] is None else f"p50 {latency['p50']:.1f} s p95 {latency['p95']:.1f} s"
+    return (
+        f"files {files.get('loaded', 0):,} loaded, {files.get('rejected', 0):,} rejected, {waiting:,} waiting | "
+        f"rows {rows['loaded']:,} loaded, {rows['rejected']:,} rejected, {found['rows_per_second']:,.0f}/s | "
+        f"lag {lag} | stream {_stream_word(stream)}"
+    )
+
+
+def _ledger_lines(found: dict[str, Any]) -> list[str]:
+    rows, stream, latency = found["rows"], found["stream"], found["landed_to_queryable_seconds"]
+    files = ", ".join(f"{count:,} {state}" for state, count in found["files"].items()) or "none yet"
+    lines = [f"stream       {_stream_word(stream)}"]
+    if stream and stream["living"]:
+        lines[0] += f" since {_when(stream['state_since'])}, lease for another {stream['lease_seconds_left']:.0f} s"
+    if stream and stream["last_error"]:
+        lines.append(f"last error   {_when(stream['last_error_at'])}: {stream['last_error'].strip()}")
+    return [
+        *lines,
+        f"files        {files}",
+        f"rows         {_tally(rows)}",
+        f"backlog      {found['backlog']['incoming']:,} in incoming, {found['backlog']['landed']:,} landed",
+        f"speed        {found['rows_per_second']:,.0f} rows/s in the last minute",
+        f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
+        f"             {_percentiles(latency['all'])} (all files)",
+    ]
+
+
+def _tally(rows: dict[str, int]) -> str:
+    return ", ".join(f"{rows[part]:,} {part}" for part in ("read", "loaded", "rejected", "duplicate"))
+
+
+def _percentiles(latency: dict[str, Any]) -> str:
+    if latency["p50"] is None:
+        return "no file yet"
+    return f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s of {latency['files']:,} files"
+
+
+def _stream_word(stream: dict[str, Any] | None) -> str:
+    if stream is None:
+        return "none yet"
+    if stream["living"]:
+        return f"{stream['state']} (epoch {stream['epoch']})"
+    if stream["ended_at"] is None:
+        return f"lost (epoch {stream['epoch']}): its lease lapsed"
+    return f"{stream['state']} (epoch {stream['epoch']}): {stream['ended_because'] or 'no reason given'}"
+
+
+def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
+    if stream is None or not stream["living"]:
+        return [f"no stream is alive ({_stream_word(stream)}): ingest_events submits one"]
+    if stream["state"] == "waiting":
+        return [f"the stream waits: {(stream['last_error'] or 'no reason given').strip()}"]
+    return []
+
+
+def _why_not_running(instance: Instance) -> str:
+    if instance.is_locked():
+        return "the pipeline is starting or stopping: ask again in a moment"
+    return f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`"
+
+
+def _when(moment: datetime.datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _latency(connection: Connection, minutes: float | None) -> dict[str, Any]:
+    return _row(connection, "latency", minutes=minutes)
+
+
+def _row(connection: Connection, name: str, **params: object) -> dict[str, Any]:
+    row = connection.execute(_sql(name), params).fetchone()
+    assert row is not None
+    return row
+
+
+def _sql(name: str) -> str:
+    return database.queries("ledger/status")[name]

@@ -1,0 +1,85 @@
+"""Settings: read in one place, listed with their defaults in .env.example, refused with a remedy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from sluice import settings
+from sluice.instance import read_env_file
+from sluice.settings import PROJECT, SettingError, Settings
+
+EXAMPLE = PROJECT / ".env.example"
+
+
+def listed() -> dict[str, str]:
+    found: dict[str, str] = {}
+    read_env_file(EXAMPLE, found)
+    return found
+
+
+def test_every_setting_is_listed_in_the_example_and_nothing_else() -> None:
+    assert listed().keys() == {f"SLUICE_{field.name.upper()}" for field in fields(Settings)}
+
+
+def test_the_example_lists_the_defaults() -> None:
+    assert settings.load(listed()) == Settings()
+
+
+def test_an_empty_value_is_the_default() -> None:
+    assert settings.load({"SLUICE_WEB_PORT": "", "SLUICE_HOME": " "}) == Settings()
+
+
+@pytest.mark.parametrize("text", ["on", "TRUE", "1", "yes"])
+def test_a_switch_is_read_in_every_spelling(text: str) -> None:
+    assert settings.load({"SLUICE_GENERATOR": text}).generator is True
+    assert settings.load({"SLUICE_GENERATOR": "off"}).generator is False
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SLUICE_GENERATOR", "maybe"),
+        ("SLUICE_WEB_PORT", "eighty"),
+        ("SLUICE_SETTLE_SECONDS", "soon"),
+        ("SLUICE_SETTLE_SECONDS", "0"),
+        ("SLUICE_GENERATE_DIRTY_SHARE", "1.5"),
+        ("SLUICE_GENERATE_ROWS", "0"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(name)):
+        settings.load({name: text})
+
+
+def test_a_stream_must_end_before_housekeeping_deletes_its_run() -> None:
+    with pytest.raises(SettingError, match="SLUICE_KEEP_RUNS_HOURS"):
+        settings.load({"SLUICE_STREAM_LIFE_SECONDS": "7200", "SLUICE_KEEP_RUNS_HOURS": "2"})
+
+
+def test_a_relative_home_is_held_against_the_project() -> None:
+    assert Settings(home="data").home_dir == PROJECT / "data"
+    assert Settings(home="/var/lib/sluice").home_dir == Path("/var/lib/sluice")
+
+
+def test_without_a_database_the_error_says_what_to_do() -> None:
+    with pytest.raises(SettingError, match="make up"):
+        _ = Settings().writer_dsn
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "# a comment\n\nexport SLUICE_WEB_PORT=1\nSLUICE_HOME='my data'\nSLUICE_GENERATOR=off\n"
+    )
+    environ = {"SLUICE_WEB_PORT": "2", "SLUICE_GENERATOR": ""}
+    read_env_file(tmp_path / ".env", environ)
+    assert environ == {"SLUICE_WEB_PORT": "2", "SLUICE_HOME": "my data", "SLUICE_GENERATOR": ""}
+
+
+def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SLUICE_WEB_PORT=1\nSLUICE WEB PORT 2\n")
+    with pytest.raises(SettingError, match="line 2"):
+        read_env_file(tmp_path / ".env", {})
