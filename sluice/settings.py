@@ -62,6 +62,7 @@ class Settings:
     batch_bytes: int = 1_000_000_000
     lease_seconds: float = 15.0
     submit_seconds: float = 120.0
+    drain_seconds: float = 600.0
     stream_life_seconds: float = 21_600.0
     backoff_seconds: float = 1.0
     backoff_max_seconds: float = 15.0
@@ -76,6 +77,7 @@ class Settings:
     keep_logs_days: float = 7.0
     keep_archive_days: float = 30.0
     keep_batches_days: float = 7.0
+    airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 
     @property
     def home_dir(self) -> Path:

@@ -1,0 +1,68 @@
+-- name: lock_archive :: waits until no other housekeeping looks after the archive
+SELECT pg_advisory_lock(7215482303);
+
+-- name: unlock_archive
+SELECT pg_advisory_unlock(7215482303);
+
+-- name: cutoff :: one row, the moment that lies so many seconds back
+SELECT coalesce(%(now)s::timestamptz, now()) - make_interval(secs => %(seconds)s) AS cutoff;
+
+-- name: files_to_seal :: loaded files older than the cutoff, the oldest first, with what the tables hold of each
+WITH due AS (
+    SELECT file_id, name, path, sha256, bytes, rows_read, rows_loaded, rows_rejected, rows_duplicate, loaded_at
+    FROM ledger.files
+    WHERE state = 'loaded'
+        AND sealed_at IS NULL
+        AND loaded_at < %(cutoff)s
+        AND (loaded_at, file_id) > (%(after_loaded_at)s, %(after_file_id)s)
+    ORDER BY loaded_at, file_id
+    LIMIT %(most)s
+)
+SELECT
+    due.*,
+    (SELECT count(*) FROM public.events WHERE events.file_id = due.file_id) AS events_found,
+    (
+        SELECT count(*) FROM ledger.rejects
+        WHERE rejects.file_id = due.file_id AND rejects.state = 'quarantined'
+    ) AS rejects_found,
+    (SELECT count(*) FROM ledger.duplicates WHERE duplicates.file_id = due.file_id) AS duplicates_found
+FROM due
+ORDER BY loaded_at, file_id;
+
+-- name: duplicates_to_seal :: those of these files that are duplicates moved before the cutoff, and what they repeat
+SELECT
+    files.file_id,
+    files.name,
+    files.path,
+    files.sha256,
+    files.bytes,
+    original.state = 'loaded' AND original.sha256 = files.sha256 AS original_is_loaded
+FROM ledger.files
+LEFT JOIN ledger.files AS original ON original.file_id = files.duplicate_of
+WHERE files.file_id = ANY(%(file_ids)s)
+    AND files.state = 'duplicate'
+    AND files.sealed_at IS NULL
+    AND files.moved_at < %(cutoff)s
+ORDER BY files.file_id;
+
+-- name: seal :: one row when the file is still what was verified
+UPDATE ledger.files
+SET sealed_at = coalesce(%(now)s::timestamptz, now())
+WHERE file_id = %(file_id)s AND path = %(path)s AND state IN ('loaded', 'duplicate') AND sealed_at IS NULL
+RETURNING file_id;
+
+-- name: sealed_paths :: where those of these files that are sealed lay
+SELECT path FROM ledger.files WHERE file_id = ANY(%(file_ids)s) AND sealed_at IS NOT NULL;
+
+-- name: trim_batches
+DELETE FROM ledger.batches WHERE committed_at < %(cutoff)s;
+
+-- name: oldest_active_runs :: in Airflow's metadata: the dags that have an active run from before the cutoff
+SELECT dag_id, min(start_date) AS started_at
+FROM dag_run
+WHERE state IN ('queued', 'running') AND start_date < %(cutoff)s
+GROUP BY dag_id
+ORDER BY dag_id;
+
+-- name: archive_tables :: in Airflow's metadata: what a cleaning that was killed, or told to, has left
+SELECT tablename FROM pg_tables WHERE tablename LIKE '\_airflow\_deleted\_\_%%' ORDER BY tablename;
