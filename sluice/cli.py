@@ -18,7 +18,7 @@ import psycopg
 
 from sluice import embedded, landing_watch, shutdown, status
 from sluice.embedded import EmbeddedError
-from sluice.instance import Instance, InstanceError, read_env_file, tail
+from sluice.instance import Instance, InstanceError, read_env_file, rotate, tail
 from sluice.java import JavaError
 from sluice.launcher import Launcher
 from sluice.migrate import MigrationError
@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    add("run", _run, "run the pipeline in the foreground until Ctrl-C")
+    run = add("run", _run, "run the pipeline in the foreground until Ctrl-C")
+    run.add_argument("--live-every", type=float, default=5.0, help="seconds between lines when not on a terminal")
     up = add("up", _up, "run it in the background; return when the first file is loaded")
     up.add_argument("--timeout", type=float, default=UP_SECONDS, help="seconds to wait (default %(default)g)")
     add("down", _down, "stop it, and whatever a killed launcher left behind")
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(instance: Instance, parsed: argparse.Namespace) -> int:
-    return Launcher(instance).run()
+    return Launcher(instance, live_every=parsed.live_every).run()
 
 
 def _up(instance: Instance, parsed: argparse.Namespace) -> int:
@@ -79,10 +80,11 @@ def _up(instance: Instance, parsed: argparse.Namespace) -> int:
         return 0
     instance.make_folders()
     log = instance.log_dir / "launcher.log"
+    rotate(log, 5_000_000)
     with log.open("ab") as output:
         start = output.tell()
         launcher = subprocess.Popen(
-            [sys.executable, "-u", "-m", "sluice", "run"],
+            [sys.executable, "-u", "-m", "sluice", "run", "--live-every=10"],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=output,

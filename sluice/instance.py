@@ -185,6 +185,8 @@ class Instance:
             "PYTHONUNBUFFERED": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}",
         }
+        if settings.spark_master.startswith("local"):
+            ours["SPARK_LOCAL_IP"] = "127.0.0.1"
         if home := java.home():
             ours["JAVA_HOME"] = str(home)
         kept = {key: value for key, value in environ.items() if key != "SLUICE_DATABASE_URL"}
@@ -250,6 +252,7 @@ def tail(path: Path, lines: int = 15) -> str:
 def rotate(path: Path, most: int = 50_000_000) -> None:
     """Keep a log that others append to from growing for ever: its old part moves to ``<name>.1``."""
     if path.exists() and path.stat().st_size > most:
+        # Copied and emptied, not renamed: whoever writes it goes on appending to the same file.
         shutil.copyfile(path, path.with_name(f"{path.name}.1"))
         os.truncate(path, 0)
 

@@ -44,9 +44,9 @@ class StopAsked(BaseException):
 class Console:
     """Sentences one below another and, on a terminal, one live line below them that is written over."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: float = 5.0) -> None:
         self._terminal = sys.stdout.isatty()
-        self._every = 1.0 if self._terminal else 5.0
+        self._every = 1.0 if self._terminal else every
         self._last = 0.0
 
     def say(self, sentence: str) -> None:
@@ -104,6 +104,7 @@ class Child:
         if code is None:
             return False
         if not self.not_before:
+            self._end_session()
             self.deaths = self.deaths + 1 if time.monotonic() - self.started < 60 else 1
             wait = min(30.0, 2.0 ** (self.deaths - 1))
             self.not_before = time.monotonic() + wait
@@ -115,12 +116,19 @@ class Child:
         return True
 
 
+    def _end_session(self) -> None:
+        """End what the dead process left: a scheduler's workers would idle on, and its tasks be run a second time."""
+        assert self.process is not None
+        processes.end(processes.session(self.process.pid), signal.SIGTERM, 3)
+        processes.end(processes.session(self.process.pid), signal.SIGKILL, 3)
+
+
 class Launcher:
     """One life of the pipeline, from start to stop."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, *, live_every: float = 5.0) -> None:
         self.instance = instance
-        self.console = Console()
+        self.console = Console(live_every)
         self.running = Running(pid=os.getpid(), started_at=now())
         self.children: list[Child] = []
         self.server = embedded.Server(

@@ -43,6 +43,18 @@ def members(home: Path, besides: Collection[int] = ()) -> list[psutil.Process]:
     return found
 
 
+def session(leader: int) -> list[psutil.Process]:
+    """Living processes of the session that ``leader`` began, also after its death."""
+    found = []
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == leader:
+                found.append(psutil.Process(pid))
+        except (OSError, psutil.Error):
+            continue
+    return [process for process in found if _lives(process)]
+
+
 def end(processes: Iterable[psutil.Process], how: signal.Signals, timeout: float) -> list[psutil.Process]:
     """Signal ``processes`` and wait for their end for up to ``timeout`` seconds; return those that still live."""
     left = list(processes)

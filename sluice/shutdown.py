@@ -23,7 +23,7 @@ from sluice.instance import Instance, Running
 from sluice.settings import load
 
 STREAM_SECONDS = 20.0
-TERM_SECONDS = 10.0
+TERM_SECONDS = 6.0
 API_SECONDS = 3.0
 
 
@@ -54,16 +54,19 @@ def end_everything(instance: Instance, say: Callable[[str], None], besides: Coll
 
 
 def _end_stream(instance: Instance, port: int, say: Callable[[str], None]) -> None:
-    """Ask the living stream to stop and wait until it has; a ledger that does not answer is passed over."""
+    """Ask the living stream to stop and wait until it has; a ledger that does not answer is passed over.
+
+    One that is only submitted, or whose process is gone, will not answer: nobody waits for it.
+    """
     with contextlib.suppress(psycopg.Error), database.connect(instance.with_urls(port).owner_dsn) as connection:
         epoch = leases.request_stop(connection)
         if epoch is None:
             return
-        say(f"stream {epoch} was asked to end, up to {STREAM_SECONDS:g} s …")
+        say(f"stream {epoch} was asked to end what it does (up to {STREAM_SECONDS:g} s) …")
         deadline = time.monotonic() + STREAM_SECONDS
         while time.monotonic() < deadline:
             row = leases.living(connection)
-            if row is None or row["epoch"] != epoch:
+            if row is None or row["epoch"] != epoch or not row["started_at"] or not psutil.pid_exists(row["pid"]):
                 return
             processes.reap()
             time.sleep(0.2)
