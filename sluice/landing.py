@@ -137,6 +137,18 @@ def move_landed(settings: Settings, connection: Connection, wait_seconds: float 
     return result
 
 
+def waiting_range(connection: Connection) -> dict[str, int] | None:
+    """The lowest and the highest file_id that waits to be loaded, as first and last; None when none waits."""
+    row = connection.execute(_sql("find_waiting_range")).fetchone()
+    return row if row is not None and row["first"] is not None else None
+
+
+def still_landed(connection: Connection, first: int, last: int) -> list[str]:
+    """The names of the files in this range of file_ids that still wait to be loaded, oldest first."""
+    rows = connection.execute(_sql("find_still_landed"), {"first": first, "last": last})
+    return [f"{row['name']} (file {row['file_id']})" for row in rows]
+
+
 def strays(settings: Settings, connection: Connection, older_than_seconds: float = 10.0) -> list[str]:
     """Names in processing that a mover should tidy: unknown to the ledger, or finished there, and not just now."""
     names = [name for name in _ours(settings) if _unchanged_for(settings.processing_dir / name, older_than_seconds)]
@@ -257,8 +269,10 @@ def _age(path: Path) -> tuple[float, str]:
 
 
 def _check_folders(settings: Settings) -> None:
-    for folder in (settings.incoming_dir, settings.processing_dir, settings.archive_dir):
+    folders = (settings.incoming_dir, settings.processing_dir, settings.archive_dir)
+    for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             raise LandingError(f"{folder} cannot be written: give the user of Airflow's tasks permission for it")
         if folder.stat().st_dev != settings.processing_dir.stat().st_dev:

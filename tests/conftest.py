@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ import pytest
 
 from sluice import database, embedded, migrate
 from sluice.settings import PROJECT, Settings
+
+# Airflow makes its home and reads its settings while it is imported: both are the test session's own.
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="sluice-airflow-")
+os.environ |= {"AIRFLOW_HOME": AIRFLOW_HOME, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
 
 PASSWORD = "only-for-tests"
 TEMPLATE = "sluice_template"
@@ -33,6 +38,12 @@ _ROLES = f"""
 def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM ends a run as Ctrl-C does, so that fixtures end their servers."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.path.append(str(PROJECT / "plugins"))  # as Airflow does
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Airflow's home ends with the session."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -165,8 +165,9 @@ def test_a_refusal_is_logged_once_with_its_reason(settings: Settings, caplog: py
     ]
 
 
-def test_a_missing_incoming_folder_is_made(settings: Settings, writer: Connection) -> None:
-    settings.incoming_dir.rmdir()
+def test_missing_folders_are_made(settings: Settings, writer: Connection) -> None:
+    for folder in (settings.incoming_dir, settings.processing_dir, settings.archive_dir):
+        folder.rmdir()
     assert landing.takeable(settings) == []
     assert landing.move_landed(settings, writer) == landing.MoveResult()
     assert settings.incoming_dir.is_dir()

@@ -38,6 +38,11 @@ SELECT file_id, sha256, state, path
 FROM ledger.files
 WHERE file_id = ANY(%(file_ids)s);
 
+-- name: find_waiting_range :: the lowest and the highest file_id that waits, both NULL when none does
+SELECT min(file_id) AS first, max(file_id) AS last
+FROM ledger.files
+WHERE state = 'landed';
+
 -- name: find_still_landed :: the files between two file_ids that still wait, oldest first
 SELECT file_id, name
 FROM ledger.files

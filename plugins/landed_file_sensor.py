@@ -1,0 +1,112 @@
+"""The sensor of ingest_events: it fires when there is something to move, or a stream to bring back."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from airflow.providers.standard.sensors.filesystem import FileSensor
+
+from sluice import database, landing, leases, settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+STRAYS_EVERY_SECONDS = 30.0
+BY_HAND_PATIENCE_SECONDS = 10.0
+
+
+def is_scheduled(context: Context) -> bool:
+    """Whether the run was made by the schedule: those stream on. One made by hand loads what is there and ends."""
+    return str(context["dag_run"].run_type) == "scheduled"
+
+
+class LandedFileSensor(FileSensor):
+    """Waits until the mover would take a file, tidy one, or a missing stream should be submitted.
+
+    The plain FileSensor also fires for links, folders and unreadable files, which nobody takes away, and would spin;
+    this one shares its predicate with the mover. While the database is away it waits: nothing could be moved. In a run
+    made by hand it waits only for files that have landed and still change, at most a few seconds.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        read = settings.load()
+        defaults = {
+            "filepath": str(read.incoming_dir / "*"),
+            "poke_interval": read.sense_seconds,
+            "timeout": read.sensor_timeout_seconds,
+            "soft_fail": True,
+            "mode": "poke",
+            "deferrable": False,
+            "max_active_tis_per_dag": 1,
+        }
+        super().__init__(**defaults | kwargs)
+        self._connection: leases.Connection | None = None
+        self._away = False
+        self._next_strays = 0.0
+        self._patience: float | None = None
+
+    def execute(self, context: Context) -> None:
+        """Poke until it fires; the connection of the pokes ends with it."""
+        try:
+            super().execute(context)
+        finally:
+            self._disconnect()
+
+    def poke(self, context: Context) -> bool:
+        """One look. A database that is away is no failure: it is said once, and the sensor goes on waiting."""
+        read = settings.load()
+        if not is_scheduled(context):
+            return self._nothing_changes(read)
+        try:
+            reason = self._reason(read)
+        except psycopg.OperationalError as error:
+            self._say_away(error)
+            return False
+        if self._away:
+            self._away = False
+            self.log.info("the database is back")
+        if reason:
+            self.log.info("%s", reason)
+        return bool(reason)
+
+    def _reason(self, read: settings.Settings) -> str:
+        connection = self._connect(read)
+        pulse = leases.pulse(connection)
+        if paths := landing.takeable(read):
+            return f"{len(paths)} landed files can be moved"
+        if not pulse.living and pulse.due:
+            return f"no stream lives{', and landed files wait' if pulse.waiting else ''}"
+        if time.monotonic() >= self._next_strays:
+            self._next_strays = time.monotonic() + STRAYS_EVERY_SECONDS
+            if strays := landing.strays(read, connection):
+                return f"{len(strays)} files in processing are to be tidied"
+        return ""
+
+    def _nothing_changes(self, read: settings.Settings) -> bool:
+        if self._patience is None:
+            self._patience = time.monotonic() + read.settle_seconds + BY_HAND_PATIENCE_SECONDS
+        changing = [path.name for path, (verdict, _) in landing.scan(read) if verdict is landing.Verdict.WAIT]
+        if changing and time.monotonic() > self._patience:
+            self.log.warning("%s landed files still change and are left for later: %s", len(changing), changing[:5])
+            return True
+        return not changing
+
+    def _connect(self, read: settings.Settings) -> leases.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = database.connect(read.writer_dsn, application_name="sluice-sensor")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _say_away(self, error: psycopg.Error) -> None:
+        self._disconnect()
+        if not self._away:
+            self.log.warning("the database is away, files stay in incoming until it is back: %s", error)
+        self._away = True

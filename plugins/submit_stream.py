@@ -1,0 +1,184 @@
+"""Submits the stream when none lives, and stays with it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from landed_file_sensor import is_scheduled
+
+from sluice import database, landing, leases, settings
+
+if TYPE_CHECKING:
+    from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
+    from airflow.sdk import Context
+
+DRAIN_ATTEMPTS = 3
+KILL_PATIENCE_SECONDS = 3.5  # Airflow sends SIGKILL 5 s after SIGTERM
+WAIT_SECONDS = 0.5
+
+
+class FilesStillLandedError(RuntimeError):
+    """Files of a run made by hand were not loaded in time; the message names them and the stream's last error."""
+
+
+class SubmitStreamOperator(SparkSubmitOperator):
+    """Takes the lease on being the one stream, submits the driver with it, and stays until the driver ends.
+
+    The lease is taken here and not in a task before this one, because a retry and a restarted scheduler run only this
+    task again. When a living stream holds the lease, the task ends as success.
+
+    A run made by hand does not stream on: it loads what has landed and ends. While a stream lives, that stream loads
+    it and the task waits; otherwise the task submits a stream that drains. ``moved`` says which files to wait for:
+    ``{"first": file_id, "last": file_id}``, as MoveLandedFilesOperator returns it, or nothing.
+    """
+
+    template_fields: Sequence[str] = (*SparkSubmitOperator.template_fields, "moved")
+
+    def __init__(self, *, moved: Any = None, **kwargs: Any) -> None:
+        read = settings.load()
+        defaults = {
+            "application": str(settings.PROJECT / "spark_jobs" / "stream_events.py"),
+            "name": "sluice",
+            "driver_memory": read.spark_driver_memory,
+            "conf": {"spark.executorEnv.PYTHONPATH": str(settings.PROJECT), "spark.ui.showConsoleProgress": "false"},
+            "durable": False,
+        }
+        super().__init__(**defaults | kwargs)
+        self.moved = moved
+        self._lease: leases.Lease | None = None
+
+    def execute(self, context: Context) -> None:
+        """Stream on, or drain and end; raises FilesStillLandedError, or AirflowException when the driver fails."""
+        read = settings.load()
+        if is_scheduled(context):
+            self._stream(read, context)
+        else:
+            self._drain(read, context)
+
+    def on_kill(self) -> None:
+        """Ask the stream to stop and give it a moment, then kill what is left."""
+        if self._lease is None:
+            return
+        try:
+            with self._connect(settings.load()) as connection:
+                leases.request_stop(connection)
+            deadline = time.monotonic() + KILL_PATIENCE_SECONDS
+            while self._driver_runs() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        except psycopg.Error as error:
+            self.log.warning("the stream could not be asked to stop and is killed: %s", error)
+        finally:
+            super().on_kill()
+
+    def _stream(self, read: settings.Settings, context: Context) -> None:
+        with self._connect(read) as connection:
+            pulse = leases.pulse(connection)
+            if not pulse.living and not pulse.due:
+                self.log.info("a stream ended a moment ago: the next one is submitted by a later run")
+                return
+            lease = self._take(read, connection, context)
+        if lease is not None:
+            self._submit(read, context, lease, [])
+
+    def _drain(self, read: settings.Settings, context: Context) -> None:
+        attempts, fewest, deadline = 0, sys.maxsize, time.monotonic() + read.drain_seconds
+        while True:
+            with self._connect(read) as connection:
+                pulse, lease = leases.pulse(connection), None
+                still = landing.still_landed(connection, **self.moved) if self.moved else []
+                if not pulse.living and (still or (pulse.waiting and attempts == 0)):
+                    if attempts == DRAIN_ATTEMPTS:
+                        raise self._too_late(connection, still, f"{attempts} streams were submitted for them")
+                    lease = self._take(read, connection, context)
+                elif not still:
+                    self.log.info("nothing that had landed waits to be loaded")
+                    return
+                if len(still) < fewest:
+                    self.log.info("waiting for %s landed files to be loaded", len(still))
+                    fewest, deadline = len(still), time.monotonic() + read.drain_seconds
+                elif time.monotonic() > deadline:
+                    raise self._too_late(connection, still, f"none was loaded for {read.drain_seconds:g} s")
+            if lease is not None:
+                attempts += 1
+                self._submit(read, context, lease, ["--drain"])
+            else:
+                self._pause()
+
+    def _pause(self) -> None:
+        time.sleep(WAIT_SECONDS)
+
+    def _take(self, read: settings.Settings, connection: leases.Connection, context: Context) -> leases.Lease | None:
+        who = f"{context['dag_run'].run_id} on {socket.gethostname()}"
+        lease = leases.take(connection, submitted_by=who, seconds=read.submit_seconds)
+        if lease is not None:
+            self.log.info("took the lease: this is stream %s", lease.epoch)
+        elif (holder := leases.living(connection)) is not None:
+            self.log.info(
+                "stream %s lives (%s, on %s), submitted by %s: nothing to submit",
+                *(holder[key] for key in ("epoch", "state", "host", "submitted_by")),
+            )
+        return lease
+
+    def _submit(self, read: settings.Settings, context: Context, lease: leases.Lease, arguments: list[str]) -> None:
+        self._lease, self._hook = lease, None
+        self.application_args = arguments
+        self.env_vars = {
+            "SLUICE_STREAM_TOKEN": lease.token,
+            "SLUICE_SUBMITTER_PID": str(os.getpid()),
+            # spark-submit and the python it starts stand beside this interpreter; what the user put on PATH wins.
+            "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]),
+            "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
+        }
+        because = "its driver was killed or failed"
+        try:
+            super().execute(context)
+            because = "its driver ended"
+        finally:
+            self._lease = None
+            self._end(read, lease, because)
+            self._close_output()
+
+    def _get_hook(self) -> SparkSubmitHook:
+        hook = super()._get_hook()
+        # In client mode the driver is a child of this process on every master, but the hook forgets it on Kubernetes.
+        hook._env = self.env_vars
+        return hook
+
+    def _end(self, read: settings.Settings, lease: leases.Lease, because: str) -> None:
+        """A driver that ended itself said so already. One that could not must not hold the lease until it lapses."""
+        try:
+            with self._connect(read) as connection:
+                leases.end(connection, epoch=lease.epoch, because=because)
+        except psycopg.Error as error:
+            self.log.warning("stream %s could not be ended, its lease lapses by itself: %s", lease.epoch, error)
+
+    @staticmethod
+    def _too_late(connection: leases.Connection, still: list[str], why: str) -> FilesStillLandedError:
+        names = ", ".join(still[:5]) + (f" and {len(still) - 5} more" if len(still) > 5 else "")
+        error = leases.last_error(connection)
+        return FilesStillLandedError(
+            f"{len(still)} files are still landed, {why}: {names}; "
+            f"{f'the stream said last: {error}' if error else 'the stream said no error'}; see `make status`"
+        )
+
+    def _driver_runs(self) -> bool:
+        process = getattr(self._hook, "_submit_sp", None)
+        return process is not None and process.poll() is None
+
+    def _close_output(self) -> None:
+        """The hook leaves the pipe open that it read the driver's output from."""
+        process = getattr(self._hook, "_submit_sp", None)
+        if process is not None and process.stdout is not None:
+            process.stdout.close()
+
+    @staticmethod
+    def _connect(read: settings.Settings) -> leases.Connection:
+        return database.connect(read.writer_dsn, application_name="sluice-submitter")
