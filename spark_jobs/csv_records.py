@@ -188,13 +188,22 @@ class RecordReader:
 
     def blocks(self, width: int) -> Iterator[Block]:
         """The records after the header, chunk by chunk; a record that has not ``width`` fields is broken."""
+        for found, consumed in self._stretches():
+            yield self._block(found, consumed, width)
+
+    def count(self) -> int:
+        """How many records follow the header, readable or not."""
+        return sum(int((one.ends > one.starts).sum()) for found, _ in self._stretches() for one in found)
+
+    def _stretches(self) -> Iterator[tuple[list[_Found], int]]:
+        """Stretches of complete records at the buffer's start, and how many bytes each takes."""
         while True:
             found, consumed = self._scan()
             if found or consumed:
-                yield self._block(found, consumed, width)
+                yield found, consumed
                 self._buffer = self._buffer[consumed:]
             elif len(self._buffer) > self._record_bytes_max:
-                yield self._block([self._long_record()], len(self._buffer), width)
+                yield [self._long_record()], len(self._buffer)
                 self._buffer = b""
                 self._skip_line()
             if self._eof and not self._buffer:

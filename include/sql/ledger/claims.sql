@@ -1,0 +1,98 @@
+-- The source's side of the ledger: claim numbers are the stream's offsets. One driver claims at a time (it holds its
+-- stream's row), in one transaction, so a lower number can never become visible after a higher one.
+
+-- name: stop_is_requested :: one row while the stream lives, held until the transaction ends
+SELECT stop_requested IS NOT NULL AS stop_requested
+FROM ledger.streams
+WHERE epoch = %(epoch)s AND ended_at IS NULL
+FOR KEY SHARE;
+
+-- name: renumber_passed :: files that a checkpoint newer than the ledger would skip get numbers after it
+WITH highest AS (
+    SELECT greatest(%(start)s, coalesce(max(claim), 0)) AS claim
+    FROM ledger.files
+), passed AS (
+    SELECT file_id, row_number() OVER (ORDER BY claim) AS place
+    FROM ledger.files
+    WHERE state = 'landed' AND claim <= %(start)s
+)
+UPDATE ledger.files
+SET claim = highest.claim + passed.place
+FROM highest, passed
+WHERE files.file_id = passed.file_id AND files.state = 'landed';
+
+-- name: claim_landed :: numbers for up to :limit landed files, oldest first
+WITH highest AS (
+    SELECT greatest(%(start)s, coalesce(max(claim), 0)) AS claim
+    FROM ledger.files
+), unclaimed AS (
+    SELECT file_id, row_number() OVER (ORDER BY file_id) AS place
+    FROM (
+        SELECT file_id
+        FROM ledger.files
+        WHERE state = 'landed' AND claim IS NULL
+        ORDER BY file_id
+        LIMIT %(limit)s
+    ) AS oldest
+)
+UPDATE ledger.files
+SET claim = highest.claim + unclaimed.place
+FROM highest, unclaimed
+WHERE files.file_id = unclaimed.file_id AND files.state = 'landed';
+
+-- name: last_claim_within :: the claim up to which the files after :start stay within the limits; one file at least
+SELECT max(claim) AS claim
+FROM (
+    SELECT
+        claim,
+        row_number() OVER in_order AS place,
+        sum(bytes) OVER in_order AS bytes_so_far
+    FROM (
+        SELECT claim, bytes
+        FROM ledger.files
+        WHERE state = 'landed' AND claim > %(start)s
+        ORDER BY claim
+        LIMIT %(limit)s
+    ) AS next_files
+    WINDOW in_order AS (ORDER BY claim)
+) AS counted
+WHERE place = 1 OR bytes_so_far <= %(bytes)s;
+
+-- name: highest_claim :: the highest claim there will be when all that has landed is claimed
+SELECT
+    coalesce(max(claim), 0)
+        + (SELECT count(*) FROM ledger.files WHERE state = 'landed' AND claim IS NULL) AS claim
+FROM ledger.files
+WHERE claim IS NOT NULL;
+
+-- name: files_between :: the files of a micro-batch that are not finished yet
+SELECT file_id, claim, bytes, name
+FROM ledger.files
+WHERE state = 'landed' AND claim > %(start)s AND claim <= %(end)s
+ORDER BY claim;
+
+-- name: note_batch :: what a micro-batch loaded, counted from its files' tallies
+INSERT INTO ledger.batches (epoch, batch, files, rows_read, rows_loaded, rows_rejected, rows_duplicate)
+SELECT
+    %(epoch)s,
+    %(batch)s,
+    count(*),
+    coalesce(sum(rows_read), 0),
+    coalesce(sum(rows_loaded), 0),
+    coalesce(sum(rows_rejected), 0),
+    coalesce(sum(rows_duplicate), 0)
+FROM ledger.files
+WHERE file_id = ANY(%(file_ids)s)
+ON CONFLICT (epoch, batch) DO UPDATE
+SET files = excluded.files,
+    rows_read = excluded.rows_read,
+    rows_loaded = excluded.rows_loaded,
+    rows_rejected = excluded.rows_rejected,
+    rows_duplicate = excluded.rows_duplicate;
+
+-- name: note_durations
+UPDATE ledger.batches
+SET duration_ms = %(duration_ms)s,
+    durations = %(durations)s::jsonb,
+    backlog_files = (SELECT count(*) FROM ledger.files WHERE state = 'landed')
+WHERE epoch = %(epoch)s AND batch = %(batch)s AND duration_ms IS NULL;

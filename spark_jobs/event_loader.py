@@ -1,0 +1,82 @@
+"""The sink ``event_loader``: each task loads its files, one transaction a file, and hands the tallies to the driver.
+
+What Spark guarantees and what not: ``write`` may run twice for the same files and is called with no rows for an empty
+partition; ``commit`` and ``abort`` run on the driver in a fresh process, and may never run. So everything that counts
+is decided in the file's own transaction (spark_jobs/load_file.py); ``commit`` only notes progress.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.datasource import (
+    DataSource,
+    DataSourceStreamArrowWriter,
+    DataSourceStreamWriter,
+    WriterCommitMessage,
+)
+from pyspark.sql.types import StructType
+
+from sluice import database, settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spark_jobs.load_file import FileLoader
+
+
+@dataclass
+class Loaded(WriterCommitMessage):
+    """The files that one task finished."""
+
+    file_ids: list[int]
+
+
+class EventLoader(DataSource):
+    """Options: ``epoch``, the stream's. The database's URL comes from the environment, never from an option."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The name for ``writeStream.format``."""
+        return "event_loader"
+
+    def streamWriter(self, schema: StructType, overwrite: bool) -> DataSourceStreamWriter:
+        """The writer that Spark drives."""
+        return EventLoadWriter(int(self.options["epoch"]))
+
+
+class EventLoadWriter(DataSourceStreamArrowWriter):
+    """Loads the files whose ids it is given."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> Loaded:
+        """Load each file; raises what the database raised, and Spark retries the task."""
+        file_ids = [file_id for batch in iterator for file_id in batch.column("file_id").to_pylist()]
+        for file_id in file_ids:
+            loader(self._epoch).load(file_id)
+        return Loaded(file_ids)
+
+    def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
+        """Note the micro-batch in ``ledger.batches``: progress for people, nothing that a promise rests on."""
+        file_ids = [file_id for message in messages if isinstance(message, Loaded) for file_id in message.file_ids]
+        if not file_ids:
+            return
+        text: Any = database.queries("ledger/claims")["note_batch"]
+        with database.connect(settings.load().writer_dsn, application_name=f"sluice-stream-{self._epoch}") as connection:
+            connection.execute(text, {"epoch": self._epoch, "batch": batchId, "file_ids": file_ids})
+
+    def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
+        """Nothing to undo: what committed stays, the rest was rolled back."""
+
+
+@functools.lru_cache(maxsize=1)
+def loader(epoch: int) -> FileLoader:
+    """This process's loader: its connection, its contracts and its judge stay warm between micro-batches."""
+    from spark_jobs.load_file import FileLoader  # imported by the tasks only: the driver's side must start fast
+
+    return FileLoader(settings.load(), epoch)

@@ -1,0 +1,116 @@
+"""Keeps the stream's lease from a thread of its own, and hears when the stream must end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+import psycopg
+
+from sluice import database, leases
+
+_log = logging.getLogger(__name__)
+
+FENCED, ORPHANED = 3, 4
+_END_GRACE_SECONDS = 20.0
+
+
+class Keeper(threading.Thread):
+    """Renews the lease several times per lease; sets ``stop`` with a reason when the stream is to end.
+
+    Reasons: a stop was requested in the ledger, the set life is over, the submitter is gone. A fenced stream, and one
+    whose Spark is gone, ends its process at once: nothing that it still does could count.
+    """
+
+    def __init__(self, url: str, epoch: int, *, lease_seconds: float, life_seconds: float, submitter: int | None) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self._url = url
+        self.epoch = epoch
+        self._lease_seconds = lease_seconds
+        self._ends_at = time.monotonic() + life_seconds
+        self._submitter = submitter
+        self._parent = os.getppid()
+        self._connection: psycopg.Connection[dict[str, Any]] | None = None
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.stop = threading.Event()
+        self.because = ""
+
+    def run(self) -> None:
+        """Until ``close``."""
+        while not self._over.wait(min(1.0, self._lease_seconds / 5)):
+            self._watch_processes()
+            if time.monotonic() > self._ends_at:
+                self.ask_to_stop("its set life is over")
+            try:
+                if self._renew():
+                    self.ask_to_stop("a stop was requested")
+            except leases.StreamFenced as fenced:
+                _log.error("%s", fenced)
+                os._exit(FENCED)
+            except psycopg.Error as error:
+                _log.warning("the lease could not be renewed, trying again: %s", str(error).strip())
+
+    def ask_to_stop(self, because: str) -> None:
+        """Let the current micro-batch finish, claim no more files, then end."""
+        if not self.stop.is_set():
+            self.because = because
+            self.stop.set()
+            self._in_ledger(leases.request_stop)
+
+    def say(self, state: str, error: str | None = None) -> None:
+        """Tell the ledger what the stream does; when the database is away, only the log hears it."""
+        self._in_ledger(lambda connection: leases.say(connection, epoch=self.epoch, state=state, error=error))
+
+    def run_query(self, query: str, parameters: dict[str, Any]) -> None:
+        """Run a query of ledger/claims; when the database is away, only the log hears it."""
+        text: Any = database.queries("ledger/claims")[query]
+        self._in_ledger(lambda connection: connection.execute(text, parameters))
+
+    def close(self, because: str) -> None:
+        """End the lease."""
+        self._over.set()
+        self._in_ledger(lambda connection: leases.end(connection, epoch=self.epoch, because=because))
+
+    def _renew(self) -> bool:
+        with self._lock:
+            return leases.renew(self._open(), epoch=self.epoch, seconds=self._lease_seconds)
+
+    def _in_ledger(self, action: Any) -> None:
+        try:
+            with self._lock:
+                action(self._open())
+        except leases.StreamFenced as fenced:
+            _log.error("%s", fenced)
+            os._exit(FENCED)
+        except psycopg.Error as error:
+            _log.warning("the ledger is out of reach: %s", str(error).strip())
+
+    def _open(self) -> psycopg.Connection[dict[str, Any]]:
+        if self._connection is None or self._connection.broken or self._connection.closed:
+            # Not a name that a taker ends: the lease is kept while files are fenced off.
+            self._connection = database.connect(self._url, application_name=f"sluice-keeper-{self.epoch}")
+        return self._connection
+
+    def _watch_processes(self) -> None:
+        if os.getppid() != self._parent:
+            _log.error("Spark is gone: this driver ends")
+            self._in_ledger(lambda c: leases.end(c, epoch=self.epoch, because="Spark's JVM died"))
+            os._exit(ORPHANED)
+        if self._submitter is not None and not _is_alive(self._submitter) and not self.stop.is_set():
+            _log.warning("the submitter (process %s) is gone: the stream ends", self._submitter)
+            self.ask_to_stop("its submitter died")
+            threading.Timer(_END_GRACE_SECONDS, os._exit, [ORPHANED]).start()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
