@@ -10,9 +10,10 @@ from typing import Any
 import jinja2
 import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from psycopg import sql
 
-from dags.report_sales import BUILD, CHECKS
+from dags.report_sales import BUILD, CHECKS, report_sales
 from sluice import database, report_summary
 from sluice.settings import SQL, Settings
 
@@ -325,3 +326,38 @@ def test_the_summary_says_totals_funnel_products_and_hours(
 def _summary(reader: psycopg.Connection[Row]) -> list[str]:
     with psycopg.connect(reader.info.dsn, password=reader.info.password) as plain:
         return report_summary.lines(plain)
+
+
+def test_the_operator_itself_fails_on_a_damaged_table_without_a_retry(
+    shop: psycopg.Connection[Row],
+    reader: psycopg.Connection[Row],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SLUICE_READER", settings.reader_dsn)
+    build(reader)
+    gate = report_sales().get_task("check_revenue")
+    gate.sql = script("checks/revenue")
+    gate.execute({})
+    reader.execute("UPDATE report.revenue_by_hour__next SET revenue = revenue + 1")
+    with pytest.raises(AirflowFailException, match=r"False, True, '23\.0+', '21\.0+'"):
+        gate.execute({})
+
+
+def test_the_operator_builds_all_reports_in_one_transaction(
+    shop: psycopg.Connection[Row],
+    reader: psycopg.Connection[Row],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SLUICE_READER", settings.reader_dsn)
+    run(reader, "reports/tables")
+    task = report_sales().get_task("build_reports")
+    task.sql = [*[script(f"reports/{name}") for name in BUILD], "SELECT 1 / 0"]
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        task.execute({})
+    left = "SELECT tablename FROM pg_tables WHERE tablename LIKE '%\\_\\_next'"
+    assert reader.execute(left).fetchall() == []
+    task.sql = task.sql[:-1]
+    task.execute({})
+    assert failed(reader) == set()
