@@ -31,7 +31,11 @@ _EXPECTED = (InstanceError, SettingError, EmbeddedError, JavaError, MigrationErr
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. What a user can mend is one clear sentence, not a traceback."""
-    parsed = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows these two belongs to the program that they run, options too.
+    own = words[:1] if words[:1] in (["psql"], ["airflow"]) else words
+    parsed = _parser().parse_args(own)
+    parsed.arguments = words[len(own) :]
     try:
         read_env_file(PROJECT / ".env", os.environ)
         code: int = parsed.command(Instance(load()), parsed)
@@ -61,9 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     load_one = add("load", _load, "land a copy of a CSV, wait for its ledger state, print its tally")
     load_one.add_argument("file", type=Path)
     load_one.add_argument("--timeout", type=float, default=900.0, help="seconds to wait (default %(default)g)")
-    add("psql", _psql, "open SQL as the owner").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("psql", _psql, "open SQL as the owner; arguments are psql's")
     add("dags-test", _dags_test, "run one DAG from start to end with `airflow dags test`").add_argument("dag_id")
-    add("airflow", _airflow, "run an airflow command").add_argument("arguments", nargs=argparse.REMAINDER)
+    add("airflow", _airflow, "run an airflow command; arguments are airflow's")
     add("env", _env, "print the environment of Airflow's processes as export lines")
     add("reconcile", _reconcile, "recount conservation from the files and the tables")
     return parser

@@ -149,6 +149,10 @@ class Instance:
         database = "airflow" if role == "airflow" else "sluice"
         return f"postgresql://{role}:{quote(self.secrets()[role])}@127.0.0.1:{port}/{database}"
 
+    def airflow_url(self, port: int) -> str:
+        """SQLAlchemy's URL of Airflow's metadata, which always lives on the embedded server."""
+        return self.embedded_url("airflow", port).replace("postgresql://", "postgresql+psycopg2://")
+
     def with_urls(self, port: int) -> Settings:
         """The settings with all three URLs filled in: the embedded server's at ``port``, or the user's own server's."""
         if self.settings.database_url:
@@ -194,11 +198,12 @@ class Instance:
 
     def _airflow_environment(self, running: Running) -> dict[str, str]:
         known = self.secrets()
-        database = self.embedded_url("airflow", running.postgres_port)
+        database = self.airflow_url(running.postgres_port)
         return {
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW_CONFIG": str(self.airflow_home / "airflow.cfg"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql://", "postgresql+psycopg2://"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+            "SLUICE_AIRFLOW_DATABASE_URL": database,
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),

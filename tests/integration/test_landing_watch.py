@@ -1,0 +1,188 @@
+"""`make load` and `make status`: what they say of a ledger in each state."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from sluice import cli, landing_watch, status
+from sluice.instance import Instance, InstanceError, Running
+from sluice.settings import Settings
+
+Connection = psycopg.Connection[dict[str, Any]]
+INSERT = """
+    INSERT INTO ledger.files (name, path, sha256, bytes, contract, state, rows_read, rows_loaded, rows_rejected,
+        rows_duplicate, landed_at, loaded_at, duplicate_of, error)
+    VALUES (%(name)s, 'x', %(sha256)s, 1, 'events', %(state)s, %(read)s, %(loaded)s, %(rejected)s, 0,
+        now() - interval '2 seconds', now(), %(duplicate_of)s, %(error)s)
+    RETURNING file_id
+"""
+REJECT = """
+    INSERT INTO ledger.rejects
+        (file_id, record_number, line_number, raw, rules, error_class, contract, contract_version)
+    VALUES (%s, %s, %s, %s, ARRAY['price_is_a_number'], 'type', 'events', '1')
+"""
+
+
+@pytest.fixture
+def running(settings: Settings) -> Iterator[Instance]:
+    """A state folder whose launcher seems to live: this test holds its lock."""
+    instance = Instance(settings)
+    instance.make_folders()
+    lock = instance.lock()
+    assert lock is not None
+    instance.tell(Running(pid=os.getpid(), started_at=0.0, web_port=8080, pids={"scheduler": os.getpid()}))
+    yield instance
+    lock.close()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def enter(connection: Connection, name: str, data: bytes, state: str = "loaded", **changes: Any) -> int:
+    """A file in the ledger, as the mover and the stream would leave it; its file_id."""
+    values = {"read": 8, "loaded": 1, "rejected": 7, "duplicate_of": None, "error": None} | changes
+    values |= {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "state": state}
+    row = connection.execute(INSERT, values).fetchone()
+    assert row is not None
+    return int(row["file_id"])
+
+
+def on_landing(instance: Instance, then: Callable[[str], Any]) -> Callable[[str], None]:
+    """A listener that lets ``then`` play mover and stream once the file has landed."""
+
+    def hear(sentence: str) -> None:
+        if "waiting for the ledger" in sentence:
+            then(max(os.listdir(instance.settings.incoming_dir)))
+
+    return hear
+
+
+def both(first: Callable[[str], None], said: list[str]) -> Callable[[str], None]:
+    return lambda sentence: (said.append(sentence), first(sentence))[0]
+
+
+def test_a_loaded_file_is_told_with_its_tally_and_its_first_rejects(
+    running: Instance, connection: Connection, tmp_path: Path, said: list[str]
+) -> None:
+    source = tmp_path / "shop.csv"
+    source.write_bytes(b"some bytes")
+
+    def load(name: str) -> None:
+        file_id = enter(connection, name, b"some bytes")
+        for number in range(7):
+            connection.execute(REJECT, [file_id, 17_000 + number, 17_001 + number, b"a,\x00\xff" + b"x" * 500])
+
+    assert landing_watch.load(running, source, both(on_landing(running, load), said), 30) == 0
+    assert said[1] == "shop.csv: loaded as file 1 under contract events: 8 read, 1 loaded, 7 rejected, 0 duplicate"
+    assert said[2].startswith("  record 17,000, line 17,001: price_is_a_number (type): a,\\x00\\xff")
+    assert said[2].endswith("…")
+    assert said[-1] == "  … and 2 more: table ledger.rejects, file_id 1"
+    assert len(said) == 2 + 5 + 1
+
+
+def test_a_duplicate_names_the_file_that_has_its_bytes(
+    running: Instance, connection: Connection, tmp_path: Path, said: list[str]
+) -> None:
+    first = enter(connection, "first.csv", b"same")
+    source = tmp_path / "second.csv"
+    source.write_bytes(b"same")
+    hear = on_landing(running, lambda name: enter(connection, name, b"same", "duplicate", duplicate_of=first))
+    assert landing_watch.load(running, source, both(hear, said), 30) == 0
+    assert f"the same bytes are file {first} (first.csv, loaded); nothing was loaded" in said[1]
+
+
+def test_a_rejected_file_prints_its_error_and_fails(
+    running: Instance, connection: Connection, tmp_path: Path, said: list[str]
+) -> None:
+    source = tmp_path / "bad.csv"
+    source.write_bytes(b"a,b\n")
+    hear = on_landing(running, lambda name: enter(connection, name, b"a,b\n", "rejected", error="no contract has a,b"))
+    assert landing_watch.load(running, source, both(hear, said), 30) == 1
+    assert said[1] == "bad.csv: rejected as file 1: no contract has a,b"
+
+
+def test_a_file_of_that_name_which_waits_is_not_overwritten(tmp_path: Path) -> None:
+    incoming = tmp_path / "incoming"
+    source = tmp_path / "shop.csv"
+    for number in range(3):
+        source.write_text(str(number))
+        landing_watch.land_copy(source, incoming)
+    landed = {path.name: path.read_text() for path in incoming.iterdir()}
+    assert landed == {"shop.csv": "0", "shop-2.csv": "1", "shop-3.csv": "2"}
+
+
+def test_an_earlier_file_of_the_same_bytes_and_name_is_not_taken_for_this_one(
+    running: Instance, connection: Connection, tmp_path: Path, said: list[str]
+) -> None:
+    source = tmp_path / "again.csv"
+    source.write_bytes(b"same")
+    enter(connection, "again.csv", b"same")
+    with pytest.raises(InstanceError, match="not registered yet after"):
+        landing_watch.load(running, source, said.append, 0.2)
+
+
+@pytest.mark.parametrize("name", [".hidden.csv", "_half.csv", "table.xlsx"])
+def test_a_name_that_is_never_taken_is_refused(running: Instance, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InstanceError, match="never taken"):
+        landing_watch.load(running, tmp_path / name, print, 1)
+    assert os.listdir(running.settings.incoming_dir) == []
+
+
+def test_without_a_pipeline_nothing_lands(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "shop.csv").write_text("x")
+    with pytest.raises(InstanceError, match="make up"):
+        landing_watch.load(Instance(settings), tmp_path / "shop.csv", print, 1)
+    assert os.listdir(settings.incoming_dir) == []
+
+
+def test_status_without_a_pipeline_is_code_three(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["running"] is False
+
+
+def test_status_counts_files_rows_backlog_and_lag(
+    running: Instance, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter(connection, "a.csv", b"a")
+    enter(connection, "b.csv", b"b", "landed", loaded=None, rejected=None, read=None)
+    (running.settings.incoming_dir / "c.csv").write_text("waits")
+    (running.settings.incoming_dir / "d.csv.part").write_text("half")
+    assert cli.main(["status", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["files"] == {"landed": 1, "loaded": 1}
+    assert found["rows"] == {"read": 8, "loaded": 1, "rejected": 7, "duplicate": 0}
+    assert found["backlog"] == {"incoming": 1, "landed": 1}
+    assert found["rows_per_second"] == pytest.approx(1 / 60)
+    assert found["landed_to_queryable_seconds"]["all"] == {"files": 1, "p50": 2.0, "p95": 2.0}
+    assert any("no stream is alive" in problem for problem in found["problems"])
+
+
+def test_status_tells_the_stream_its_lease_and_its_last_error(running: Instance, connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO ledger.streams (submitted_by, lease_until, started_at, state, last_error, last_error_at)"
+        " VALUES ('a test', now() + interval '15 seconds', now(), 'waiting', 'server closed the connection', now())"
+    )
+    found = status.report(running)
+    assert found["stream"]["living"]
+    text = status.text(found)
+    assert "stream       waiting (epoch 1)" in text
+    assert "problem      the stream waits: server closed the connection" in text
+
+
+def test_a_lapsed_lease_is_a_problem(running: Instance, connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO ledger.streams (submitted_by, lease_until, state)"
+        " VALUES ('a test', now() - interval '1 second', 'running')"
+    )
+    assert "its lease lapsed" in status.text(status.report(running))
