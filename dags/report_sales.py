@@ -13,25 +13,10 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import chain, dag, task
 
 from sluice import report_summary
+from sluice.report_refresh import BUILD, CHECKS
 from sluice.settings import SQL, load
 
 READER = "sluice_reader"
-# The order matters: later ones read the staging tables of earlier ones. All of them are one transaction.
-BUILD = (
-    "begin",
-    "control",
-    "sales",
-    "visits",
-    "sessions",
-    "users",
-    "products",
-    "revenue_by_hour",
-    "funnel",
-    "top_products",
-    "searches_without_result",
-    "analyze",
-)
-CHECKS = ("revenue", "funnel", "keys", "references", "events")
 
 
 def run_sql(task_id: str, files: list[str]) -> SQLExecuteQueryOperator:

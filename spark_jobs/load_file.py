@@ -22,26 +22,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import adbc_driver_manager
-import adbc_driver_postgresql.dbapi as adbc
 import numpy as np
 import pyarrow as pa
 
-from sluice import database
 from sluice.crash_points import crash_point
 from sluice.leases import StreamFenced
 from sluice.settings import Settings
+from sluice.unload import withdraw
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.judge import Judge
 from spark_jobs.landed_bytes import LandedBytes, UnreadableFileError
-from spark_jobs.rejects import Rejects
+from spark_jobs.rejects import Rejects, header_text
+from spark_jobs.writer_session import COLLISIONS, UNIQUE_VIOLATION, WriterSession
 
 _log = logging.getLogger(__name__)
 
-UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION = "23505", "40P01", "40001"
 # Files up to this size go through the staging table at once: for them a second attempt costs more than the staging.
 STAGED_BYTES_MAX = 4 << 20
 ATTEMPTS = 8
@@ -93,22 +91,14 @@ class FileLoader:
     def __init__(self, settings: Settings, epoch: int) -> None:
         self._settings = settings
         self._epoch = epoch
-        self._connection: adbc.Connection | None = None
+        self._session = WriterSession(settings.writer_dsn, f"sluice-stream-{epoch}")
         self._judge = Judge(settings.duckdb_memory)
         self._stage_first: set[str] = set()
 
     def close(self) -> None:
         """Close the connection and the judge; what was not committed is rolled back by the server."""
-        self._disconnect()
+        self._session.disconnect()
         self._judge.close()
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except adbc_driver_manager.Error as error:
-                _log.debug("closing a broken connection: %s", error)
 
     def load(self, file_id: int) -> Tally:
         """Load the file, or set it aside, or find that this was done before; return what became of it.
@@ -120,19 +110,19 @@ class FileLoader:
             try:
                 return self._load_once(file_id)
             except adbc_driver_manager.Error as error:
-                self._disconnect()
-                if error.sqlstate not in (UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION) or attempt == ATTEMPTS:
+                self._session.disconnect()
+                if error.sqlstate not in COLLISIONS or attempt == ATTEMPTS:
                     raise
                 _log.info("file %s: attempt %s met %s, trying again", file_id, attempt, error.sqlstate)
             except BaseException:
-                self._disconnect()
+                self._session.disconnect()
                 raise
         raise AssertionError("the last attempt raises")
 
     def _load_once(self, file_id: int) -> Tally:
         file = self._begin(file_id)
         if file.state != "landed":
-            self._rollback()
+            self._session.rollback()
             self._put_away(file)
             return Tally(file_id, file.state)
         try:
@@ -145,12 +135,12 @@ class FileLoader:
         return tally
 
     def _begin(self, file_id: int) -> _LandedFile:
-        if not self._run("hold_stream", self._epoch):
-            self._rollback()
+        if not self._session.run("load.hold_stream", self._epoch):
+            self._session.rollback()
             raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not write any more")
-        rows = self._run("lock_file", file_id)
+        rows = self._session.run("load.lock_file", file_id)
         if not rows:
-            self._rollback()
+            self._session.rollback()
             raise LookupError(
                 f"file {file_id} is not in the ledger: the database was restored; the mover will land it again"
             )
@@ -168,18 +158,18 @@ class FileLoader:
             raise FileRejected(str(error)) from error
         with landed:
             try:
-                tally, contract = self._copy(file, landed)
+                tally, found = self._copy(file, landed)
             except (UnreadableFileError, FileRejected) as error:
                 self._verify(file, landed)
                 raise error if isinstance(error, FileRejected) else FileRejected(str(error)) from error
             self._verify(file, landed)
         crash_point("load.before_tally")
         archived = self._archive_path(file, "loaded")
-        self._run(
-            "mark_loaded",
+        self._session.run(
+            "load.mark_loaded",
             file.file_id,
-            contract.name,
-            contract.version,
+            found.contract.name,
+            found.contract.version,
             tally.rows_read,
             tally.rows_loaded,
             tally.rows_rejected,
@@ -188,9 +178,11 @@ class FileLoader:
             self._epoch,
             socket.gethostname(),
             archived,
+            header_text(found.header),
+            landed.marked_encoding,
         )
         crash_point("load.before_commit")
-        self._commit()
+        self._session.commit()
         crash_point("load.after_commit")
         return tally, archived
 
@@ -202,14 +194,15 @@ class FileLoader:
                 f"{size} (sha256 {sha256[:12]}…); it goes back to the landing folder and is taken again when it is complete"
             )
 
-    def _copy(self, file: _LandedFile, landed: LandedBytes) -> tuple[Tally, Contract]:
+    def _copy(self, file: _LandedFile, landed: LandedBytes) -> tuple[Tally, Match]:
         if file.bytes == 0:
             raise FileRejected("the file is empty: a file must have a header that names its columns")
         found, dialect = self._match(landed)
+        self._make_way(file, found.contract)
         staged = file.bytes <= STAGED_BYTES_MAX or found.contract.name in self._stage_first
         if staged:
-            self._run("make_staging")
-        rejects = Rejects(self._connected(), file.file_id, found)
+            self._session.run("load.make_staging")
+        rejects = Rejects(self._session, file.file_id, found)
         self._warned = good = read = 0
         try:
             for block in self._blocks(landed, dialect, found):
@@ -240,7 +233,38 @@ class FileLoader:
         tally = Tally(
             file.file_id, "loaded", read, good - duplicates - conflicts, rejects.count, duplicates, file.bytes
         )
-        return tally, found.contract
+        return tally, found
+
+    def _make_way(self, file: _LandedFile, contract: Contract) -> None:
+        """Do what the contract says about loaded files of this name. Raises FileRejected when this one may not load."""
+        if contract.revision == "append":
+            return
+        # Two revisions at once would each find no other.
+        self._session.run("withdraw.lock_name", contract.name, file.name)
+        others = self._same_name(file, contract)
+        if not others:
+            return
+        if contract.revision == "reject":
+            raise FileRejected(
+                f"file {others[0]} of this name is loaded already, and contract {contract.name} rejects revisions: "
+                f"unload file {others[0]} first, land this one under another name, or change revision in the contract",
+                contract,
+            )
+        self._session.run("withdraw.lock_events")
+        others = self._same_name(file, contract)
+        if newer := [file_id for file_id in others if file_id > file.file_id]:
+            raise FileRejected(
+                f"file {newer[-1]} of this name landed later and is loaded already, and contract {contract.name} lets "
+                "the last one replace the others: nothing is left to do, or land this one again to make it the last",
+                contract,
+            )
+        for file_id in others:
+            reason = f"replaced by file {file.file_id}, a revision"
+            withdraw(self._session.run, file_id, "replace", reason=reason, by_whom=f"stream {self._epoch}")
+        crash_point("load.after_replace")
+
+    def _same_name(self, file: _LandedFile, contract: Contract) -> list[int]:
+        return [row[0] for row in self._session.run("withdraw.find_same_name", file.name, contract.name, file.file_id)]
 
     def _match(self, landed: LandedBytes) -> tuple[Match, Dialect]:
         contracts = load_contracts(self._settings.contracts_dir)
@@ -268,19 +292,16 @@ class FileLoader:
         return reader.blocks(len(found.header))
 
     def _ingest(self, good: pa.Table, staged: bool) -> None:
-        if good.num_rows == 0:
-            return
-        with self._connected().cursor() as cursor:
-            if staged:
-                cursor.adbc_ingest("staged_events", good, mode="append", temporary=True)
-            else:
-                cursor.adbc_ingest("events", good, mode="append", db_schema_name="public")
+        if good.num_rows and staged:
+            self._session.copy(good, "staged_events")
+        elif good.num_rows:
+            self._session.copy(good, "events", schema="public")
 
     def _from_staging(self, file: _LandedFile, found: Match, dialect: Dialect, rejects: Rejects) -> tuple[int, int]:
         """Insert what was staged; return how many rows are duplicates and how many conflicts (set aside)."""
-        self._run("insert_staged")
-        duplicates = self._change("note_duplicates")
-        conflicts = np.array([row[0] for row in self._run("conflicting_records")], np.int64)
+        self._session.run("load.insert_staged")
+        duplicates = self._session.change("load.note_duplicates")
+        conflicts = np.array([row[0] for row in self._session.run("load.conflicting_records")], np.int64)
         if len(conflicts):
             with LandedBytes(self._settings.home_dir / file.path, file.name) as landed:
                 for block in self._blocks(landed, dialect, found):
@@ -306,15 +327,17 @@ class FileLoader:
         self, file: _LandedFile, error: str, contract: Contract | None, *, back: bool = False
     ) -> tuple[Tally, str]:
         """In a transaction of its own: the file is rejected, and none of its rows is visible."""
-        self._rollback()
+        self._session.rollback()
         again = self._begin(file.file_id)
         if again.state != "landed":
-            self._rollback()
+            self._session.rollback()
             return Tally(file.file_id, again.state), again.path
         path = f"incoming/{file.name}" if back else self._archive_path(file, "rejected")
         name, version = (contract.name, contract.version) if contract else (None, None)
-        self._run("mark_rejected", file.file_id, name, version, self._epoch, socket.gethostname(), path, error)
-        self._commit()
+        self._session.run(
+            "load.mark_rejected", file.file_id, name, version, self._epoch, socket.gethostname(), path, error
+        )
+        self._session.commit()
         _log.warning("file %s (%s) is rejected: %s", file.file_id, file.name, error)
         return Tally(file.file_id, "rejected", bytes=file.bytes), path
 
@@ -334,32 +357,6 @@ class FileLoader:
     @staticmethod
     def _archive_path(file: _LandedFile, state: str) -> str:
         return f"archive/{state}/{datetime.now(UTC):%Y-%m-%d}/{Path(file.path).name}"
-
-    def _connected(self) -> adbc.Connection:
-        if self._connection is None:
-            url = self._settings.writer_dsn
-            mark = "&" if "?" in url else "?"
-            self._connection = adbc.connect(
-                f"{url}{mark}application_name=sluice-stream-{self._epoch}&connect_timeout=10"
-            )
-        return self._connection
-
-    def _run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self._connected().cursor() as cursor:
-            cursor.execute(database.queries("load/load")[name], parameters or None)
-            return cursor.fetchall() if cursor.description else []
-
-    def _change(self, name: str) -> int:
-        with self._connected().cursor() as cursor:
-            cursor.execute(database.queries("load/load")[name])
-            return int(cursor.rowcount)
-
-    def _commit(self) -> None:
-        self._connected().commit()
-
-    def _rollback(self) -> None:
-        if self._connection is not None:
-            self._connection.rollback()
 
 
 def _header(head: bytes, dialect: Dialect) -> list[str] | None:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
 from spark_jobs.contracts import Match
 from spark_jobs.csv_records import Block, BrokenRecord
+from spark_jobs.writer_session import WriterSession
 
 _BUFFERED_BYTES = 8 << 20
 _SCHEMA = pa.schema(
@@ -31,8 +31,8 @@ _SCHEMA = pa.schema(
 class Rejects:
     """The rejects of one file. ``count`` is how many were added; memory stays bounded, they are copied as they come."""
 
-    def __init__(self, connection: adbc.Connection, file_id: int, match: Match) -> None:
-        self._connection = connection
+    def __init__(self, session: WriterSession, file_id: int, match: Match) -> None:
+        self._session = session
         self._file_id = file_id
         self._match = match
         self._rows: list[dict[str, Any]] = []
@@ -60,9 +60,7 @@ class Rejects:
     def flush(self) -> None:
         """Copy what was added since the last flush."""
         if self._rows:
-            with self._connection.cursor() as cursor:
-                table = pa.Table.from_pylist(self._rows, _SCHEMA)
-                cursor.adbc_ingest("rejects", table, mode="append", db_schema_name="ledger")
+            self._session.copy(pa.Table.from_pylist(self._rows, _SCHEMA), "rejects", schema="ledger")
         self._rows, self._bytes = [], 0
 
     def _add(
@@ -90,11 +88,17 @@ class Rejects:
 
 def as_jsonb(fields: dict[str, str | None]) -> bytes:
     """``fields`` as PostgreSQL's binary jsonb: version byte 1, then the text. NUL, which jsonb cannot hold, shows as \\0."""
-    safe = {_without_nul(name): value if value is None else _without_nul(value) for name, value in fields.items()}
+    safe = {without_nul(name): value if value is None else without_nul(value) for name, value in fields.items()}
     return b"\x01" + json.dumps(safe, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def _without_nul(text: str) -> str:
+def header_text(header: Sequence[str]) -> str:
+    """A header as JSON text: its names in the file's order, spelled as in ``fields``."""
+    return json.dumps([without_nul(name) for name in header], ensure_ascii=False)
+
+
+def without_nul(text: str) -> str:
+    """``text`` as jsonb can hold it."""
     return text.replace("\0", "\\0")
 
 

@@ -22,11 +22,14 @@ BEGIN
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO sluice_reader', current_database());
 
     GRANT USAGE ON SCHEMA ledger, public TO sluice_writer, sluice_reader;
+    GRANT USAGE ON SCHEMA report TO sluice_writer;
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger, public TO sluice_writer, sluice_reader;
     GRANT USAGE, CREATE ON SCHEMA report TO sluice_reader;
 
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects TO sluice_writer;
     GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
+    -- What was noted there stays as it was noted.
+    GRANT INSERT ON ledger.audit TO sluice_writer;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
 EXCEPTION
     WHEN undefined_object THEN

@@ -67,6 +67,8 @@ SET state = 'loaded',
     epoch = $9,
     host = $10,
     path = $11,
+    header = $12::text::jsonb,
+    marked_encoding = $13::text,
     loaded_at = clock_timestamp(),
     error = NULL
 WHERE file_id = $1 AND state = 'landed';
@@ -81,9 +83,3 @@ SET state = 'rejected',
     path = $6,
     error = $7
 WHERE file_id = $1 AND state = 'landed';
-
--- name: same_name_loaded :: earlier loaded files of this name
-SELECT file_id
-FROM ledger.files
-WHERE name = $1 AND state = 'loaded' AND file_id <> $2
-ORDER BY file_id;

@@ -9,6 +9,14 @@ BEGIN
     IF NOT EXISTS (SELECT FROM report.last_refresh__next WHERE built_by = '{{ run_id }}') THEN
         RAISE EXCEPTION 'the checked staging tables of this run were replaced or emptied: run report_sales again';
     END IF;
+    -- An unload published meanwhile: what was built before it has rows that are gone.
+    IF EXISTS (
+        SELECT FROM report.last_refresh AS published
+        JOIN report.last_refresh__next AS built ON built.as_of < published.as_of
+    ) THEN
+        RAISE EXCEPTION 'the published reports are newer than the tables of this run: run report_sales again'
+            USING ERRCODE = 'serialization_failure';
+    END IF;
 END
 $$;
 

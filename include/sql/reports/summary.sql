@@ -15,3 +15,6 @@ SELECT hour AT TIME ZONE 'UTC' AS hour, purchases, revenue
 FROM report.revenue_by_hour
 ORDER BY revenue_by_hour.hour DESC
 LIMIT 6;
+
+-- name: published :: one row
+SELECT to_regclass('report.last_refresh') IS NOT NULL AS published;

@@ -103,3 +103,16 @@ GRANT SELECT ON
     report.last_refresh, report.revenue_by_hour, report.funnel, report.top_products, report.searches_without_result,
     report.users, report.products, report.sessions
 TO PUBLIC;
+
+-- An unload refreshes them in its own transaction, as the writer.
+DO $$
+BEGIN
+    GRANT INSERT, DELETE ON
+        report.last_refresh, report.revenue_by_hour, report.funnel, report.top_products,
+        report.searches_without_result, report.users, report.products, report.sessions
+    TO sluice_writer;
+EXCEPTION
+    WHEN undefined_object THEN
+        NULL;  -- one login for everything: it may already
+END
+$$;

@@ -1,0 +1,125 @@
+-- Judging the quarantine again, a transaction a file. Parameters are numbered, as the loader's driver wants them.
+
+-- name: files :: loaded files that have quarantined rejects; an empty text and a 0 mean: any
+SELECT file_id
+FROM ledger.files
+WHERE state = 'loaded'
+    AND file_id IN (
+        SELECT file_id
+        FROM ledger.rejects
+        WHERE state = 'quarantined'
+            AND ($1::text = '' OR contract = $1::text)
+            AND ($2::text = '' OR $2::text = ANY (rules))
+            AND ($3::bigint = 0 OR file_id = $3::bigint)
+    )
+ORDER BY file_id;
+
+-- name: share_events :: the lock that an INSERT takes, before the file's row is locked, as an unload does
+LOCK TABLE public.events IN ROW EXCLUSIVE MODE;
+
+-- name: lock_file :: one row while the file is loaded
+SELECT name, sha256, contract, header::text AS header, marked_encoding
+FROM ledger.files
+WHERE file_id = $1 AND state = 'loaded'
+FOR UPDATE;
+
+-- name: make_outcomes
+CREATE TEMPORARY TABLE IF NOT EXISTS replay_outcomes (
+    record_number bigint NOT NULL,
+    rules text[] NOT NULL,
+    error_class text NOT NULL
+) ON COMMIT DELETE ROWS;
+
+-- name: rejects :: the next of a file's quarantined rejects, after record $2, as many as make 16 MiB
+SELECT record_number, line_number, raw, fields, rules, error_class, edited
+FROM (
+    SELECT
+        record_number,
+        line_number,
+        raw,
+        fields::text AS fields,
+        rules,
+        error_class,
+        edited_at IS NOT NULL AS edited,
+        row_number() OVER in_order AS place,
+        sum(octet_length(raw)) OVER in_order AS bytes_so_far
+    FROM (
+        SELECT *
+        FROM ledger.rejects
+        WHERE file_id = $1
+            AND record_number > $2
+            AND state = 'quarantined'
+            AND ($3::text = '' OR $3::text = ANY (rules))
+        ORDER BY record_number
+        LIMIT 5000
+    ) AS page
+    WINDOW in_order AS (ORDER BY record_number)
+) AS counted
+WHERE place = 1 OR bytes_so_far <= 16777216
+ORDER BY record_number;
+
+-- name: keep_conflicts :: rows whose event_id is in events with other content stay
+INSERT INTO replay_outcomes (record_number, rules, error_class)
+SELECT staged.record_number, ARRAY['event_id.conflict'], 'conflict'
+FROM staged_events AS staged
+WHERE NOT EXISTS (
+        SELECT FROM public.events AS present
+        WHERE present.event_id = staged.event_id
+            AND present.file_id = staged.file_id
+            AND present.record_number = staged.record_number
+    )
+    AND NOT EXISTS (
+        SELECT FROM ledger.duplicates AS duplicate
+        WHERE duplicate.file_id = staged.file_id AND duplicate.record_number = staged.record_number
+    );
+
+-- name: settle :: how many rejects are in events now, and how many were there already
+WITH settled AS (
+    UPDATE ledger.rejects AS reject
+    SET state = CASE WHEN duplicate.file_id IS NULL THEN 'replayed' ELSE 'duplicate' END,
+        replayed_at = clock_timestamp(),
+        contract_version = $2
+    FROM staged_events AS staged
+    LEFT JOIN ledger.duplicates AS duplicate USING (file_id, record_number)
+    WHERE reject.file_id = $1
+        AND reject.record_number = staged.record_number
+        AND reject.state = 'quarantined'
+        AND NOT EXISTS (
+            SELECT FROM replay_outcomes AS kept WHERE kept.record_number = staged.record_number
+        )
+    RETURNING reject.state
+), counted AS (
+    SELECT
+        count(*) FILTER (WHERE state = 'replayed') AS replayed,
+        count(*) FILTER (WHERE state = 'duplicate') AS duplicates
+    FROM settled
+), tally AS (
+    UPDATE ledger.files
+    SET rows_loaded = rows_loaded + counted.replayed,
+        rows_duplicate = rows_duplicate + counted.duplicates,
+        rows_rejected = rows_rejected - counted.replayed - counted.duplicates
+    FROM counted
+    WHERE files.file_id = $1 AND counted.replayed + counted.duplicates > 0
+)
+SELECT replayed, duplicates FROM counted;
+
+-- name: say_why :: those that stay say what today's contract has against them; how many there are
+WITH said AS (
+    UPDATE ledger.rejects AS reject
+    SET rules = kept.rules,
+        error_class = kept.error_class,
+        contract_version = $2
+    FROM replay_outcomes AS kept
+    WHERE reject.file_id = $1
+        AND reject.record_number = kept.record_number
+        AND (reject.rules, reject.error_class, reject.contract_version)
+            IS DISTINCT FROM (kept.rules, kept.error_class, $2::text)
+)
+SELECT count(*) FROM replay_outcomes;
+
+-- name: kept_by_rule :: a row a rule
+SELECT rule, count(*)
+FROM replay_outcomes
+CROSS JOIN unnest(rules) AS rule
+GROUP BY rule
+ORDER BY rule;

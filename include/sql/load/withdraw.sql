@@ -1,0 +1,100 @@
+-- Taking one loaded file's rows back, within the caller's transaction: for an unload and for a revision that replaces.
+-- Parameters are numbered, as the loader's driver wants them.
+
+-- name: lock_events :: loads that write wait until this transaction ends, and it for them; readers do not
+-- A load that has seen one of the rows notes a duplicate of it: were the row gone by then, no file would have it.
+LOCK TABLE public.events IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: lock_name :: loads of one name under one contract follow one another
+SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended($1::text || '/' || $2::text, 0))) AS locked;
+
+-- name: find_same_name :: the loaded files of this name and contract, but this one
+SELECT file_id
+FROM ledger.files
+WHERE name = $1 AND contract = $2 AND state = 'loaded' AND file_id <> $3
+ORDER BY file_id;
+
+-- name: lock_file :: one row
+SELECT name, state, rows_read
+FROM ledger.files
+WHERE file_id = $1
+FOR UPDATE;
+
+-- name: make_withdrawn
+CREATE TEMPORARY TABLE IF NOT EXISTS withdrawn_events (LIKE public.events) ON COMMIT DELETE ROWS;
+
+-- name: take_out :: how many rows the file had in events
+WITH gone AS (
+    DELETE FROM public.events
+    WHERE file_id = $1
+    RETURNING *
+), kept AS (
+    INSERT INTO withdrawn_events
+    SELECT * FROM gone
+)
+SELECT count(*) FROM gone;
+
+-- name: give_back :: file_id and rows of each file that now has rows which the withdrawn file had
+-- A duplicate's content was equal to the row's when it was noted, and the row has not changed since: so the row comes
+-- back as it is, under the number of the file that had it as well. The file that came first takes it.
+WITH heirs AS (
+    SELECT DISTINCT ON (duplicate.event_id) duplicate.file_id, duplicate.record_number, duplicate.event_id
+    FROM withdrawn_events AS withdrawn
+    JOIN ledger.duplicates AS duplicate USING (event_id)
+    WHERE withdrawn.file_id = $1 AND duplicate.file_id <> $1
+    ORDER BY duplicate.event_id, duplicate.file_id, duplicate.record_number
+), given AS (
+    INSERT INTO public.events
+    SELECT given.*
+    FROM heirs
+    JOIN withdrawn_events AS withdrawn USING (event_id)
+    CROSS JOIN LATERAL jsonb_populate_record(
+        withdrawn, jsonb_build_object('file_id', heirs.file_id, 'record_number', heirs.record_number)
+    ) AS given
+    WHERE withdrawn.file_id = $1
+    ORDER BY heirs.event_id
+), no_duplicates_any_more AS (
+    DELETE FROM ledger.duplicates AS duplicate
+    USING heirs
+    WHERE duplicate.file_id = heirs.file_id AND duplicate.record_number = heirs.record_number
+), replays AS (
+    UPDATE ledger.rejects AS reject
+    SET state = 'replayed'
+    FROM heirs
+    WHERE reject.file_id = heirs.file_id
+        AND reject.record_number = heirs.record_number
+        AND reject.state = 'duplicate'
+), counted AS (
+    SELECT file_id, count(*) AS rows_given FROM heirs GROUP BY file_id
+), tallies AS (
+    UPDATE ledger.files
+    SET rows_loaded = rows_loaded + rows_given,
+        rows_duplicate = rows_duplicate - rows_given
+    FROM counted
+    WHERE files.file_id = counted.file_id
+)
+SELECT file_id, rows_given FROM counted ORDER BY file_id;
+
+-- name: close_file :: how many rejects were withdrawn and duplicates forgotten
+WITH forgotten AS (
+    DELETE FROM ledger.duplicates
+    WHERE file_id = $1
+    RETURNING 1
+), withdrawn AS (
+    UPDATE ledger.rejects
+    SET state = 'withdrawn'
+    WHERE file_id = $1 AND state <> 'withdrawn'
+    RETURNING 1
+), closed AS (
+    UPDATE ledger.files
+    SET state = $2,
+        rows_loaded = 0,
+        rows_rejected = 0,
+        rows_duplicate = 0
+    WHERE file_id = $1
+)
+SELECT (SELECT count(*) FROM withdrawn) AS rejects, (SELECT count(*) FROM forgotten) AS duplicates;
+
+-- name: note
+INSERT INTO ledger.audit (action, file_id, reason, by_whom, details)
+VALUES ($1, $2, $3, $4, $5::text::jsonb);

@@ -1,0 +1,71 @@
+"""The order in which the reports are built, and a refresh inside a transaction that has changed ``events`` itself.
+
+The SQL is the one of DAG report_sales; only its staging tables are temporary ones here, so that the role that changes
+events needs no right on the reader's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+
+from sluice import database
+from sluice.settings import SQL
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+# The order matters: later ones read the staging tables of earlier ones. All of them are one transaction.
+BUILD = (
+    "begin",
+    "control",
+    "sales",
+    "visits",
+    "sessions",
+    "users",
+    "products",
+    "revenue_by_hour",
+    "funnel",
+    "top_products",
+    "searches_without_result",
+    "analyze",
+)
+CHECKS = ("revenue", "funnel", "keys", "references", "events")
+_STAGING = re.compile(r"\breport\.(\w+__next)\b")
+
+
+def are_published(connection: Connection) -> bool:
+    """Whether the reports were ever published; before that there is nothing to refresh."""
+    query: Any = database.queries("reports/summary")["published"]
+    row = connection.execute(query).fetchone()
+    return bool(row and row["published"])
+
+
+def begin(connection: Connection) -> None:
+    """The first statements of a transaction that will refresh: one snapshot, and no other refresh until it ends."""
+    connection.execute(_script("reports/begin", ""))
+
+
+def refresh(connection: Connection, run_id: str) -> str:
+    """Build, check and publish as the transaction sees ``events`` now; returns what became of it, for people.
+
+    When a check fails nothing is published: the published numbers stay, and DAG report_sales will show the same.
+    """
+    for name in BUILD[1:]:
+        connection.execute(_script(f"reports/{name}", run_id))
+    failed = [name for name in CHECKS if not _holds(connection, name)]
+    if failed:
+        return f"not refreshed: check {', '.join(failed)} fails; see the next run of DAG report_sales"
+    connection.execute(_script("reports/publish", run_id))
+    return "refreshed"
+
+
+def _holds(connection: Connection, check: str) -> bool:
+    row = connection.execute(_script(f"checks/{check}", "")).fetchone()
+    return row is not None and all(row.values())
+
+
+def _script(name: str, run_id: str) -> Any:
+    text = database.statement(SQL / f"{name}.sql").replace("{{ run_id }}", run_id.replace("'", "''"))
+    return _STAGING.sub(r"pg_temp.\1", text).replace("CREATE UNLOGGED TABLE", "CREATE TEMPORARY TABLE")

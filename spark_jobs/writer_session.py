@@ -1,0 +1,83 @@
+"""A connection to PostgreSQL that speaks Arrow: COPY from tables, and the named queries of include/sql/load."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+
+from sluice import database
+
+_log = logging.getLogger(__name__)
+
+UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION = "23505", "40P01", "40001"
+# What a transaction meets when others write the same rows at the same time: the whole of it is tried again.
+COLLISIONS = (UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION)
+
+
+class WriterSession:
+    """One transaction after the other, over a connection made when it is first needed and anew after an error.
+
+    ``url`` is a postgresql URL. Every method raises adbc_driver_manager.Error when the database says no or is away.
+    """
+
+    def __init__(self, url: str, application_name: str) -> None:
+        mark = "&" if "?" in url else "?"
+        self._url = f"{url}{mark}application_name={application_name}&connect_timeout=10"
+        self._connection: adbc.Connection | None = None
+
+    @property
+    def connection(self) -> adbc.Connection:
+        """The connection itself, in a transaction as soon as it is used."""
+        if self._connection is None:
+            self._connection = adbc.connect(self._url)
+        return self._connection
+
+    def run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run query ``file.name`` of include/sql/load; its rows, if it has any."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(_text(name), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def table(self, name: str, *parameters: Any) -> pa.Table:
+        """Run query ``file.name``; its rows as a table."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(_text(name), parameters or None)
+            return cursor.fetch_arrow_table()
+
+    def change(self, name: str) -> int:
+        """Run statement ``file.name``; how many rows it wrote."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(_text(name))
+            return int(cursor.rowcount)
+
+    def copy(self, rows: pa.Table, table: str, *, schema: str | None = None) -> None:
+        """COPY ``rows`` into ``schema.table``; without a schema, into the temporary table of that name."""
+        with self.connection.cursor() as cursor:
+            cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema, temporary=schema is None)
+
+    def commit(self) -> None:
+        """Commit; when this raises, the outcome is unknown."""
+        self.connection.commit()
+
+    def rollback(self) -> None:
+        """End the transaction, if there is one."""
+        if self._connection is not None:
+            self._connection.rollback()
+
+    def disconnect(self) -> None:
+        """Close the connection; what was not committed is rolled back by the server."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except adbc_driver_manager.Error as error:
+                _log.debug("closing a broken connection: %s", error)
+
+
+def _text(name: str) -> str:
+    file, _, query = name.partition(".")
+    return database.queries(f"load/{file}")[query]
