@@ -20,7 +20,7 @@ BY_HAND_PATIENCE_SECONDS = 10.0
 
 def is_scheduled(context: Context) -> bool:
     """Whether the run was made by the schedule: those stream on. One made by hand loads what is there and ends."""
-    return str(context["dag_run"].run_type) == "scheduled"
+    return bool(context["dag_run"].run_type == "scheduled")
 
 
 class LandedFileSensor(FileSensor):

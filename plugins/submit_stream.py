@@ -48,7 +48,11 @@ class SubmitStreamOperator(SparkSubmitOperator):
             "application": str(settings.PROJECT / "spark_jobs" / "stream_events.py"),
             "name": "sluice",
             "driver_memory": read.spark_driver_memory,
-            "conf": {"spark.executorEnv.PYTHONPATH": str(settings.PROJECT), "spark.ui.showConsoleProgress": "false"},
+            "conf": {
+                "spark.executorEnv.PYTHONPATH": str(settings.PROJECT),
+                "spark.ui.showConsoleProgress": "false",
+                "spark.log.level": "WARN",  # a micro-batch that finds nothing says so, several times a second
+            },
             "durable": False,
         }
         super().__init__(**defaults | kwargs)

@@ -80,8 +80,10 @@ def living(writer: Connection) -> int:
 
 
 def run(kind: str = "scheduled") -> Any:
-    """The context of a run of this type."""
-    return {"dag_run": SimpleNamespace(run_type=kind, run_id=f"{kind}__1")}
+    """The context of a run of this type, as Airflow gives it to a task."""
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    return {"dag_run": SimpleNamespace(run_type=DagRunType(kind), run_id=f"{kind}__1")}
 
 
 def submit(kind: str = "scheduled", moved: dict[str, int] | None = None) -> None:
