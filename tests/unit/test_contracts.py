@@ -1,0 +1,254 @@
+"""Contracts: what a contract file may say, what is refused with which reason, and which header fits which contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sluice.settings import PROJECT
+from spark_jobs.contract_sql import date_pattern
+from spark_jobs.contracts import (
+    Contract,
+    ContractError,
+    HeaderError,
+    Match,
+    load_contracts,
+    match,
+    parse_contract,
+)
+from spark_jobs.judge import Judge
+
+SHIPPED = PROJECT / "include" / "contracts"
+ID = {"name": "event_id", "transformLogic": "record_id(file_sha256, record_number)"}
+KIND = {"name": "event_type", "required": True}
+WHEN = {"name": "at", "physicalName": "event_time", "logicalType": "timestamp", "required": True}
+
+
+def document(*columns: dict[str, Any], **custom: Any) -> dict[str, Any]:
+    """A small contract as a document: ``columns`` beside those that every contract needs; ``custom`` properties."""
+    return {
+        "apiVersion": "v3.2.0",
+        "kind": "DataContract",
+        "id": "test",
+        "name": custom.pop("name", "test"),
+        "version": "1.0.0",
+        "status": "active",
+        "customProperties": [{"property": key, "value": value} for key, value in custom.items()],
+        "schema": [{"name": "test", "properties": [{"logicalType": "string"} | c for c in (ID, KIND, WHEN, *columns)]}],
+    }
+
+
+def parsed(*columns: dict[str, Any], **custom: Any) -> Contract:
+    return parse_contract(yaml.safe_dump(document(*columns, **custom)), Path("test.odcs.yaml"))
+
+
+def rule(predicate: str, severity: str = "reject", name: str = "a_rule") -> dict[str, Any]:
+    return {"name": name, "type": "custom", "engine": "sluice", "severity": severity, "implementation": predicate}
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.odcs.yaml")), ids=lambda path: path.stem)
+def test_every_contract_in_the_project_is_usable_and_its_sql_is_sound(path: Path) -> None:
+    assert Judge().problems(parse_contract(path.read_text(), path)) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "custom", "reason"),
+    [
+        ([{"name": "x", "physicalName": "colour"}], {}, "'colour' is no column of events"),
+        ([{"name": "x", "unique": True}], {}, "only event_id is kept unique while streaming"),
+        ([{"name": "price", "logicalType": "boolean"}], {}, "logicalType 'boolean' cannot fill price"),
+        ([{"name": "x", "logicalType": "time"}], {}, "logicalType 'time' cannot fill extra"),
+        ([{"name": "x"}, {"name": "y", "synonyms": [{"synonym": "X "}]}], {}, "more than one column answers to ['x']"),
+        ([{"name": "a", "physicalName": "user_id"}, {"name": "user_id"}], {}, "more than one column fills ['user_id']"),
+        ([{"name": "record_number"}], {}, "reserved"),
+        ([{"name": "x", "quality": [rule("true", "shout")]}], {}, "severity 'shout' is none of warn, reject, fail"),
+        (
+            [{"name": "x", "quality": [{"type": "sql", "query": "SELECT 1", "mustBe": 1}]}],
+            {},
+            "write it as type: custom",
+        ),
+        ([{"name": "x", "quality": [rule("true")]}, {"name": "y", "quality": [rule("true")]}], {}, "one rule is named"),
+        ([{"name": "x", "enum": [{"value": True}]}], {}, "put it in quotes"),
+        ([{"name": "x", "logicalTypeOptions": {"maxlength": 3}}], {}, "properties.3.logicalTypeOptions"),
+        ([{"name": "x", "logicalType": "number", "physicalType": "numeric(50,2)"}], {}, "at most 38 digits"),
+        (
+            [{"name": "x", "transformLogic": "1", "synonyms": [{"synonym": "y"}]}],
+            {},
+            "a derived column has no synonyms",
+        ),
+        ([{"name": "x", "customProperties": [{"property": "valuemap", "value": {}}]}], {}, "did you mean valueMap"),
+        ([{"name": "x", "customProperties": [{"property": "trim", "value": "yes"}]}], {}, "must be true or false"),
+        ([{"name": "x", "customProperties": [{"property": "decimalSeparator", "value": ";"}]}], {}, "'.' or ','"),
+        ([], {"csv": {"separator": ";;"}}, "must be one ASCII character"),
+        ([], {"csv": {"separator": '"'}}, "quote or escape is too"),
+        ([], {"csv": {"delimiter": ";"}}, "it may hold encoding, escape, nulls, quote, separator"),
+        ([], {"csv": {"encoding": "klingon"}}, "csv.encoding is 'klingon'"),
+        ([], {"csv": {"encoding": "utf-7"}}, "keeps ASCII"),
+        ([], {"csv": {"nulls": "NULL"}}, "write a list"),
+        ([], {"errorBudget": {"row": 1}}, "write {rows: n}"),
+        ([], {"errorBudget": {"rows": -1}}, "0 or more"),
+        ([], {"errorbudget": {"rows": 1}}, "did you mean errorBudget"),
+        ([], {"revision": "merge"}, "revision 'merge' is none of append, replace, reject"),
+    ],
+)
+def test_a_contract_that_cannot_be_meant_so_is_refused_with_place_and_remedy(
+    columns: list[dict[str, Any]], custom: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ContractError) as refused:
+        parsed(*columns, **custom)
+    assert str(refused.value).startswith("test.odcs.yaml: ")
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("left_out", ["event_id", "event_type", "at"])
+def test_a_contract_must_fill_what_every_event_has(left_out: str) -> None:
+    made = document()
+    properties = made["schema"][0]["properties"]
+    made["schema"][0]["properties"] = [column for column in properties if column["name"] != left_out]
+    with pytest.raises(ContractError, match="nothing fills event_"):
+        parse_contract(yaml.safe_dump(made), Path("test.odcs.yaml"))
+
+
+def test_a_contract_without_a_required_column_is_refused_because_any_file_would_match() -> None:
+    made = document()
+    made["schema"][0]["properties"] = [
+        ID | {"logicalType": "string"},
+        {"name": "event_type", "logicalType": "string"},
+        {"name": "event_time", "transformLogic": "TIMESTAMPTZ '2026-01-01 00:00:00Z'", "logicalType": "timestamp"},
+    ]
+    with pytest.raises(ContractError, match="no column of the file is required"):
+        parse_contract(yaml.safe_dump(made), Path("test.odcs.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "not YAML"),
+        ("name: a\nname: b\n", "stands more than once"),
+        ("- 1", "not an Open Data Contract Standard v3 contract"),
+        (yaml.safe_dump(document()).replace("logicalType: timestamp", "description: when"), "'at' needs a logicalType"),
+        ("kind: DataContract\napiVersion: v3.2.0\nid: x\nstatus: active\n", "'version' is a required property"),
+    ],
+)
+def test_what_is_no_contract_of_the_standard_is_refused_with_the_place(text: str, reason: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        parse_contract(text, Path("test.odcs.yaml"))
+    assert reason in str(refused.value)
+
+
+def test_yaml_words_stay_text() -> None:
+    text = yaml.safe_dump(document({"name": "x"})).replace(
+        "    name: x", "    name: x\n    enum: [{value: no}, {value: 2026-01-01}, {value: 0012}, {value: 7}]"
+    )
+    assert parse_contract(text, Path("test.odcs.yaml")).columns[-1].enum == ("no", "2026-01-01", "0012", "7")
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ({"name": "x", "quality": [rule("colour = 1")]}, "there is no column 'colour'"),
+        ({"name": "x", "quality": [rule("x")]}, "it is of type VARCHAR, but BOOLEAN is needed"),
+        ({"name": "x", "quality": [rule("x = 'a') OR (true")]}, "syntax error"),
+        ({"name": "x", "quality": [rule("x = 'a' FROM records")]}, "one expression"),
+        ({"name": "x", "quality": [rule("x = (SELECT max(x) FROM records)")]}, "subquery is not possible here"),
+        ({"name": "x", "quality": [rule("max(x) = 'a'")]}, "max looks at several rows"),
+        ({"name": "x", "quality": [rule("row_number() OVER () > 1")]}, "window is not possible here"),
+        ({"name": "x", "quality": [rule("x = $1")]}, "parameter is not possible here"),
+        ({"name": "x", "quality": [rule("random() > 0.5")]}, "random gives another value each time"),
+        ({"name": "x", "quality": [rule("nosuch(x)")]}, "nosuch"),
+        ({"name": "user_id", "transformLogic": "now()::VARCHAR"}, "now gives another value each time"),
+        ({"name": "user_id", "transformLogic": "current_date"}, "there is no column 'current_date'"),
+        ({"name": "user_id", "transformLogic": "file_id"}, "there is no column 'file_id'"),
+        ({"name": "quantity", "logicalType": "integer", "transformLogic": "'7'"}, "but BIGINT is needed"),
+        ({"name": "total_amount", "logicalType": "number", "transformLogic": "event_type"}, "but DECIMAL(20, 4) is"),
+        ({"name": "x", "logicalTypeOptions": {"pattern": "(?=x)"}}, "x: pattern"),
+        (
+            {"name": "x", "logicalType": "timestamp", "logicalTypeOptions": {"format": "yyyy-QQ"}},
+            "'QQ' in date format",
+        ),
+        ({"name": "x", "logicalType": "timestamp", "logicalTypeOptions": {"minimum": "soon"}}, "x: minimum"),
+        (
+            {"name": "x", "logicalType": "timestamp", "logicalTypeOptions": {"defaultTimezone": "Mars/Base"}},
+            "Mars/Base",
+        ),
+    ],
+)
+def test_sql_of_a_contract_that_cannot_run_is_found_before_any_row_meets_it(
+    column: dict[str, Any], reason: str
+) -> None:
+    [problem] = Judge().problems(parsed(column))
+    assert reason in problem
+
+
+def test_an_unknown_time_zone_is_found() -> None:
+    assert "'Mars/Base' is no known time zone" in Judge().problems(parsed(timezone="Mars/Base"))[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "shape", "directive"),
+    [
+        ("dd.MM.yyyy HH:mm", r"\d{2}\.\d{2}\.", "%d.%m.%Y %H:%M"),
+        ("yyyy-MM-dd'T'HH:mm:ss", "T", "%Y-%m-%dT%H:%M:%S"),
+        ("h 'o''clock' a", "o'clock", "%I o'clock %p"),
+        ("yyyy '100%'", "100%", "%Y 100%%"),
+    ],
+)
+def test_a_java_date_pattern_becomes_a_shape_and_a_directive(pattern: str, shape: str, directive: str) -> None:
+    found, means = date_pattern(pattern)
+    assert shape in found
+    assert means == directive
+
+
+def best(header: str, *contracts: Contract) -> Match:
+    return match([(contract, header.split(",")) for contract in contracts])
+
+
+def test_a_header_matches_in_any_order_whatever_its_letters_blanks_and_aliases() -> None:
+    contract = parsed({"name": "user_id", "required": True, "synonyms": [{"synonym": "Customer"}]})
+    assert best("CUSTOMER , At,EVENT_TYPE", contract).contract is contract
+
+
+def test_the_contract_that_knows_most_of_the_header_wins() -> None:
+    plain, wide = parsed(name="plain"), parsed({"name": "user_id"}, name="wide")
+    assert best("at,event_type,user_id", plain, wide).contract is wide
+
+
+def test_a_header_that_fits_two_contracts_equally_is_refused_naming_both() -> None:
+    with pytest.raises(HeaderError, match="fits contracts one, two equally well"):
+        best("at,event_type", parsed(name="one"), parsed(name="two"))
+
+
+def test_a_header_known_in_part_says_which_contract_came_nearest_and_what_is_missing() -> None:
+    with pytest.raises(HeaderError, match="nearest is test, which also needs at"):
+        best("event_type,colour", parsed())
+
+
+def test_two_columns_of_one_meaning_are_refused() -> None:
+    contract = parsed({"name": "user_id", "synonyms": [{"synonym": "customer"}]})
+    with pytest.raises(HeaderError, match="all mean user_id"):
+        best("at,event_type,user_id,customer", contract)
+
+
+def test_every_field_has_a_name_of_its_own() -> None:
+    contract = parsed({"name": "net", "transformLogic": "1", "logicalType": "integer"})
+    names = best("at,event_type,,,column_3,net", contract).field_names
+    assert names == ("at", "event_type", "column_3", "column_4", "column_3_2", "net_2")
+
+
+def test_a_changed_contract_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "test.odcs.yaml"
+    path.write_text(yaml.safe_dump(document()))
+    [first] = load_contracts(tmp_path)
+    assert load_contracts(tmp_path)[0] is first
+    path.write_text(yaml.safe_dump(document({"name": "user_id"})))
+    assert len(load_contracts(tmp_path)[0].columns) == 4
+
+
+def test_two_contracts_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.odcs.yaml").write_text(yaml.safe_dump(document()))
+    with pytest.raises(ContractError, match=r"more than one contract is named \['test'\]"):
+        load_contracts(tmp_path)
