@@ -21,7 +21,7 @@ from sluice import database
 
 Connection = psycopg.Connection[dict[str, Any]]
 
-STOP_GRACE_SECONDS = 20.0
+STOP_GRACE_SECONDS = 10.0
 BACKOFF_MAX_SECONDS = 30.0
 _LOCK_TIMEOUT = "300ms"
 _FENCE_SECONDS = 30.0

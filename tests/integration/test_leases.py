@@ -239,8 +239,8 @@ def test_a_missing_stream_is_due_at_first_and_not_while_one_lives(writer: Connec
         (3, False, 9, True),
         (9, False, 29, False),
         (9, False, 31, True),
-        (1, True, 15, False),
-        (1, True, 25, True),
+        (1, True, 8, False),
+        (1, True, 12, True),
     ],
 )
 def test_a_stream_that_dies_again_and_again_is_due_later_each_time(
