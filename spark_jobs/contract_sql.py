@@ -60,6 +60,7 @@ _NULL_OF = {
 }
 # Each bound, and the comparison that breaks it.
 BOUNDS = {"minimum": "<", "maximum": ">", "exclusiveMinimum": "<=", "exclusiveMaximum": ">="}
+_NOTHING = "NULL::JSON"
 _UUID = "[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
 
 
@@ -81,7 +82,8 @@ def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
     query = f"""
 WITH texts AS (
     SELECT
-        {_list([*_texts(contract, places), *(f'c{i} AS "__c{i}"' for i in unknown)])},
+        {_list(_texts(contract, places))},
+        {_without_nulls([f"${n}, c{i}" for n, i in enumerate(unknown, start=3)])} AS "__file_extra",
         "row" AS "__row", record_number, $1::BIGINT AS "__file_id", $2::VARCHAR AS file_sha256
     FROM records
 ), typed AS (
@@ -91,7 +93,7 @@ WITH texts AS (
     FROM texts
 ){"".join(_derived_stages(contract))}
 SELECT
-    {_list(_output(match, unknown))},
+    {_list(_output(contract, has_unknown=bool(unknown)))},
     CASE WHEN {_any(broken)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
     ({_any(type_rules)}) AS is_type,
     ({" OR ".join(fails) or "false"}) AS fails_file,
@@ -119,11 +121,15 @@ def _texts(contract: Contract, places: dict[str, int]) -> Iterator[str]:
     for column in contract.read_columns:
         at = next((places[name] for name in column.names if name in places), None)
         text = "NULL::VARCHAR" if at is None else f"c{at}"
-        if at is not None and (column.trim or column.logical_type != "string"):
+        if at is not None and (column.trim or _has_format(column)):
             text = f"nullif(trim({text}), '')"
         yield f"{text} AS {_text(column)}"
         if column.value_map:
             yield f"{_mapped(column, text)} AS {_source(column)}"
+
+
+def _has_format(column: Column) -> bool:
+    return column.logical_type != "string" or column.kind == "uuid"
 
 
 def _mapped(column: Column, text: str) -> str:
@@ -273,7 +279,7 @@ def _type_rules(contract: Contract) -> Iterator[tuple[str, str]]:
         value = quoted(column.name)
         if column.transform is not None:
             yield f"{column.name}.type", f"({_attempt(column)} IS NULL{_beyond_postgresql(column, value)})"
-        elif column.logical_type != "string" or column.kind == "uuid":
+        elif _has_format(column):
             yield f"{column.name}.type", f"({_source(column)} IS NOT NULL AND {value} IS NULL)"
 
 
@@ -361,13 +367,15 @@ def _any(rules: Sequence[tuple[str, str]]) -> str:
     return " OR ".join(f"coalesce({sql}, false)" for _, sql in rules) or "false"
 
 
-def _output(match: Match, unknown: Sequence[int]) -> Iterator[str]:
-    fills = {column.target: column for column in match.contract.columns if column.target}
+def _output(contract: Contract, *, has_unknown: bool) -> Iterator[str]:
+    fills = {column.target: column for column in contract.columns if column.target}
     for target, kind in EVENT_COLUMNS.items():
         yield f"{_as_copied(fills[target]) if target in fills else _NULL_OF[kind]} AS {target}"
-    pairs = [f"{literal(c.name)}, {_as_kept(c)}" for c in match.contract.columns if c.target is None]
-    pairs += [f'${n}, "__c{i}"' for n, i in enumerate(unknown, start=3)]
-    yield f"{_extra(pairs)} AS extra"
+    own = _without_nulls([f"{literal(c.name)}, {_as_kept(c)}" for c in contract.columns if c.target is None])
+    extra = f'json_merge_patch("__file_extra", {own})' if has_unknown and own != _NOTHING else own
+    extra = '"__file_extra"' if own == _NOTHING else extra
+    # As binary jsonb: a version byte, then the text.
+    yield f"CASE WHEN {extra} <> '{{}}' THEN '\\x01'::BLOB || encode({extra}::VARCHAR) END AS extra"
     yield '"__file_id" AS file_id'
     yield "record_number"
 
@@ -390,12 +398,9 @@ def _as_kept(column: Column) -> str:
     return _text(column) if is_other else quoted(column.name)
 
 
-def _extra(pairs: Sequence[str]) -> str:
-    """What ``events`` has no column for, as binary jsonb: a version byte, then the text; keys of nulls are left out."""
-    if not pairs:
-        return "NULL::BLOB"
-    merged = f"json_merge_patch('{{}}', json_object({', '.join(pairs)}))"
-    return f"CASE WHEN {merged} <> '{{}}' THEN '\\x01'::BLOB || encode({merged}::VARCHAR) END"
+def _without_nulls(pairs: Sequence[str]) -> str:
+    """A JSON object of name and value ``pairs``; keys of nulls are left out."""
+    return f"json_merge_patch('{{}}', json_object({', '.join(pairs)}))" if pairs else _NOTHING
 
 
 def _matches(text: str, shape: object) -> str:
