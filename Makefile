@@ -38,7 +38,8 @@ status: $(VENV)/.runtime ## Tell what it does (JSON=1: as JSON); exit code 3 whe
 	@$(SLUICE) status $(if $(JSON),--json)
 
 load: $(VENV)/.runtime ## Land a copy of a CSV and tell its tally: make load FILE=path/to/file.csv
-	@: "$${FILE:?name the file: make load FILE=path/to/file.csv}"; $(SLUICE) load -- "$$FILE"
+	@[ -n "$${FILE:-}" ] || { echo "which file? make load FILE=path/to/file.csv" >&2; exit 2; }
+	@$(SLUICE) load -- "$$FILE"
 
 psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …' runs one statement)
 	@$(SLUICE) psql $${SQL:+-c "$$SQL"}
@@ -47,7 +48,8 @@ reconcile: $(VENV)/.runtime ## Recount conservation from the files and the table
 	@$(SLUICE) reconcile
 
 dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events
-	@: "$${DAG:?name the DAG: make dags-test DAG=ingest_events}"; $(SLUICE) dags-test "$$DAG"
+	@[ -n "$${DAG:-}" ] || { echo "which DAG? make dags-test DAG=ingest_events" >&2; exit 2; }
+	@$(SLUICE) dags-test "$$DAG"
 
 airflow: $(VENV)/.runtime ## Run an airflow command in the pipeline's environment: make airflow ARGS="dags list"
 	@$(SLUICE) airflow $(ARGS)
