@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -46,14 +47,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
+def _guard(server: embedded.Server) -> subprocess.Popen[bytes]:
+    """A process that ends the server when this one ends in whatever way: its standard input closes then."""
+    assert server.process is not None
+    script = 'read _; kill -INT "$1"; while [ -e "$2/pgdata/postmaster.pid" ]; do sleep 0.1; done; rm -rf "$2" "$3"'
+    arguments = [str(server.process.pid), str(server.folder), AIRFLOW_HOME]
+    return subprocess.Popen(
+        ["sh", "-c", script, "guard", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[embedded.Server]:
     """A server with the three roles and a migrated template database; it ends with the test session."""
     # Not under pytest's own folder: that one is 0700, and as root the server runs as another user.
     folder = Path(tempfile.mkdtemp(prefix="sluice-tests-"))
     server = embedded.Server(folder, embedded.binaries(os.environ.get("SLUICE_TEST_POSTGRES_BIN", "")))
+    guard = None
     try:
         server.start()
+        guard = _guard(server)
         with psycopg.connect(server.url(), autocommit=True) as connection:
             for statement in ["ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", *_ROLES.strip().split("\n")]:
                 connection.execute(statement)
@@ -62,6 +79,8 @@ def postgres_server() -> Iterator[embedded.Server]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+        if guard is not None:
+            guard.communicate()
 
 
 @pytest.fixture
