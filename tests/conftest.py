@@ -50,7 +50,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _guard(server: embedded.Server) -> subprocess.Popen[bytes]:
     """A process that ends the server when this one ends in whatever way: its standard input closes then."""
     assert server.process is not None
-    script = 'read _; p="$2/pgdata/postmaster.pid"; [ -e "$p" ] && kill -INT "$1"; while [ -e "$p" ]; do sleep 0.1; done; rm -rf "$2" "$3"'
+    script = """
+        read _
+        running="$2/pgdata/postmaster.pid"
+        [ -e "$running" ] && kill -INT "$1"
+        while [ -e "$running" ]; do sleep 0.1; done
+        rm -rf "$2" "$3"
+    """
     arguments = [str(server.process.pid), str(server.folder), AIRFLOW_HOME]
     return subprocess.Popen(
         ["sh", "-c", script, "guard", *arguments],
