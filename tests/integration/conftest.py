@@ -1,0 +1,71 @@
+"""Fixtures to load files without Spark, under contracts that a test may change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sluice import leases
+from sluice.settings import Settings
+from spark_jobs.load_file import FileLoader
+from tests.loading import Connection, change_contract
+
+Land = Callable[..., int]
+
+
+@pytest.fixture
+def own_contracts(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings whose folder of contracts is the test's own; it holds contract events."""
+    made = replace(settings, contracts=str(tmp_path / "contracts"))
+    monkeypatch.setenv("SLUICE_CONTRACTS", made.contracts)
+    change_contract(made)
+    return made
+
+
+@pytest.fixture
+def land(settings: Settings, connection: Connection) -> Land:
+    """Registers bytes as a landed file, as the mover does; returns its file_id."""
+
+    def register(data: bytes | str, name: str = "shop.csv") -> int:
+        data = data.encode() if isinstance(data, str) else data
+        sha256 = hashlib.sha256(data).hexdigest()
+        row = connection.execute(
+            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) "
+            "VALUES (%s, '', %s, %s, now()) RETURNING file_id",
+            [name, sha256, len(data)],
+        ).fetchone()
+        assert row is not None
+        basename = f"{row['file_id']}-{sha256[:12]}-{name}"
+        (settings.processing_dir / basename).write_bytes(data)
+        connection.execute(
+            "UPDATE ledger.files SET path = %s WHERE file_id = %s", [f"processing/{basename}", row["file_id"]]
+        )
+        return int(row["file_id"])
+
+    return register
+
+
+@pytest.fixture
+def epoch(connection: Connection) -> int:
+    """The epoch of a living stream."""
+    lease = leases.take(connection, submitted_by="test", seconds=600)
+    assert lease is not None
+    return leases.begin(connection, token=lease.token, host="test", pid=1, seconds=600)
+
+
+@pytest.fixture
+def load(own_contracts: Settings, epoch: int, land: Land) -> Iterator[Land]:
+    """Lands bytes and loads them under the test's own contracts; returns the file_id."""
+    loader = FileLoader(own_contracts, epoch)
+
+    def load_bytes(data: bytes | str, name: str = "shop.csv") -> int:
+        file_id = land(data, name)
+        loader.load(file_id)
+        return file_id
+
+    yield load_bytes
+    loader.close()

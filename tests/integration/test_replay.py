@@ -1,0 +1,250 @@
+"""The way back of single rows: what was fixed, in the contract or by hand, is loaded once; the rest says why not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from sluice.settings import PROJECT, Settings
+from sluice.unload import unload_file
+from spark_jobs.replay import replay
+from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, table, write_contract
+
+LATIN = {"encoding": "latin-1"}
+
+
+def edit(connection: Connection, file_id: int, record: int, **fields: Any) -> None:
+    connection.execute(
+        "UPDATE ledger.rejects SET fields = fields || %s WHERE file_id = %s AND record_number = %s",
+        [Jsonb(fields), file_id, record],
+    )
+
+
+def allow(settings: Settings, kind: str, version: str = "1.1.0") -> None:
+    """The contract allows one more event_type."""
+    document = change_contract(settings)
+    document["version"] = version
+    [types] = [p for p in document["schema"][0]["properties"] if p["name"] == "event_type"]
+    types["enum"].append({"value": kind})
+    write_contract(settings, document)
+
+
+def test_what_todays_contract_allows_is_loaded_and_keeps_its_place(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1), event(2, kind="teleport"), event(3, kind="vanish")))
+    allow(own_contracts, "teleport")
+    tally = replay(own_contracts)
+    assert (tally.considered, tally.loaded, tally.duplicate, tally.still_rejected) == (2, 1, 0, 1)
+    assert tally.still_rejected_by_rule == {"event_type.enum": 1}
+    assert owners(connection)[2] == (file_id, 2)
+    assert recount(connection) == {file_id: (2, 1, 0)}
+    replayed, still = rejects(connection, file_id)
+    assert (replayed["state"], replayed["replayed_at"] is not None) == ("replayed", True)
+    assert (still["state"], still["contract_version"]) == ("quarantined", "1.1.0")
+
+
+def test_a_second_replay_adds_nothing(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    load(table(event(1, kind="teleport")))
+    allow(own_contracts, "teleport")
+    replay(own_contracts)
+    assert replay(own_contracts).considered == 0
+    assert len(owners(connection)) == 1
+
+
+def test_an_edited_reject_is_judged_by_its_fields(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    file_id = load(table(event(1, price="cheap"), event(2, price="dear")))
+    edit(connection, file_id, 1, price="12.50")
+    edit(connection, file_id, 2, price=7)
+    assert replay(own_contracts).loaded == 2
+    prices = connection.execute("SELECT price::text FROM events ORDER BY record_number").fetchall()
+    assert [row["price"] for row in prices] == ["12.5000", "7.0000"]
+    assert recount(connection) == {file_id: (2, 0, 0)}
+
+
+def test_an_edit_that_is_still_wrong_stays_with_its_new_reason(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1, price="cheap")))
+    edit(connection, file_id, 1, price="-1")
+    assert replay(own_contracts).still_rejected_by_rule == {"price.minimum": 1}
+    [still] = rejects(connection, file_id)
+    assert (still["rules"], still["error_class"], still["fields"]["price"]) == (["price.minimum"], "rule", "-1")
+
+
+def test_a_record_that_cannot_be_read_fails_again_until_its_fields_are_whole(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1), f"{event_id(2)},search,u1"))
+    assert replay(own_contracts).still_rejected_by_rule == {"record.too_few_fields": 1}
+    edit(connection, file_id, 2, user_id="u2")
+    assert replay(own_contracts).still_rejected_by_rule == {"record.too_few_fields": 1}
+    [header] = connection.execute("SELECT header FROM ledger.files").fetchall()
+    whole: dict[str, Any] = dict.fromkeys(header["header"])
+    edit(connection, file_id, 2, **whole | {"event_id": event_id(2), "event_type": "search", "timestamp": "2026-11-22"})
+    assert replay(own_contracts).loaded == 1
+    assert recount(connection) == {file_id: (2, 0, 0)}
+
+
+def test_fields_that_the_header_does_not_name_are_no_part_of_the_record(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1, price="cheap")))
+    edit(connection, file_id, 1, price="1", colour="red")
+    assert replay(own_contracts).still_rejected_by_rule == {"record.too_many_fields": 1}
+
+
+def test_a_corrected_dialect_reads_the_raw_bytes_again(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1), event(2, note="café")).encode("latin-1"))
+    assert rejects(connection, file_id)[0]["rules"] == ["record.invalid_bytes"]
+    change_contract(own_contracts, csv=LATIN)
+    assert replay(own_contracts).loaded == 1
+    assert connection.execute("SELECT user_agent FROM events WHERE record_number = 2").fetchone() == {
+        "user_agent": "café"
+    }
+
+
+def test_what_the_contract_now_calls_null_is_null(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    load(table(event(1, price="n/a")))
+    change_contract(own_contracts, csv={"nulls": ["", "n/a"]})
+    assert replay(own_contracts).loaded == 1
+    assert connection.execute("SELECT price FROM events").fetchone() == {"price": None}
+
+
+def test_utf16_that_a_mark_announced_is_read_again_as_utf16(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    load(table(event(1, kind="teleport", note="naïve ☂")).encode("utf-16"))
+    allow(own_contracts, "teleport")
+    assert replay(own_contracts).loaded == 1
+    assert connection.execute("SELECT user_agent FROM events").fetchone() == {"user_agent": "naïve ☂"}
+
+
+def test_a_record_of_which_only_the_beginning_is_kept_is_never_read_from_it(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1, kind="teleport")))
+    connection.execute("UPDATE ledger.rejects SET rules = '{record.too_long}', error_class = 'parse'")
+    allow(own_contracts, "teleport")
+    assert replay(own_contracts).still_rejected_by_rule == {"record.too_long": 1}
+    assert recount(connection) == {file_id: (0, 1, 0)}
+
+
+def test_equal_content_is_a_duplicate_and_other_content_stays_a_conflict(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1), event(2)))
+    second = load(table(event(1, price="5"), event(2, price="5")))
+    edit(connection, second, 1, price="9.99")
+    tally = replay(own_contracts)
+    assert (tally.loaded, tally.duplicate, tally.still_rejected_by_rule) == (0, 1, {"event_id.conflict": 1})
+    assert [row["state"] for row in rejects(connection, second)] == ["duplicate", "quarantined"]
+    assert recount(connection) == {first: (2, 0, 0), second: (0, 1, 1)}
+
+
+def test_of_two_rejects_with_one_id_one_is_loaded(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    file_id = load(table(event(1, kind="teleport"), event(1, kind="teleport"), event(1, kind="teleport", price="5")))
+    allow(own_contracts, "teleport")
+    tally = replay(own_contracts)
+    assert (tally.loaded, tally.duplicate, tally.still_rejected) == (1, 1, 1)
+    assert recount(connection) == {file_id: (1, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "loaded"),
+    [
+        ({}, 2),
+        ({"contract": "events"}, 2),
+        ({"contract": "other"}, 0),
+        ({"rule": "event_type.enum"}, 2),
+        ({"rule": "price.type"}, 0),
+        ({"file_id": 1}, 1),
+    ],
+)
+def test_a_replay_takes_only_what_was_asked_for(
+    own_contracts: Settings, load: Any, wanted: dict[str, Any], loaded: int
+) -> None:
+    load(table(event(1, kind="teleport")), "a.csv")
+    load(table(event(2, kind="teleport")), "b.csv")
+    allow(own_contracts, "teleport")
+    assert replay(own_contracts, **wanted).loaded == loaded
+
+
+def test_rejects_of_an_unloaded_file_are_not_replayed(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    unload_file(own_contracts, load(table(event(1, kind="teleport"))), "a wrong file", by_whom="test")
+    allow(own_contracts, "teleport")
+    assert replay(own_contracts).considered == 0
+    assert owners(connection) == {}
+
+
+def test_a_file_whose_header_no_longer_fits_its_contract_stays_and_is_named(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1, kind="teleport")))
+    document = change_contract(own_contracts)
+    document["schema"][0]["properties"].append({"name": "shop", "logicalType": "string", "required": True})
+    write_contract(own_contracts, document)
+    tally = replay(own_contracts)
+    assert tally.considered == 0
+    assert "shop" in tally.not_judged[0]
+    assert rejects(connection, file_id)[0]["contract_version"] == "1.0.0"
+
+
+def test_the_derived_id_of_a_feed_without_ids_is_the_one_that_the_load_would_have_given(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    rees46 = (PROJECT / "include/contracts/rees46.odcs.yaml").read_text()
+    (own_contracts.contracts_dir / "rees46.odcs.yaml").write_text(rees46)
+    header = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session"
+    rows = [f"2019-10-01 00:00:00 UTC,{kind},1,2,,brand,{{price}},3,s" for kind in ("view", "cart")]
+    whole, broken = ("\n".join([header, rows[0].format(price=1), rows[1].format(price=p)]) for p in ("2", "x"))
+    first, second = load(whole, "whole.csv"), load(broken, "broken.csv")
+    sha256 = connection.execute("SELECT sha256 FROM ledger.files WHERE file_id = %s", [first]).fetchone()
+    edit(connection, second, 2, price="2")
+    # As if both had landed with the same bytes: then the replayed row is the other's very event.
+    connection.execute("UPDATE ledger.files SET state = 'unloaded' WHERE file_id = %s", [first])
+    connection.execute("UPDATE ledger.files SET sha256 = %s WHERE file_id = %s", [sha256["sha256"], second])  # type: ignore[index]
+    assert replay(own_contracts).duplicate == 1
+
+
+def test_a_replay_runs_while_a_file_with_the_same_events_loads(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(*(event(number, kind="teleport") for number in range(200))))
+    allow(own_contracts, "teleport")
+    loading = threading.Thread(
+        target=load, args=[table(*(event(n, kind="teleport") for n in reversed(range(200)))), "b"]
+    )
+    loading.start()
+    replay(own_contracts, file_id=file_id)
+    loading.join()
+    assert len(owners(connection)) == 200
+    assert sum(loaded for loaded, _, _ in recount(connection).values()) == 200
+
+
+@pytest.mark.parametrize("point", ["replay.after_insert", "replay.before_commit", "replay.after_commit"])
+def test_a_replay_killed_anywhere_loads_everything_once(
+    own_contracts: Settings, load: Any, connection: Connection, tmp_path: Path, point: str
+) -> None:
+    file_id = load(table(event(1), event(2, kind="teleport"), event(1, kind="teleport")))
+    allow(own_contracts, "teleport")
+    environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
+    program = "from sluice import settings; from spark_jobs.replay import replay; replay(settings.load())"
+    codes = [
+        subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, timeout=120).returncode
+        for _ in range(2)
+    ]
+    assert codes == [-signal.SIGKILL, 0]
+    assert recount(connection) == {file_id: (2, 1, 0)}

@@ -1,0 +1,279 @@
+"""The way back of a whole file: its rows leave events and the reports at once, and no other file loses any."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import psycopg
+import pytest
+
+from sluice import database, landing
+from sluice.report_refresh import BUILD
+from sluice.settings import PROJECT, SQL, Settings
+from sluice.unload import UnloadError, unload_file
+from spark_jobs.load_file import FileLoader
+from spark_jobs.replay import replay
+from tests.loading import Connection, event, owners, recount, rejects, state, table
+
+WRONG = "a test feed by mistake"
+
+
+def unload(settings: Settings, file_id: int) -> Any:
+    return unload_file(settings, file_id, WRONG, by_whom="test")
+
+
+def publish_reports(settings: Settings, *steps: str, run_id: str = "scheduled") -> None:
+    """What DAG report_sales does, as its role: the steps of one of its transactions."""
+    with database.connect(settings.reader_dsn) as connection, connection.transaction():
+        for step in steps or ("tables",):
+            text = jinja2.Template((SQL / "reports" / f"{step}.sql").read_text()).render(run_id=run_id)
+            connection.execute(text)  # type: ignore[call-overload]
+
+
+def move(settings: Settings, connection: Connection, data: str) -> landing.MoveResult:
+    """What the mover does with a file that landed a while ago."""
+    path = settings.incoming_dir / "again.csv"
+    path.write_text(data)
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    return landing.move_landed(settings, connection)
+
+
+def users(connection: Connection) -> dict[str, int]:
+    return {row["user_id"]: row["events"] for row in connection.execute("SELECT user_id, events FROM report.users")}
+
+
+def test_an_unloaded_file_has_no_rows_and_the_others_keep_theirs(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1), event(2), event(3, kind="teleport"), event(2)))
+    second = load(table(event(4)))
+    left = unload(own_contracts, first)
+    assert (left.rows_removed, left.rejects_withdrawn, left.duplicates_forgotten, left.given_back) == (2, 1, 1, {})
+    assert owners(connection) == {4: (second, 1)}
+    assert (state(connection, first), rejects(connection, first)[0]["state"]) == ("unloaded", "withdrawn")
+    assert recount(connection) == {second: (1, 0, 0)}
+
+
+def test_rows_that_another_file_had_as_well_come_back_from_it(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1), event(2), event(3)))
+    second = load(table(event(9), event(2), event(3), event(3)))
+    third = load(table(event(3), event(1)))
+    left = unload(own_contracts, first)
+    assert left.given_back == {second: 2, third: 1}
+    assert owners(connection) == {9: (second, 1), 2: (second, 2), 3: (second, 3), 1: (third, 2)}
+    assert recount(connection) == {second: (3, 0, 1), third: (1, 0, 1)}
+    rows = connection.execute("SELECT price::text, session_id FROM events").fetchall()
+    assert {(row["price"], row["session_id"]) for row in rows} == {("9.9900", "s1")}
+
+
+def test_every_copy_of_a_row_goes_only_with_the_last_file_that_had_it(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    files = [load(table(event(1), event(10 + number))) for number in range(3)]
+    for file_id in files:
+        assert 1 in owners(connection)
+        unload(own_contracts, file_id)
+        recount(connection)
+    assert owners(connection) == {}
+
+
+def test_a_row_comes_back_from_a_file_whose_archived_bytes_are_gone(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first, second = load(table(event(1))), load(table(event(1), event(2)))
+    connection.execute("UPDATE ledger.files SET sealed_at = now()")
+    for path in own_contracts.archive_dir.rglob("*.csv"):
+        path.unlink()
+    unload(own_contracts, first)
+    assert recount(connection) == {second: (2, 0, 0)}
+
+
+def test_a_row_that_a_replay_found_there_already_comes_back_as_it_was_edited(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first, second = load(table(event(1))), load(table(event(1, price="cheap")))
+    connection.execute("""UPDATE ledger.rejects SET fields = fields || '{"price": "9.99"}'""")
+    assert replay(own_contracts).duplicate == 1
+    unload(own_contracts, first)
+    assert connection.execute("SELECT file_id, price::text FROM events").fetchone() == {
+        "file_id": second,
+        "price": "9.9900",
+    }
+    assert (rejects(connection, second)[0]["state"], recount(connection)) == ("replayed", {second: (1, 0, 0)})
+
+
+def test_a_conflict_with_the_unloaded_file_can_be_replayed(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first, second = load(table(event(1))), load(table(event(1, price="5")))
+    assert replay(own_contracts).loaded == 0
+    unload(own_contracts, first)
+    assert replay(own_contracts).loaded == 1
+    assert recount(connection) == {second: (1, 0, 0)}
+
+
+def test_the_same_bytes_load_again_after_an_unload(
+    own_contracts: Settings, load: Any, connection: Connection, epoch: int
+) -> None:
+    data = table(event(1))
+    first = load(data)
+    assert len(move(own_contracts, connection, data).duplicates) == 1
+    unload(own_contracts, first)
+    [second] = move(own_contracts, connection, data).moved
+    loader = FileLoader(own_contracts, epoch)
+    loader.load(second)
+    loader.close()
+    assert recount(connection) == {second: (1, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("was", "says"), [("unloaded", "is unloaded"), ("rejected", "is rejected"), (None, "there is no file")]
+)
+def test_only_a_loaded_file_is_unloaded(
+    own_contracts: Settings, load: Any, connection: Connection, was: str | None, says: str
+) -> None:
+    file_id = load(table(event(1))) if was else 77
+    connection.execute("UPDATE ledger.files SET state = %s", [was or "loaded"])
+    with pytest.raises(UnloadError, match=says):
+        unload(own_contracts, file_id)
+    assert connection.execute("SELECT count(*) AS n FROM ledger.audit").fetchone() == {"n": 0}
+
+
+def test_an_unload_needs_a_reason(own_contracts: Settings, load: Any) -> None:
+    with pytest.raises(UnloadError, match="says nothing"):
+        unload_file(own_contracts, load(table(event(1))), " . ", by_whom="test")
+
+
+def test_the_audit_keeps_who_when_why_and_how_many(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    first, second = load(table(event(1), event(2))), load(table(event(2)))
+    unload_file(own_contracts, first, WRONG, by_whom="anna")
+    [entry] = connection.execute("SELECT * FROM ledger.audit").fetchall()
+    assert (entry["action"], entry["file_id"], entry["reason"], entry["by_whom"]) == ("unload", first, WRONG, "anna")
+    assert (entry["details"]["rows_removed"], entry["details"]["given_back"]) == (1, {str(second): 1})
+
+
+def test_what_the_audit_says_cannot_be_changed_by_the_pipeline(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    unload(own_contracts, load(table(event(1))))
+    with database.connect(own_contracts.writer_dsn) as writer, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        writer.execute("UPDATE ledger.audit SET reason = 'another'")
+
+
+def test_the_published_reports_change_with_events(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    first = load(table(event(1), event(2)))
+    load(table(event(3).replace(",u1,", ",u2,"), event(2)))
+    publish_reports(own_contracts)
+    publish_reports(own_contracts, *BUILD)
+    publish_reports(own_contracts, "publish")
+    assert users(connection) == {"u1": 2, "u2": 1}
+    assert unload(own_contracts, first).reports == "refreshed"
+    assert users(connection) == {"u1": 1, "u2": 1}
+    assert connection.execute("SELECT built_by, events FROM report.last_refresh").fetchone() == {
+        "built_by": f"unload of file {first}",
+        "events": 2,
+    }
+    left = connection.execute("SELECT count(*) AS n FROM pg_class WHERE relname LIKE '%%\\_\\_next'").fetchone()
+    assert left == {"n": 0}
+
+
+def test_reports_built_before_an_unload_are_not_published_after_it(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    load(table(event(2).replace(",u1,", ",u2,")))
+    publish_reports(own_contracts)
+    publish_reports(own_contracts, *BUILD)
+    publish_reports(own_contracts, "publish")
+    publish_reports(own_contracts, *BUILD)
+    unload(own_contracts, first)
+    with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
+        publish_reports(own_contracts, "publish")
+    assert users(connection) == {"u2": 1}
+    publish_reports(own_contracts, *BUILD)
+    publish_reports(own_contracts, "publish")
+    assert users(connection) == {"u2": 1}
+
+
+def test_reports_whose_checks_fail_do_not_hold_an_unload_up(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = load(table(event(1)))
+    publish_reports(own_contracts)
+    monkeypatch.setattr("sluice.report_refresh._holds", lambda connection, check: check != "keys")
+    assert "check keys fails" in unload(own_contracts, file_id).reports
+    assert owners(connection) == {}
+
+
+def test_a_row_is_not_lost_when_a_file_that_has_it_too_loads_meanwhile(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(*map(event, range(300))))
+    second: list[int] = []
+    loading = threading.Thread(target=lambda: second.append(load(table(*map(event, reversed(range(300)))), "b.csv")))
+    loading.start()
+    unload(own_contracts, first)
+    loading.join()
+    assert recount(connection) == {second[0]: (300, 0, 0)}
+
+
+def test_an_unload_waits_for_a_load_that_counts_on_its_rows(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    """The load has found the event in the other file and not committed yet: the unload must see its duplicate."""
+    first, second = load(table(event(1))), load(table(event(2)))
+    writer = own_contracts.writer_dsn
+    with database.connect(writer) as watching, database.connect(writer, autocommit=False) as loading:
+        loading.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")  # as its INSERT did
+        loading.execute(
+            "INSERT INTO ledger.duplicates SELECT %s, 2, event_id FROM events WHERE file_id = %s", [second, first]
+        )
+        loading.execute("UPDATE ledger.files SET rows_read = 2, rows_duplicate = 1 WHERE file_id = %s", [second])
+        unloading = threading.Thread(target=unload, args=[own_contracts, first])
+        unloading.start()
+        waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'sluice-unload' AND wait_event_type = 'Lock'"
+        while watching.execute(waiting).fetchone() is None:
+            assert unloading.is_alive()
+        loading.commit()
+        unloading.join()
+    assert owners(connection) == {1: (second, 2), 2: (second, 1)}
+    assert recount(connection) == {second: (2, 0, 0)}
+
+
+def test_two_unloads_and_a_replay_at_once_agree(own_contracts: Settings, load: Any, connection: Connection) -> None:
+    files = [load(table(event(1), event(2), event(3, price=price)), f"{price}.csv") for price in ("1", "2", "3")]
+    doing = [threading.Thread(target=unload, args=[own_contracts, file_id]) for file_id in files[:2]]
+    doing.append(threading.Thread(target=replay, args=[own_contracts]))
+    for each in doing:
+        each.start()
+    for each in doing:
+        each.join()
+    replay(own_contracts)
+    assert recount(connection) == {files[2]: (3, 0, 0)}
+
+
+@pytest.mark.parametrize("point", ["unload.after_withdraw", "unload.before_commit", "unload.after_commit"])
+def test_an_unload_killed_anywhere_is_done_or_not_begun(
+    own_contracts: Settings, load: Any, connection: Connection, tmp_path: Path, point: str
+) -> None:
+    first, second = load(table(event(1), event(2))), load(table(event(2)))
+    environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
+    program = (
+        "from sluice import settings, unload\n"
+        f"unload.unload_file(settings.load(), {first}, 'a wrong file', by_whom='test')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    done = point == "unload.after_commit"
+    assert recount(connection) == ({second: (1, 0, 0)} if done else {first: (2, 0, 0), second: (0, 0, 1)})
+    assert connection.execute("SELECT count(*) AS n FROM ledger.audit").fetchone() == {"n": int(done)}
