@@ -10,6 +10,7 @@ transformLogic says, stage by stage), and the judgement itself.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -60,7 +61,6 @@ _NULL_OF = {
 }
 # Each bound, and the comparison that breaks it.
 BOUNDS = {"minimum": "<", "maximum": ">", "exclusiveMinimum": "<=", "exclusiveMaximum": ">="}
-_NOTHING = "NULL::JSON"
 _UUID = "[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
 
 
@@ -83,17 +83,15 @@ def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
 WITH texts AS (
     SELECT
         {_list(_texts(contract, places))},
-        {_without_nulls([f"${n}, c{i}" for n, i in enumerate(unknown, start=3)])} AS "__file_extra",
+        {_json_pairs([(f"${n}", f"c{i}") for n, i in enumerate(unknown, start=3)])} AS "__file_extra",
         "row" AS "__row", record_number, $1::BIGINT AS "__file_id", $2::VARCHAR AS file_sha256
     FROM records
 ), typed AS (
-    SELECT
-        *,
-        {_list([f"{_typed(column)} AS {quoted(column.name)}" for column in contract.read_columns])}
+    SELECT {_list(["*", *_typed_columns(contract)])}
     FROM texts
 ){"".join(_derived_stages(contract))}
 SELECT
-    {_list(_output(contract, has_unknown=bool(unknown)))},
+    {_list(_output(contract))},
     CASE WHEN {_any(broken)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
     ({_any(type_rules)}) AS is_type,
     ({" OR ".join(fails) or "false"}) AS fails_file,
@@ -102,7 +100,7 @@ SELECT
 FROM {_last_stage(contract)}
 ORDER BY event_id
 """  # noqa: S608
-    return query, tuple(match.field_names[i] for i in unknown)
+    return query, tuple(f"{_json(match.field_names[i])}:" for i in unknown)
 
 
 def typed_as(column: Column) -> str:
@@ -141,13 +139,19 @@ def _mapped(column: Column, text: str) -> str:
 
 
 def _text(column: Column) -> str:
-    """The column as it stands in the file."""
-    return quoted(f"__text:{column.name}")
+    """The column as it stands in the file; its value itself when nothing is made of it."""
+    return quoted(f"__text:{column.name}" if column.value_map or _has_format(column) else column.name)
 
 
 def _source(column: Column) -> str:
     """What the column's value is made of: its text, mapped by its value map."""
     return quoted(f"__mapped:{column.name}") if column.value_map else _text(column)
+
+
+def _typed_columns(contract: Contract) -> Iterator[str]:
+    for column in contract.read_columns:
+        if _text(column) != quoted(column.name):
+            yield f"{_typed(column)} AS {quoted(column.name)}"
 
 
 def _typed(column: Column) -> str:
@@ -345,7 +349,7 @@ def null_row(column: Column) -> list[str]:
     value = f"NULL::{typed_as(column)} AS {quoted(column.name)}"
     if column.transform is not None:
         return [value, f"NULL::STRUCT(v {typed_as(column)}) AS {_attempt(column)}"]
-    texts = {_text(column), _source(column)}
+    texts = {_text(column), _source(column)} - {quoted(column.name)}
     return [value, *(f"NULL::VARCHAR AS {text}" for text in texts)]
 
 
@@ -367,15 +371,14 @@ def _any(rules: Sequence[tuple[str, str]]) -> str:
     return " OR ".join(f"coalesce({sql}, false)" for _, sql in rules) or "false"
 
 
-def _output(contract: Contract, *, has_unknown: bool) -> Iterator[str]:
+def _output(contract: Contract) -> Iterator[str]:
     fills = {column.target: column for column in contract.columns if column.target}
     for target, kind in EVENT_COLUMNS.items():
         yield f"{_as_copied(fills[target]) if target in fills else _NULL_OF[kind]} AS {target}"
-    own = _without_nulls([f"{literal(c.name)}, {_as_kept(c)}" for c in contract.columns if c.target is None])
-    extra = f'json_merge_patch("__file_extra", {own})' if has_unknown and own != _NOTHING else own
-    extra = '"__file_extra"' if own == _NOTHING else extra
+    own = [(literal(_json(c.name) + ":"), _as_kept(c)) for c in contract.columns if c.target is None]
+    pairs = _json_pairs(own, '"__file_extra"')
     # As binary jsonb: a version byte, then the text.
-    yield f"CASE WHEN {extra} <> '{{}}' THEN '\\x01'::BLOB || encode({extra}::VARCHAR) END AS extra"
+    yield f"encode(chr(1) || '{{' || nullif({pairs}, '') || '}}') AS extra"
     yield '"__file_id" AS file_id'
     yield "record_number"
 
@@ -398,9 +401,14 @@ def _as_kept(column: Column) -> str:
     return _text(column) if is_other else quoted(column.name)
 
 
-def _without_nulls(pairs: Sequence[str]) -> str:
-    """A JSON object of name and value ``pairs``; keys of nulls are left out."""
-    return f"json_merge_patch('{{}}', json_object({', '.join(pairs)}))" if pairs else _NOTHING
+def _json_pairs(pairs: Sequence[tuple[str, str]], *more: str) -> str:
+    """The inside of a JSON object, of (SQL of the key and its colon, SQL of the value); nulls are left out."""
+    items = [f"{key} || to_json({value})::VARCHAR" for key, value in pairs]
+    return f"concat_ws(',', {', '.join([*items, *more])})" if items else (more[0] if more else "NULL::VARCHAR")
+
+
+def _json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _matches(text: str, shape: object) -> str:

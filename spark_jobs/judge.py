@@ -21,6 +21,13 @@ from spark_jobs.contracts import Contract, ContractError, Match
 from spark_jobs.csv_records import Block
 
 
+_FEW_ROWS = 32
+
+
+class BlockTooLargeError(ValueError):
+    """Rows of a file are too wide for the memory that a task may take; the message says how to go on."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A judged block: ``good`` has the columns of events in COPY's types; ``bad`` are rows of the block and why."""
@@ -52,6 +59,7 @@ class Judge:
         )
         self._duckdb.execute("SET enable_external_access = false")
         self._duckdb.execute(database.statement(SQL / "load" / "judge_macros.sql"))
+        self._memory_limit = memory_limit
         self._checked: weakref.WeakSet[Contract] = weakref.WeakSet()
 
     def close(self) -> None:
@@ -65,27 +73,36 @@ class Judge:
     def judge(self, block: Block, match: Match, *, file_id: int, sha256: str) -> Judgement:
         """Judge every readable row of ``block``.
 
-        Raises ContractError when the contract's own SQL does not run, duckdb.OutOfMemoryException or
-        duckdb.IOException when memory and temporary space do not suffice.
+        Raises ContractError when the contract's own SQL does not run, BlockTooLargeError when not even a few rows can
+        be judged in the memory there is, duckdb.IOException when the temporary folder is full.
         """
         self._check(match.contract)
         rows = len(block.record_numbers)
         records = block.columns.append_column("record_number", pa.array(block.record_numbers, pa.int64()))
         records = records.append_column("row", pa.array(np.arange(rows), pa.int64()))
-        return _divide(self._judged(records, match, file_id, sha256))
+        self._duckdb.execute(f"SET TimeZone = {literal(match.contract.timezone)}")
+        return _divide(pa.concat_tables(self._judged(records, match, file_id, sha256)))
 
-    def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> pa.Table:
+    def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> list[pa.Table]:
         query, names = compile_query(match)
         self._duckdb.register("records", records)
         try:
-            self._duckdb.execute(f"SET TimeZone = {literal(match.contract.timezone)}")
-            return self._duckdb.sql(query, params=[file_id, sha256, *names]).to_arrow_table()
-        except (duckdb.OutOfMemoryException, duckdb.IOException):
+            return [self._duckdb.sql(query, params=[file_id, sha256, *names]).to_arrow_table()]
+        except duckdb.OutOfMemoryException as error:
+            if records.num_rows <= _FEW_ROWS:
+                raise BlockTooLargeError(
+                    f"{records.num_rows} rows of {len(match.header)} columns do not fit into SLUICE_DUCKDB_MEMORY="
+                    f"{self._memory_limit}: raise it, or land narrower files"
+                ) from error
+        except duckdb.IOException:
             raise
         except duckdb.Error as error:
             raise ContractError(f"{match.contract.path.name}: its SQL does not run: {error}") from error
         finally:
             self._duckdb.unregister("records")
+        half = records.num_rows // 2
+        parts = (records.slice(0, half), records.slice(half))
+        return [judged for part in parts for judged in self._judged(part, match, file_id, sha256)]
 
     def _check(self, contract: Contract) -> None:
         if contract in self._checked:
