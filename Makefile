@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run up down restart status load psql reconcile dags-test airflow env test check format lock audit clean
+.PHONY: help run up down restart status load psql reconcile rejects replay unload dags-test airflow env test check format lock audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,18 @@ psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …
 
 reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables
 	@$(SLUICE) reconcile
+
+CHOSEN = $${CONTRACT:+--contract="$$CONTRACT"} $${RULE:+--rule="$$RULE"} $${FILE_ID:+--file-id="$$FILE_ID"}
+
+rejects: $(VENV)/.runtime ## Show the quarantine by rule, with examples (CONTRACT=, RULE=, FILE_ID= choose)
+	@$(SLUICE) rejects $(CHOSEN)
+
+replay: $(VENV)/.runtime ## Judge the quarantine again, load what passes now (CONTRACT=, RULE=, FILE_ID= choose)
+	@$(SLUICE) replay $(CHOSEN)
+
+unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: make unload FILE_ID=7 REASON="…"
+	@: "$${FILE_ID:?name the file: make unload FILE_ID=7 REASON=…}" "$${REASON:?say why: make unload FILE_ID=7 REASON=…}"; \
+	$(SLUICE) unload -- "$$FILE_ID" "$$REASON"
 
 dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events
 	@[ -n "$${DAG:-}" ] || { echo "which DAG? make dags-test DAG=ingest_events" >&2; exit 2; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import shlex
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import embedded, landing_watch, shutdown, status
+from sluice import database, embedded, landing_watch, quarantine, shutdown, status, unload
 from sluice.embedded import EmbeddedError
 from sluice.instance import Instance, InstanceError, read_env_file, rotate, tail
 from sluice.java import JavaError
@@ -26,7 +27,15 @@ from sluice.settings import PROJECT, SettingError, load
 
 UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
-_EXPECTED = (InstanceError, SettingError, EmbeddedError, JavaError, MigrationError, psycopg.OperationalError)
+_EXPECTED = (
+    InstanceError,
+    SettingError,
+    EmbeddedError,
+    JavaError,
+    MigrationError,
+    psycopg.OperationalError,
+    unload.UnloadError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +79,18 @@ def _parser() -> argparse.ArgumentParser:
     add("airflow", _airflow, "run an airflow command; arguments are airflow's")
     add("env", _env, "print the environment of Airflow's processes as export lines")
     add("reconcile", _reconcile, "recount conservation from the files and the tables")
+    _choosing(add("rejects", _rejects, "show the quarantine by rule, with examples"))
+    _choosing(add("replay", _replay, "judge the quarantine again, load what passes now"))
+    unload_one = add("unload", _unload, "take one loaded file's rows out of events and the reports")
+    unload_one.add_argument("file_id", type=int)
+    unload_one.add_argument("reason", help="why, for the audit")
     return parser
+
+
+def _choosing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--contract", help="only rejects of this contract")
+    parser.add_argument("--rule", help="only rejects that break this rule")
+    parser.add_argument("--file-id", type=int, help="only rejects of this file")
 
 
 def _run(instance: Instance, parsed: argparse.Namespace) -> int:
@@ -208,3 +228,30 @@ def _reconcile(instance: Instance, parsed: argparse.Namespace) -> int:
     }
     code: int = reconcile.main()
     return code
+
+
+def _rejects(instance: Instance, parsed: argparse.Namespace) -> int:
+    with database.connect(instance.with_urls(_port(instance)).reader_dsn) as connection:
+        found = quarantine.lines(connection, contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
+    print("\n".join(found))
+    return 0
+
+
+def _replay(instance: Instance, parsed: argparse.Namespace) -> int:
+    from spark_jobs import contracts, replay  # its imports are heavy, and only needed here
+
+    settings = instance.with_urls(_port(instance))
+    try:
+        tally = replay.replay(settings, contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
+    except contracts.ContractError as error:
+        raise InstanceError(str(error)) from error
+    print(json.dumps(tally.as_dict(), indent=2, ensure_ascii=False))
+    return 1 if tally.not_judged else 0
+
+
+def _unload(instance: Instance, parsed: argparse.Namespace) -> int:
+    settings = instance.with_urls(_port(instance))
+    by_whom = f"{getpass.getuser()} (command line)"
+    left = unload.unload_file(settings, parsed.file_id, parsed.reason, by_whom=by_whom)
+    print(json.dumps(left.as_dict(), indent=2, ensure_ascii=False))
+    return 0

@@ -46,6 +46,10 @@ class Withdrawn:
     given_back: dict[int, int] = field(default_factory=dict)
     reports: str = ""
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, whose keys are texts."""
+        return asdict(self) | {"given_back": {str(heir): rows for heir, rows in self.given_back.items()}}
+
 
 def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) -> Withdrawn:
     """Take a loaded file's rows out within the caller's transaction, which must hold the lock of ``lock_events``.
@@ -61,10 +65,10 @@ def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) 
         raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
     run("withdraw.make_withdrawn")
     [(removed,)] = run("withdraw.take_out", file_id)
-    given_back = dict(run("withdraw.give_back", file_id))
+    given_back: dict[int, int] = dict(run("withdraw.give_back", file_id))
     [(rejects, duplicates)] = run("withdraw.close_file", file_id, STATE_AFTER[action])
     left = Withdrawn(file_id, name, removed - sum(given_back.values()), rejects, duplicates, given_back)
-    details = asdict(left) | {"rows_taken_out": removed, "rows_given_back": sum(given_back.values())}
+    details = left.as_dict() | {"rows_taken_out": removed, "rows_given_back": sum(given_back.values())}
     run("withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
     return left
 

@@ -1,0 +1,52 @@
+"""Takes one loaded file back: its rows leave `events` and the reports in one transaction, and `ledger.audit` keeps who
+wanted it and why. Rows that another file had as well stay, as that file's. Loads wait until it is done.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, get_current_context, task
+
+from sluice import unload
+from sluice.settings import load
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="sluice.unload.UnloadError",
+            action=RetryAction.FAIL,
+            reason="a file that cannot be unloaded now will not be by itself",
+        )
+    ]
+)
+
+
+@task(retries=2, retry_delay=timedelta(seconds=10), retry_policy=RETRY_POLICY)
+def take_back() -> dict[str, Any]:
+    """Unload the file; the result says what left and what came back."""
+    context = get_current_context()
+    params, run = context["params"], context["dag_run"]
+    by_whom = f"{run.triggering_user_name or 'airflow'} (run {run.run_id})"
+    return unload.unload_file(load(), params["file_id"], params["reason"], by_whom=by_whom).as_dict()
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=False,
+    params={
+        "file_id": Param(type="integer", minimum=1, description="The file, as ledger.files numbers it"),
+        "reason": Param(type="string", minLength=unload.REASON_MIN, description="Why, for those who come after"),
+    },
+    description="Take a loaded file's rows out of events and the reports",
+    doc_md=__doc__,
+    tags=["sluice"],
+)
+def unload_file() -> None:
+    """Wire the one task."""
+    take_back()
+
+
+unload_file()

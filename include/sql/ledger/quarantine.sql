@@ -1,0 +1,51 @@
+-- What `make rejects` shows. NULL: any.
+
+-- name: by_rule :: a row a contract and rule, the most rows first; a reject that breaks two rules is in both
+SELECT
+    contract,
+    rule,
+    count(*) AS rows,
+    count(DISTINCT file_id) AS files,
+    max(rejected_at) AT TIME ZONE 'UTC' AS newest
+FROM ledger.rejects
+CROSS JOIN unnest(rules) AS rule
+WHERE state = 'quarantined'
+    AND (%(contract)s::text IS NULL OR contract = %(contract)s::text)
+    AND (%(rule)s::text IS NULL OR rule = %(rule)s::text)
+    AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
+GROUP BY contract, rule
+ORDER BY rows DESC, contract, rule;
+
+-- name: examples :: up to three rejects of each, from the newest files; the beginning of their raw bytes
+WITH broken AS (
+    SELECT
+        contract,
+        rule,
+        file_id,
+        record_number,
+        row_number() OVER (PARTITION BY contract, rule ORDER BY file_id DESC, record_number) AS place
+    FROM ledger.rejects
+    CROSS JOIN unnest(rules) AS rule
+    WHERE state = 'quarantined'
+        AND (%(contract)s::text IS NULL OR contract = %(contract)s::text)
+        AND (%(rule)s::text IS NULL OR rule = %(rule)s::text)
+        AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
+)
+SELECT
+    broken.contract,
+    broken.rule,
+    file_id,
+    record_number,
+    files.name,
+    rejects.line_number,
+    substring(rejects.raw FROM 1 FOR 400) AS raw,
+    octet_length(rejects.raw) AS bytes,
+    rejects.edited_at IS NOT NULL AS edited
+FROM broken
+JOIN ledger.rejects USING (file_id, record_number)
+JOIN ledger.files USING (file_id)
+WHERE broken.place <= 3
+ORDER BY broken.contract, broken.rule, broken.place;
+
+-- name: edit :: not run: an example for people, on one line
+UPDATE ledger.rejects SET fields = fields || '{"price": "9.99"}' WHERE file_id = %(file_id)s AND record_number = %(record_number)s;

@@ -1,0 +1,59 @@
+"""The wiring of replay_quarantine and unload_file: run by hand only, with parameters that cannot be misread."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import ParamValidationError
+
+from dags import replay_quarantine, unload_file
+
+
+@pytest.fixture(scope="module")
+def replaying() -> DAG:
+    return replay_quarantine.replay_quarantine()
+
+
+@pytest.fixture(scope="module")
+def unloading() -> DAG:
+    return unload_file.unload_file()
+
+
+def validate(dag: DAG, given: dict[str, Any]) -> None:
+    """What Airflow does with the parameters of a run."""
+    params = deepcopy(dag.params)
+    params.update(given)
+    params.validate()
+
+
+def test_both_run_only_when_somebody_asks(replaying: DAG, unloading: DAG) -> None:
+    assert [(dag.dag_id, dag.schedule) for dag in (replaying, unloading)] == [
+        ("replay_quarantine", None),
+        ("unload_file", None),
+    ]
+
+
+def test_a_replay_without_parameters_takes_everything(replaying: DAG) -> None:
+    assert replaying.params.dump() == {"contract": None, "rule": None, "file_id": None}
+    validate(replaying, {})
+
+
+@pytest.mark.parametrize("given", [{"file_id": 0}, {"file_id": "7"}, {"rule": 3}])
+def test_a_replay_refuses_parameters_of_the_wrong_kind(replaying: DAG, given: dict[str, Any]) -> None:
+    with pytest.raises(ParamValidationError):
+        validate(replaying, given)
+
+
+@pytest.mark.parametrize("given", [{}, {"file_id": 7}, {"reason": "wrong"}, {"file_id": 7, "reason": "x"}])
+def test_an_unload_needs_a_file_and_a_reason(unloading: DAG, given: dict[str, Any]) -> None:
+    with pytest.raises(ParamValidationError):
+        validate(unloading, given)
+
+
+def test_what_can_never_be_unloaded_is_not_tried_again(unloading: DAG) -> None:
+    [rule] = unload_file.RETRY_POLICY.rules
+    assert (rule.exception, rule.action.value) == ("sluice.unload.UnloadError", "fail")
+    assert unloading.get_task("take_back").retries == 2
