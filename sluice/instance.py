@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from sluice import java, processes
+import psutil
+
+from sluice import embedded, java, processes
+from sluice.roles import ROLES
 from sluice.settings import PROJECT, SettingError, Settings
 
-ROLES = ("sluice_owner", "sluice_writer", "sluice_reader", "airflow")
 WEB_USER = "admin"
 
 
@@ -68,6 +70,8 @@ class Running:
 class Instance:
     """The state folder of ``settings`` and what it says; making one touches nothing."""
 
+    database_host = "127.0.0.1"
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.home = settings.home_dir
@@ -75,6 +79,7 @@ class Instance:
         self.log_dir = self.home / "logs"
         self.airflow_home = self.home / "airflow"
         self.postgres_dir = self.home / "postgres"
+        self.secrets_path = self.home / "secrets.json"
 
     def make_folders(self) -> None:
         """Make the folders that are missing; only this user may look into those that hold secrets."""
@@ -119,35 +124,44 @@ class Instance:
 
     def tell(self, running: Running) -> None:
         """Say what runs: ``running`` replaces what was said before."""
-        _write_private(self.run_dir / "instance.json", json.dumps(asdict(running)))
+        write_private(self.run_dir / "instance.json", json.dumps(asdict(running)))
 
     def forget(self) -> None:
         """Nothing runs any more."""
         (self.run_dir / "instance.json").unlink(missing_ok=True)
 
+    def processes(self, running: Running) -> dict[str, bool]:
+        """Which of the processes live."""
+        found = {name: psutil.pid_exists(pid) for name, pid in running.pids.items()}
+        return found | {"postgres": embedded.running(self.postgres_dir / "pgdata") is not None}
+
     # --- secrets and addresses
 
     def secrets(self) -> dict[str, str]:
         """Passwords and keys, made at the first call and kept in ``secrets.json`` (0600)."""
-        path = self.home / "secrets.json"
+        path = self.secrets_path
         known = json.loads(path.read_text()) if path.exists() else {}
-        made = {
+        made = self.new_secrets()
+        if made.keys() - known.keys():
+            known = made | known
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_private(path, json.dumps(known, indent=2) + "\n")
+        return known
+
+    def new_secrets(self) -> dict[str, str]:
+        """One of each that is needed, made at random."""
+        return {
             **{role: secrets.token_urlsafe(24) for role in ROLES},
             "web_password": secrets.token_urlsafe(12),
             "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "jwt_secret": secrets.token_urlsafe(48),
             "api_secret_key": secrets.token_urlsafe(32),
         }
-        if made.keys() - known.keys():
-            known = made | known
-            self.home.mkdir(parents=True, exist_ok=True)
-            _write_private(path, json.dumps(known, indent=2) + "\n")
-        return known
 
     def embedded_url(self, role: str, port: int) -> str:
         """URL of ``role`` on the embedded server."""
         database = "airflow" if role == "airflow" else "sluice"
-        return f"postgresql://{role}:{quote(self.secrets()[role])}@127.0.0.1:{port}/{database}"
+        return f"postgresql://{role}:{quote(self.secrets()[role])}@{self.database_host}:{port}/{database}"
 
     def airflow_url(self, port: int) -> str:
         """SQLAlchemy's URL of Airflow's metadata, which always lives on the embedded server."""
@@ -168,7 +182,7 @@ class Instance:
     def write_web_password(self) -> Path:
         """Hand Airflow's SimpleAuthManager the one user's password; return the file it reads."""
         path = self.airflow_home / "web_password.json"
-        _write_private(path, json.dumps({WEB_USER: self.secrets()["web_password"]}) + "\n")
+        write_private(path, json.dumps({WEB_USER: self.secrets()["web_password"]}) + "\n")
         return path
 
     def environment(self, running: Running, environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -243,7 +257,7 @@ _PREFERENCES = {
 }
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Replace ``path`` at once; only this user may read it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.touch(mode=0o600)

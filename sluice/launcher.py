@@ -24,7 +24,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, embedded, java, leases, migrate, processes, shutdown, status
+from sluice import database, embedded, java, leases, migrate, processes, roles, shutdown, status
 from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
 
 HEALTHY_SECONDS = 240.0
@@ -115,7 +115,6 @@ class Child:
         self.start()
         return True
 
-
     def _end_session(self) -> None:
         """End what the dead process left: a scheduler's workers would idle on, and its tasks be run a second time."""
         assert self.process is not None
@@ -204,7 +203,7 @@ class Launcher:
         self.running = replace(self.running, postgres_port=self.server.port)
         self.instance.tell(self.running)
         with database.connect(self.server.url()) as connection:
-            _make_roles(connection, self.instance.secrets())
+            roles.make_roles(connection, self.instance.secrets())
         settings = self.instance.with_urls(self.server.port)
         applied = migrate.migrate(settings.owner_dsn)
         with database.connect(settings.owner_dsn) as connection:
@@ -220,11 +219,9 @@ class Launcher:
         begun = time.monotonic()
         self.instance.write_web_password()
         self.airflow(["db", "migrate"])
-        wanted = not self.instance.settings.generator
         with database.connect(self.instance.embedded_url("airflow", self.server.port)) as connection:
-            row = connection.execute(_sql("dag_is_paused"), {"dag_id": "generate_events"}).fetchone()
-        if row is not None and row["is_paused"] != wanted:
-            self.airflow(["dags", "pause" if wanted else "unpause", "--yes", "generate_events"])
+            for command in roles.generator_commands(connection, wanted=self.instance.settings.generator):
+                self.airflow(command)
         self.console.say(f"Airflow's database is up to date ({time.monotonic() - begun:.0f} s)")
 
     def airflow(self, arguments: list[str]) -> None:
@@ -364,22 +361,6 @@ class _View:
             return None
 
 
-def _make_roles(connection: psycopg.Connection[dict[str, Any]], known: dict[str, str]) -> None:
-    """Login roles with their passwords (as SCRAM verifiers), and the databases sluice and airflow that they own."""
-    for role in ("sluice_owner", "sluice_writer", "sluice_reader", "airflow"):
-        verifier = connection.pgconn.encrypt_password(known[role].encode(), role.encode(), b"scram-sha-256").decode()
-        _execute_row(connection, "role_statement", role=role, password=verifier)
-    for name, owner in (("sluice", "sluice_owner"), ("airflow", "airflow")):
-        _execute_row(connection, "database_statement", database=name, owner=owner)
-        _execute_row(connection, "closing_statement", database=name)
-
-
-def _execute_row(connection: psycopg.Connection[dict[str, Any]], query: str, **params: str) -> None:
-    row = connection.execute(_sql(query), params).fetchone()
-    if row is not None:
-        connection.execute(row["statement"])
-
-
 def _web_port(wanted: int) -> int:
     """``wanted`` when it is free, any free port for 0; raises InstanceError for one that is taken."""
     if wanted == 0:
@@ -425,10 +406,6 @@ def _on_signals(handler: Any) -> None:
 def _raise_stop(number: int, frame: object) -> None:
     _on_signals(signal.SIG_IGN)
     raise StopAsked
-
-
-def _sql(name: str) -> str:
-    return database.queries("embedded")[name]
 
 
 def _status(name: str) -> str:

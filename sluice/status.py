@@ -6,10 +6,9 @@ import datetime
 import os
 from typing import Any
 
-import psutil
 import psycopg
 
-from sluice import database, embedded
+from sluice import database
 from sluice.instance import Instance
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -51,8 +50,7 @@ def report(instance: Instance) -> dict[str, Any]:
     running = instance.running()
     if running is None:
         return {"running": False, "problems": [_why_not_running(instance)]}
-    processes = {name: psutil.pid_exists(pid) for name, pid in running.pids.items()}
-    processes["postgres"] = embedded.running(instance.postgres_dir / "pgdata") is not None
+    processes = instance.processes(running)
     found: dict[str, Any] = {
         "running": True,
         "ready": running.ready,

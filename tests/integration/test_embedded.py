@@ -15,7 +15,7 @@ import pytest
 from sluice import database, embedded
 from sluice.embedded import EmbeddedError, Server
 from sluice.instance import ROLES
-from sluice.launcher import _make_roles
+from sluice.roles import make_roles
 
 
 @pytest.fixture
@@ -130,8 +130,8 @@ def test_finding_the_binaries_imports_nothing_that_changes_permissions() -> None
 def test_each_role_has_its_own_database_and_password(server: Server) -> None:
     passwords = {role: f'{role}\'s "secret" %' for role in ROLES}
     with database.connect(server.url()) as connection:
-        _make_roles(connection, dict.fromkeys(ROLES, "old"))
-        _make_roles(connection, passwords)
+        make_roles(connection, dict.fromkeys(ROLES, "old"))
+        make_roles(connection, passwords)
     for role, name in (("sluice_owner", "sluice"), ("airflow", "airflow")):
         psycopg.connect(host="127.0.0.1", port=server.port, dbname=name, user=role, password=passwords[role]).close()
     with pytest.raises(psycopg.OperationalError, match="permission denied"):

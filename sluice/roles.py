@@ -1,0 +1,48 @@
+"""What a new PostgreSQL server needs before the owner can migrate: login roles, and databases that they own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from sluice import database
+
+Connection = psycopg.Connection[dict[str, Any]]
+ROLES = ("sluice_owner", "sluice_writer", "sluice_reader", "airflow")
+DATABASES = {"sluice": "sluice_owner", "airflow": "airflow"}
+
+
+def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
+    """Login roles with their passwords (as SCRAM verifiers), and the databases sluice and airflow that they own.
+
+    ``connection`` is a superuser's, autocommit. What is there already stays; passwords are set anew.
+    """
+    for role in ROLES:
+        verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
+        _execute_row(connection, "role_statement", role=role, password=verifier.decode())
+    for name, owner in DATABASES.items():
+        _execute_row(connection, "database_statement", database=name, owner=owner)
+        _execute_row(connection, "closing_statement", database=name)
+
+
+def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str]]:
+    """The airflow commands that make generate_events follow SLUICE_GENERATOR; ``connection`` is to Airflow's database.
+
+    A DAG that is not known there yet begins as it should by itself.
+    """
+    row = connection.execute(_sql("dag_is_paused"), {"dag_id": "generate_events"}).fetchone()
+    if row is None or row["is_paused"] != wanted:
+        return []
+    return [["dags", "unpause" if wanted else "pause", "--yes", "generate_events"]]
+
+
+def _execute_row(connection: Connection, query: str, **params: str) -> None:
+    row = connection.execute(_sql(query), params).fetchone()
+    if row is not None:
+        connection.execute(row["statement"])
+
+
+def _sql(name: str) -> Any:
+    return database.queries("embedded")[name]
