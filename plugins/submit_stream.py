@@ -48,11 +48,8 @@ class SubmitStreamOperator(SparkSubmitOperator):
             "application": str(settings.PROJECT / "spark_jobs" / "stream_events.py"),
             "name": "sluice",
             "driver_memory": read.spark_driver_memory,
-            "conf": {
-                "spark.executorEnv.PYTHONPATH": str(settings.PROJECT),
-                "spark.ui.showConsoleProgress": "false",
-                "spark.log.level": "WARN",  # a micro-batch that finds nothing says so, several times a second
-            },
+            "properties_file": str(settings.PROJECT / "spark_jobs" / "spark.conf"),
+            "conf": {"spark.executorEnv.PYTHONPATH": str(settings.PROJECT)},
             "durable": False,
         }
         super().__init__(**defaults | kwargs)

@@ -8,8 +8,10 @@ is decided in the file's own transaction (spark_jobs/load_file.py); ``commit`` o
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.datasource import (
@@ -67,7 +69,9 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
         if not file_ids:
             return
         text: Any = database.queries("ledger/claims")["note_batch"]
-        with database.connect(settings.load().writer_dsn, application_name=f"sluice-stream-{self._epoch}") as connection:
+        with database.connect(
+            settings.load().writer_dsn, application_name=f"sluice-stream-{self._epoch}"
+        ) as connection:
             connection.execute(text, {"epoch": self._epoch, "batch": batchId, "file_ids": file_ids})
 
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
@@ -77,6 +81,17 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
 @functools.lru_cache(maxsize=1)
 def loader(epoch: int) -> FileLoader:
     """This process's loader: its connection, its contracts and its judge stay warm between micro-batches."""
-    from spark_jobs.load_file import FileLoader  # imported by the tasks only: the driver's side must start fast
+    # Only the tasks load files, so only they import what loading needs.
+    if not any(isinstance(finder, _WithoutPandas) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WithoutPandas())
+    from spark_jobs.load_file import FileLoader
 
     return FileLoader(settings.load(), epoch)
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Hides pandas: pyarrow imports it wherever it is installed, which takes longer than all the rest together."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("a task that loads files does without pandas", name=fullname)

@@ -48,7 +48,7 @@ RULES = (
         "a migration may be under way; the files wait in the ledger",
     ),
     RetryRule(
-        r"OperationalError|SQLSTATE: 08|SQLSTATE: 57P|SQLSTATE: 53|Connection refused|server closed the connection"
+        r"OperationalError|AdminShutdown|CrashShutdown|CannotConnectNow|TooManyConnections|SQLSTATE: 08|SQLSTATE: 57P|SQLSTATE: 53|Connection refused|server closed the connection"
         r"|no connection to the server|could not connect",
         "wait",
         "PostgreSQL is away",
@@ -68,5 +68,5 @@ def rule_for(error: str) -> RetryRule:
 def first_line(error: str, limit: int = 400) -> str:
     """The line of a long (Java) error text that says most: the last one that names an error, cut to ``limit``."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
-    telling = [line for line in lines if re.match(r"([\w.]+\.)?\w*(Error|Exception|Fenced|Full)\b.*:", line)]
+    telling = [line for line in lines if re.match(r"(\w+\.)+[A-Z]\w+: |\w+(Error|Exception|Fenced): ", line)]
     return ((telling or lines or [""])[-1])[:limit]

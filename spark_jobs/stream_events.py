@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sluice.stream")
 
-_SPARK = {
-    # Streaming does not support it, and says so with a warning at every start.
-    "spark.sql.adaptive.enabled": "false",
-    # ledger.batches keeps the history; the checkpoint needs only what a restart reads.
-    "spark.sql.streaming.minBatchesToRetain": "10",
-}
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Begin under the lease, stream until told to end, end the lease."""
@@ -90,9 +83,9 @@ def begin(settings: Settings) -> Keeper:
 
 def open_spark(settings: Settings) -> SparkSession:
     """The Spark session, with the source and the sink registered; the master comes from spark-submit."""
-    builder = SparkSession.builder.appName("sluice").config(map=_SPARK)
+    # How often an idle stream asks the ledger for landed files.
     polling = f"{int(settings.trigger_seconds * 1000)}ms"
-    spark = builder.config("spark.sql.streaming.pollingDelay", polling).getOrCreate()
+    spark = SparkSession.builder.appName("sluice").config("spark.sql.streaming.pollingDelay", polling).getOrCreate()
     spark.dataSource.register(LandedFiles)
     spark.dataSource.register(EventLoader)
     return spark

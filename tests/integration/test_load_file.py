@@ -2,62 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_manager
-import psycopg
 import pytest
 
 from sluice import database, leases
 from sluice.settings import PROJECT, Settings
 from spark_jobs.load_file import FileLoader, Tally
+from tests.loading import HEADER, Connection, event
 
-HEADER = (
-    "event_id,event_type,user_id,product_id,category,price,timestamp,session_id,ip_address,user_agent,"
-    "search_query,search_results_count,quantity,total_amount,payment_method"
-)
 REES46 = PROJECT.parent / "shared" / "data" / "rees46" / "2019-Oct_first_rows.csv"
-Connection = psycopg.Connection[dict[str, Any]]
 Land = Callable[..., int]
 
 
-def event(number: int, *, kind: str = "product_view", price: str = "9.99", note: str = "") -> str:
-    """One good line of contract events; ``number`` makes its id."""
-    return (
-        f"00000000-0000-4000-8000-{number:012d},{kind},u1,p1,shoes,{price},2026-11-22T10:00:00Z,s1,10.0.0.1,{note},,,,,"
-    )
-
-
 @pytest.fixture
-def land(settings: Settings, connection: Connection) -> Land:
-    """Registers bytes as a landed file, as the mover does; returns its file_id."""
-
-    def register(data: bytes | str, name: str = "shop.csv") -> int:
-        data = data.encode() if isinstance(data, str) else data
-        sha256 = hashlib.sha256(data).hexdigest()
-        basename = f"{sha256[:12]}-{name}"
-        (settings.processing_dir / basename).write_bytes(data)
-        row = connection.execute(
-            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) VALUES (%s, %s, %s, %s, now()) RETURNING file_id",
-            [name, f"processing/{basename}", sha256, len(data)],
-        ).fetchone()
-        assert row is not None
-        return int(row["file_id"])
-
-    return register
-
-
-@pytest.fixture
-def loader(settings: Settings, connection: Connection) -> Any:
+def loader(settings: Settings, epoch: int) -> Iterator[FileLoader]:
     """A loader under a living stream's epoch."""
-    lease = leases.take(connection, submitted_by="test", seconds=600)
-    assert lease is not None
-    leases.begin(connection, token=lease.token, host="test", pid=1, seconds=600)
-    made = FileLoader(settings, lease.epoch)
+    made = FileLoader(settings, epoch)
     yield made
     made.close()
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-import psycopg
 import pytest
 
 from sluice import leases
 from sluice.reconcile import Reconciliation, reconcile
 from sluice.settings import Settings
 from spark_jobs.load_file import FileLoader
-from tests.integration.test_load_file import HEADER, Land, event, land, loader
+from tests.loading import HEADER, Connection, event
 
-__all__ = ["land", "loader"]
-Connection = psycopg.Connection[dict[str, Any]]
+Land = Callable[..., int]
 
 
 @pytest.fixture
-def loaded(loader: FileLoader, land: Land, settings: Settings) -> int:
+def loaded(land: Land, settings: Settings, epoch: int) -> int:
     """A loaded file with good, bad and repeated rows; its file_id."""
     rows = [event(1), event(2, kind="teleport"), event(3, note='"two\nlines"'), event(3, note='"two\nlines"')]
     file_id = land("\n".join([HEADER, *rows]))
+    loader = FileLoader(settings, epoch)
     loader.load(file_id)
+    loader.close()
     return file_id
 
 

@@ -10,7 +10,7 @@ FOR KEY SHARE;
 SELECT file_id, name, path, sha256, bytes, state, claim
 FROM ledger.files
 WHERE file_id = $1
-FOR UPDATE;
+FOR NO KEY UPDATE;
 
 -- name: make_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_events (LIKE public.events) ON COMMIT DELETE ROWS;

@@ -1,0 +1,141 @@
+"""The stream as it really runs: spark-submit, its Python workers, PostgreSQL, a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from sluice import leases
+from sluice.reconcile import reconcile
+from sluice.settings import PROJECT, Settings
+from tests.loading import HEADER, Connection, event
+
+Land = Callable[..., int]
+Submit = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def submit(settings: Settings, connection: Connection) -> Submit:
+    """Submits the stream as the operator does; returns when it has ended. ``meanwhile`` runs beside it."""
+
+    def run(
+        *arguments: str, meanwhile: Callable[[], None] | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        lease = leases.take(connection, submitted_by="test", seconds=120)
+        assert lease is not None
+        folder = Path(sys.executable).parent
+        environ = os.environ | environment
+        environ |= {
+            "SLUICE_STREAM_TOKEN": lease.token,
+            "SLUICE_SUBMITTER_PID": str(os.getpid()),
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        }
+        beside = threading.Thread(target=meanwhile, daemon=True) if meanwhile else None
+        if beside:
+            beside.start()
+        jobs = PROJECT / "spark_jobs"
+        command = ["spark-submit", "--master", "local[2,4]", "--properties-file", str(jobs / "spark.conf")]
+        done = subprocess.run(
+            [*command, str(jobs / "stream_events.py"), *arguments],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        if beside:
+            beside.join()
+        return done
+
+    return run
+
+
+def states(connection: Connection) -> list[str]:
+    rows = connection.execute("SELECT state FROM ledger.files ORDER BY file_id").fetchall()
+    return [row["state"] for row in rows]
+
+
+def test_a_drain_loads_what_had_landed_once_though_a_task_dies_before_and_after_its_commit(
+    submit: Submit, land: Land, connection: Connection, settings: Settings, tmp_path: Path
+) -> None:
+    for n in range(6):
+        land(f"{HEADER}\n{event(2 * n)}\n{event(2 * n + 1)}\n", name=f"{n}.csv")
+    died = tmp_path / "died"
+    done = submit("--drain", SLUICE_CRASH_AT="load.before_commit", SLUICE_CRASH_ONCE=str(died))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert died.exists()
+    assert states(connection) == ["loaded"] * 6
+    assert connection.execute("SELECT count(*) AS n FROM events").fetchone() == {"n": 12}
+
+    # A checkpoint that is newer than the ledger, as after a restore: its offset is past every claim there is.
+    connection.execute("DELETE FROM events")
+    connection.execute("UPDATE ledger.files SET state = 'landed', claim = 1, loaded_at = NULL WHERE file_id = 1")
+    connection.execute("UPDATE ledger.files SET state = 'landed', claim = NULL, loaded_at = NULL WHERE file_id > 1")
+    for archived in settings.archive_dir.rglob("*.csv"):
+        archived.rename(settings.processing_dir / archived.name)
+    connection.execute("UPDATE ledger.files SET path = 'processing/' || substring(path FROM '[^/]+$')")
+    died.unlink()
+    done = submit("--drain", SLUICE_CRASH_AT="load.after_commit", SLUICE_CRASH_ONCE=str(died))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert died.exists()
+    assert states(connection) == ["loaded"] * 6
+
+    # No checkpoint at all.
+    shutil.rmtree(settings.checkpoint_dir)
+    land(f"{HEADER}\n{event(100)}\n", name="late.csv")
+    assert submit("--drain").returncode == 0
+    assert states(connection) == ["loaded"] * 7
+    assert reconcile(settings, settings.reader_dsn).holds
+
+
+def test_the_stream_outlives_the_database_connection_and_ends_when_a_stop_is_requested(
+    submit: Submit, land: Land, connection: Connection, settings: Settings
+) -> None:
+    land(f"{HEADER}\n{event(1)}\n", name="first.csv")
+
+    def wait_for(query: str) -> None:
+        while not connection.execute(query).fetchone():  # type: ignore[call-overload]
+            threading.Event().wait(0.1)
+
+    def cut_then_stop() -> None:
+        wait_for("SELECT 1 AS found FROM ledger.files WHERE state = 'loaded'")
+        with psycopg.connect(settings.writer_dsn, autocommit=True) as writer:
+            writer.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name ~ '^sluice-(stream|keeper)'"
+            )
+        land(f"{HEADER}\n{event(2)}\n", name="second.csv")
+        wait_for("SELECT 1 AS found FROM ledger.files WHERE name = 'second.csv' AND state = 'loaded'")
+        leases.request_stop(connection)
+
+    done = submit(meanwhile=cut_then_stop)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert states(connection) == ["loaded"] * 2
+    stream = connection.execute("SELECT state, ended_because FROM ledger.streams").fetchone()
+    assert stream == {"state": "ended", "ended_because": "a stop was requested"}
+
+
+def test_a_second_driver_with_the_same_token_ends_without_touching_anything(
+    settings: Settings, connection: Connection
+) -> None:
+    lease = leases.take(connection, submitted_by="test", seconds=60)
+    assert lease is not None
+    leases.begin(connection, token=lease.token, host="first", pid=1, seconds=60)
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "spark_jobs" / "stream_events.py")],
+        env=os.environ | {"SLUICE_STREAM_TOKEN": lease.token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert "used before" in done.stdout
