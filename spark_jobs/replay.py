@@ -185,9 +185,10 @@ class _Replayer:
         dialect = replace(contract.dialect, encoding=marked) if marked else contract.dialect
         outcomes: list[dict[str, Any]] = []
         readable: dict[tuple[str, ...], list[tuple[_Reject, Values]]] = {}
+        together = _read_together(page, len(file.header), dialect) if file.header else {}
         for reject in page:
             header = file.header or tuple(reject.fields or ())
-            values, broken = self._values(reject, header, dialect)
+            values, broken = together.get(reject.record_number) or self._values(reject, header, dialect)
             if broken:
                 outcomes.append(_outcome(reject, [broken], "parse"))
             else:
@@ -227,6 +228,23 @@ class _Replayer:
             if block.columns.num_rows:
                 return list(block.columns.to_pylist()[0].values()), ""
         raise AssertionError("one record is one row, or broken")
+
+
+def _read_together(page: list[_Reject], width: int, dialect: Dialect) -> dict[int, tuple[Values, str]]:
+    """The values, by record number, of the rejects whose raw bytes read well one after the other: most, and fast.
+
+    Nothing when they do not come apart as they were put together; then each is read alone.
+    """
+    rejects = [r for r in page if r.raw and not r.edited and r.error_class != "parse"]
+    line_end = "\n".encode(dialect.encoding)
+    data = b"".join(reject.raw + line_end for reject in rejects)
+    reader = RecordReader(io.BytesIO(data), dialect, chunk_bytes=len(data) + 1, record_bytes_max=len(data) + 1)
+    blocks = list(reader.blocks(width))
+    raws = [block.raw(row) for block in blocks for row in range(len(block.record_numbers))]
+    if any(block.broken for block in blocks) or raws != [reject.raw for reject in rejects]:
+        return {}
+    rows = (list(row.values()) for block in blocks for row in block.columns.to_pylist())
+    return {reject.record_number: (values, "") for reject, values in zip(rejects, rows, strict=True)}
 
 
 def _fields(text: str | None) -> dict[str, str | None] | None:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from sluice.reconcile import reconcile
 from sluice.settings import PROJECT, Settings
+from sluice.unload import unload_file
 from spark_jobs.load_file import FileLoader
 from spark_jobs.replay import replay
 from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table
@@ -163,3 +165,19 @@ def test_a_load_killed_while_it_replaces_leaves_the_old_rows_or_the_new_ones(
     loader.load(second)
     loader.close()
     assert recount(connection) == {second: (2, 0, 0)}
+
+
+def test_the_recount_from_the_files_agrees_after_all_of_it(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1), event(2), event(3, kind="teleport")), "a.csv")
+    load(table(event(2), event(3), event(1, price="5")), "b.csv")
+    connection.execute("""UPDATE ledger.rejects SET fields = fields || '{"event_type": "search"}' WHERE file_id = 1""")
+    replay(own_contracts)
+    unload_file(own_contracts, first, "a wrong file", by_whom="test")
+    replay(own_contracts)
+    change_contract(own_contracts, revision="replace")
+    load(table(event(3), event(4)), "c.csv")
+    load(table(event(3, price="7"), event(3)), "b.csv")
+    assert reconcile(own_contracts, own_contracts.reader_dsn).broken == []
+    assert len(recount(connection)) == 2
