@@ -14,7 +14,7 @@ COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run up down restart status load psql reconcile rejects replay unload dags-test airflow env test check format lock audit clean
+.PHONY: help run up down restart status load psql reconcile rejects replay unload contract contracts dags-test airflow env test check format lock audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,15 @@ airflow: $(VENV)/.runtime ## Run an airflow command in the pipeline's environmen
 
 env: $(VENV)/.runtime ## Print the environment of Airflow's processes, for `eval "$(make env)"`
 	@$(SLUICE) env
+
+## Contracts
+
+contract: $(VENV)/.runtime ## Draft a contract from a file: make contract FILE=some.csv (OUT=include/contracts writes it)
+	@[ -n "$${FILE:-}" ] || { echo "which file? make contract FILE=path/to/file.csv" >&2; exit 2; }
+	@$(SLUICE) contract $${NAME:+--name="$$NAME"} $${OUT:+--output="$$OUT"} -- "$$FILE"
+
+contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the last release
+	@$(SLUICE) contracts
 
 ## Developing
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import database, embedded, landing_watch, quarantine, shutdown, status, unload
+from sluice import containers, database, embedded, landing_watch, quarantine, shutdown, status, unload
 from sluice.embedded import EmbeddedError
-from sluice.instance import Instance, InstanceError, read_env_file, rotate, tail
+from sluice.instance import WEB_USER, Instance, InstanceError, read_env_file, rotate, tail
 from sluice.java import JavaError
 from sluice.launcher import Launcher
 from sluice.migrate import MigrationError
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed.arguments = words[len(own) :]
     try:
         read_env_file(PROJECT / ".env", os.environ)
-        code: int = parsed.command(Instance(load()), parsed)
+        instance = containers.Containers(load()) if containers.inside() else Instance(load())
+        code: int = parsed.command(instance, parsed)
         return code
     except _EXPECTED as error:
         print(f"sluice: {error}", file=sys.stderr)
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     up = add("up", _up, "run it in the background; return when the first file is loaded")
     up.add_argument("--timeout", type=float, default=UP_SECONDS, help="seconds to wait (default %(default)g)")
     add("down", _down, "stop it, and whatever a killed launcher left behind")
+    add("login", _login, "tell the user and password of the web UI")
     add("status", _status, "tell what it does").add_argument("--json", action="store_true", help="as JSON")
     load_one = add("load", _load, "land a copy of a CSV, wait for its ledger state, print its tally")
     load_one.add_argument("file", type=Path)
@@ -84,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     unload_one = add("unload", _unload, "take one loaded file's rows out of events and the reports")
     unload_one.add_argument("file_id", type=int)
     unload_one.add_argument("reason", help="why, for the audit")
+    contract = add(
+        "contract", _contract, "draft a contract from a CSV file; exit code 3 when a person must complete it"
+    )
+    contract.add_argument("file", type=Path)
+    contract.add_argument("--name", help="the feed's name (default: from the file's)")
+    contract.add_argument("--output", "-o", type=Path, help="write it to this file or folder (default: print it)")
+    add("contracts", _contracts, "check every contract, and its changes since the last release")
     return parser
 
 
@@ -160,6 +169,11 @@ def _down(instance: Instance, parsed: argparse.Namespace) -> int:
     left = shutdown.end_everything(instance, print)
     instance.forget()
     print("stopped: no process is left" if left or running else "nothing was running")
+    return 0
+
+
+def _login(instance: Instance, parsed: argparse.Namespace) -> int:
+    print(f"user {WEB_USER}   password {instance.secrets()['web_password']}")
     return 0
 
 
@@ -255,3 +269,22 @@ def _unload(instance: Instance, parsed: argparse.Namespace) -> int:
     left = unload.unload_file(settings, parsed.file_id, parsed.reason, by_whom=by_whom)
     print(json.dumps(left.as_dict(), indent=2, ensure_ascii=False))
     return 0
+
+
+def _contract(instance: Instance, parsed: argparse.Namespace) -> int:
+    from sluice import contract_draft, csv_profile  # their imports are heavy, and only needed here
+    from spark_jobs import contracts, landed_bytes
+
+    folder = instance.settings.contracts_dir
+    try:
+        return contract_draft.write(parsed.file, name=parsed.name, output=parsed.output, contracts=folder)
+    except (OSError, csv_profile.ProfileError, landed_bytes.UnreadableFileError, contracts.ContractError) as error:
+        raise InstanceError(str(error)) from error
+
+
+def _contracts(instance: Instance, parsed: argparse.Namespace) -> int:
+    from sluice import contract_check  # its imports are heavy, and only needed here
+
+    lines, is_well = contract_check.check(instance.settings.contracts_dir)
+    print("\n".join(lines))
+    return 0 if is_well else 1

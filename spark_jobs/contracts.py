@@ -173,9 +173,10 @@ class Contract:
         return tuple(column for column in self.columns if column.transform is not None)
 
     def missing(self, header: Iterable[str]) -> list[str]:
-        """Names of the required columns that ``header`` lacks."""
+        """Names of the required columns that ``header`` lacks; of all columns when none is required."""
         names = {normal(name) for name in header}
-        return [c.name for c in self.read_columns if c.required and not names.intersection(c.names)]
+        required = [column for column in self.read_columns if column.required] or self.read_columns
+        return [column.name for column in required if not names.intersection(column.names)]
 
     def matched(self, header: Iterable[str]) -> int:
         """How many columns of the contract ``header`` has."""
@@ -281,9 +282,10 @@ def standard_problems(document: Any) -> list[str]:
 
 def _standard_problem(error: ValidationError) -> str:
     # The schema's words for a column without a type are that it lacks what each of the types needs.
-    is_column = list(error.absolute_path)[-2:-1] == ["properties"] and isinstance(error.instance, dict)
-    if is_column and "logicalType" not in error.instance:
-        return f"column {error.instance.get('name')!r} needs a logicalType (string, integer, number, timestamp, …)"
+    column = error.instance
+    is_column = list(error.absolute_path)[-2:-1] == ["properties"]
+    if is_column and isinstance(column, dict) and "logicalType" not in column:
+        return f"column {column.get('name')!r} needs a logicalType (string, integer, number, timestamp, …)"
     return error.message[:200]
 
 
@@ -446,10 +448,8 @@ def _check(contract: Contract) -> None:
     _check_names(contract)
     for column in contract.columns:
         _check_column(column)
-    if not any(column.required for column in contract.read_columns):
-        raise ContractError(
-            "no column of the file is required, so files of other feeds would match: set required: true on one at least"
-        )
+    if not contract.read_columns:
+        raise ContractError("no column comes from the file, so no header could be recognised: describe one at least")
     if contract.revision not in REVISIONS:
         raise ContractError(f"revision {contract.revision!r} is none of {', '.join(REVISIONS)}")
 

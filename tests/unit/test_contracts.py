@@ -112,15 +112,15 @@ def test_a_contract_must_fill_what_every_event_has(left_out: str) -> None:
         parse_contract(yaml.safe_dump(made), Path("test.odcs.yaml"))
 
 
-def test_a_contract_without_a_required_column_is_refused_because_any_file_would_match() -> None:
-    made = document()
-    made["schema"][0]["properties"] = [
-        ID | {"logicalType": "string"},
-        {"name": "event_type", "logicalType": "string"},
-        {"name": "event_time", "transformLogic": "TIMESTAMPTZ '2026-01-01 00:00:00Z'", "logicalType": "timestamp"},
-    ]
-    with pytest.raises(ContractError, match="no column of the file is required"):
-        parse_contract(yaml.safe_dump(made), Path("test.odcs.yaml"))
+def test_a_contract_without_a_required_column_needs_all_of_them_in_the_header() -> None:
+    made = document({"name": "x"}, {"name": "y"})
+    constants = {"event_type": "string", "event_time": "timestamp"}
+    values = {"event_type": "'view'", "event_time": "TIMESTAMPTZ '2026-01-01 00:00:00Z'"}
+    derived = [{"name": name, "logicalType": kind, "transformLogic": values[name]} for name, kind in constants.items()]
+    made["schema"][0]["properties"] = [made["schema"][0]["properties"][i] for i in (0, 3, 4)] + derived
+    contract = parse_contract(yaml.safe_dump(made), Path("test.odcs.yaml"))
+    assert contract.missing(["x"]) == ["y"]
+    assert contract.missing(["Y", "x", "z"]) == []
 
 
 @pytest.mark.parametrize(
