@@ -507,11 +507,11 @@ class Match:
 
     @functools.cached_property
     def field_names(self) -> tuple[str, ...]:
-        """A name for each field of a record, no two alike: the header's, and column_3 for a third that has none."""
+        """A name for each field, no two alike: the header's (without NUL), or column_3 for a third that has none."""
         derived = [column.name for column in self.contract.derived_columns if column.target is None]
         names: list[str] = []
         for number, header in enumerate(self.header, start=1):
-            name = header.strip() or f"column_{number}"
+            name = header.strip().replace("\0", "\\0") or f"column_{number}"
             names.append(name if name not in {*names, *derived} else _next_free(name, {*names, *derived, *self.header}))
         return tuple(names)
 

@@ -33,7 +33,7 @@ from sluice.settings import Settings
 from sluice.unload import withdraw
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader
-from spark_jobs.judge import Judge
+from spark_jobs.judge import BlockTooLargeError, Judge
 from spark_jobs.landed_bytes import LandedBytes, UnreadableFileError
 from spark_jobs.rejects import Rejects, header_text
 from spark_jobs.writer_session import COLLISIONS, UNIQUE_VIOLATION, WriterSession
@@ -159,7 +159,7 @@ class FileLoader:
         with landed:
             try:
                 tally, found = self._copy(file, landed)
-            except (UnreadableFileError, FileRejected) as error:
+            except (UnreadableFileError, BlockTooLargeError, FileRejected) as error:
                 self._verify(file, landed)
                 raise error if isinstance(error, FileRejected) else FileRejected(str(error)) from error
             self._verify(file, landed)
@@ -178,7 +178,7 @@ class FileLoader:
             self._epoch,
             socket.gethostname(),
             archived,
-            header_text(found.header),
+            header_text(found.field_names),
             landed.marked_encoding,
         )
         crash_point("load.before_commit")

@@ -53,7 +53,7 @@ class Rejects:
         if bad:
             rows = block.columns.take([row for row, _, _ in bad]).to_pylist()
             for (row, rules, error_class), values in zip(bad, rows, strict=True):
-                fields = {name: values[f"c{i}"] for i, name in enumerate(self._match.header)}
+                fields = {name: values[f"c{i}"] for i, name in enumerate(self._match.field_names)}
                 number, line = int(block.record_numbers[row]), int(block.line_numbers[row])
                 self._add(number, line, block.raw(row), fields, rules, error_class)
 
@@ -104,5 +104,5 @@ def without_nul(text: str) -> str:
 
 def _named(match: Match, record: BrokenRecord) -> dict[str, str | None]:
     """A broken record's fields under the header's names as far as both go; what is beyond them by number."""
-    names = list(match.header) + [f"column_{i + 1}" for i in range(len(match.header), len(record.fields))]
+    names = list(match.field_names) + [f"column_{i + 1}" for i in range(len(match.header), len(record.fields))]
     return dict(zip(names, record.fields, strict=False))

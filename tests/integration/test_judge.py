@@ -377,6 +377,11 @@ def test_what_the_contract_does_not_know_is_kept_in_extra_and_a_missing_optional
     }
 
 
+def test_a_nul_in_a_header_name_is_written_so_that_jsonb_can_hold_it(judge: Judge) -> None:
+    judged = Feed(judge, {"name": "x"}).judged("kind,x,a\0b\nview,1,2\n")
+    assert extra(judged.good.to_pylist()[0]) == {"x": "1", "a\\0b": "2"}
+
+
 def test_a_row_without_anything_extra_has_no_extra(judge: Judge) -> None:
     assert Feed(judge, {"name": "x"}).judged("kind,x\nview,\n").good.to_pylist()[0]["extra"] is None
 
