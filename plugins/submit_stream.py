@@ -48,7 +48,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
             "application": str(settings.PROJECT / "spark_jobs" / "stream_events.py"),
             "name": "sluice",
             "driver_memory": read.spark_driver_memory,
-            "properties_file": str(settings.PROJECT / "spark_jobs" / "spark.conf"),
+            "properties_file": str(read.spark_conf_file),
             "conf": {"spark.executorEnv.PYTHONPATH": str(settings.PROJECT)},
             "durable": False,
         }

@@ -56,6 +56,7 @@ class Settings:
     # The stream.
     spark_master: str = "local[*,4]"
     spark_driver_memory: str = "1g"
+    spark_conf: str = "spark_jobs/spark.conf"
     stream_tasks: int = 2
     trigger_seconds: float = 0.2
     batch_files: int = 200
@@ -108,6 +109,11 @@ class Settings:
     def contracts_dir(self) -> Path:
         """The folder of the data contracts, absolute; a relative value is held against the project's folder."""
         return (PROJECT / self.contracts).resolve()
+
+    @property
+    def spark_conf_file(self) -> Path:
+        """The properties that spark-submit is given, absolute; a relative value is held against the project's folder."""
+        return (PROJECT / self.spark_conf).resolve()
 
     @property
     def owner_dsn(self) -> str:

@@ -11,7 +11,12 @@ SELECT format(
 ) AS statement;
 
 -- name: database_statement    one row, one text: the statement that makes the database; no row when it is there
-SELECT format('CREATE DATABASE %%I OWNER %%I', %(database)s::text, %(owner)s::text) AS statement
+-- Whatever the server was made with: texts of all languages, ordered by code point.
+SELECT format(
+    'CREATE DATABASE %%I OWNER %%I TEMPLATE template0 ENCODING ''UTF8'' LC_COLLATE ''C'' LC_CTYPE ''C''',
+    %(database)s::text,
+    %(owner)s::text
+) AS statement
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = %(database)s);
 
 -- name: closing_statement    one row, one text: only the owner, and roles that are granted it, may connect
@@ -19,3 +24,12 @@ SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', %(database)s::text) AS s
 
 -- name: dag_is_paused    in Airflow's database: one row when the DAG is known there
 SELECT is_paused FROM dag WHERE dag_id = %(dag_id)s;
+
+-- name: job_lives    in Airflow's database: one row when the job of this host has given a sign of life lately
+SELECT 1 AS lives
+FROM job
+WHERE job_type = %(job_type)s
+    AND hostname = %(hostname)s
+    AND state = 'running'
+    AND latest_heartbeat > now() - interval '60 seconds'
+LIMIT 1;
