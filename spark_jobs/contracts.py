@@ -433,7 +433,7 @@ def _encoding(name: Any) -> str:
     """An encoding in which separators and line ends are single bytes that stand for nothing else, or UTF-16, UTF-32."""
     try:
         codec = codecs.lookup(str(name)).name
-        fits = '\n,"a'.encode(codec) == b'\n,"a' or codec.startswith(("utf-16", "utf-32"))
+        fits = '\n,"a'.encode(codec).endswith(b'\n,"a') or codec.startswith(("utf-16", "utf-32"))
     except (LookupError, ValueError):
         fits = False
     if not fits or codec.startswith(_SHIFTING):
@@ -441,7 +441,7 @@ def _encoding(name: Any) -> str:
             f"csv.encoding is {name!r}: it must be an encoding that Python knows and that keeps ASCII, such as utf-8, "
             "cp1252, latin-1, utf-16"
         )
-    return str(name)
+    return "utf-8" if codec == "utf-8-sig" else str(name)  # marks are taken off anyway
 
 
 def _check(contract: Contract) -> None:
