@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from spark_jobs.contracts import (
     match,
     parse_contract,
 )
+from spark_jobs.csv_records import RecordReader
 from spark_jobs.judge import Judge
 
 SHIPPED = PROJECT / "include" / "contracts"
@@ -252,3 +255,21 @@ def test_two_contracts_of_one_name_are_refused(tmp_path: Path) -> None:
         (tmp_path / f"{name}.odcs.yaml").write_text(yaml.safe_dump(document()))
     with pytest.raises(ContractError, match=r"more than one contract is named \['test'\]"):
         load_contracts(tmp_path)
+
+
+def test_the_worked_example_of_the_documentation_does_what_it_says() -> None:
+    page = (PROJECT / "docs" / "contracts.md").read_text()
+    contract = parse_contract(page.split("```yaml\n")[1].split("```")[0], Path("berlin.odcs.yaml"))
+    lines = [line for line in page.split("from Berlin:")[1].split("```")[0].splitlines() if line.startswith("    ")]
+    reader = RecordReader(io.BytesIO("".join(f"{line[4:]}\n" for line in lines).encode()), contract.dialect)
+    found = match([(contract, reader.header())])
+    [block] = reader.blocks(len(found.header))
+    judged = Judge().judge(block, found, file_id=1, sha256="0" * 64)
+    assert judged.bad == []
+    rows = sorted(judged.good.to_pylist(), key=lambda row: row["record_number"])
+    assert [(row["event_type"], row["user_id"], str(row["total_amount"])) for row in rows] == [
+        ("purchase", "K17", "19.0000"),
+        ("cancellation", None, "1234.0000"),
+    ]
+    assert json.loads(rows[1]["extra"][1:]) == {"Bestellung": "B-1002", "Bemerkung": "zu\nspät"}
+    assert rows[0]["event_time"].isoformat() == "2025-12-24T18:05:00+01:00"
