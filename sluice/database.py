@@ -15,7 +15,9 @@ from sluice.settings import SQL
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
 
 
-def connect(url: str, *, application_name: str = "sluice", autocommit: bool = True) -> psycopg.Connection[dict[str, Any]]:
+def connect(
+    url: str, *, application_name: str = "sluice", autocommit: bool = True
+) -> psycopg.Connection[dict[str, Any]]:
     """Open a connection whose rows are dicts; raises psycopg.OperationalError when the server is away."""
     return psycopg.connect(
         url,

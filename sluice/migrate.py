@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 
 from sluice import database
@@ -38,7 +40,7 @@ def migrate(url: str) -> list[str]:
     return applied
 
 
-def _apply(connection: psycopg.Connection, name: str, script: str) -> None:
+def _apply(connection: psycopg.Connection[Any], name: str, script: str) -> None:
     with connection.transaction():
         connection.execute(script)  # type: ignore[call-overload]
         connection.execute(database.queries("migrations")["record_applied"], {"name": name})

@@ -75,16 +75,23 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
             _verify_loaded(settings, contracts, file, rows, found)
         elif any(rows[name] for name in ("loaded", "rejected", "duplicate")):
             found.broken.append(
-                f"file {file['file_id']} ({file['name']}) is {file['state']}, but {_shown(rows)} of it are in the tables"
+                f"file {file['file_id']} ({file['name']}) is {file['state']}, "
+                f"but {_shown(rows)} of it are in the tables"
             )
         if progress is not None and done % 1000 == 0:
             progress(f"{done:,} of {len(files):,} files recounted")
-    found.broken += [f"file {file_id} is not in the ledger, but {_shown(rows)} are" for file_id, rows in counted.items()]
+    found.broken += [
+        f"file {file_id} is not in the ledger, but {_shown(rows)} are" for file_id, rows in counted.items()
+    ]
     return found
 
 
 def _verify_loaded(
-    settings: Settings, contracts: dict[str, Contract], file: dict[str, Any], rows: dict[str, Any], found: Reconciliation
+    settings: Settings,
+    contracts: dict[str, Contract],
+    file: dict[str, Any],
+    rows: dict[str, Any],
+    found: Reconciliation,
 ) -> None:
     count = found.contracts[file["contract"]]
     in_file: int | None = file["rows_read"] if file["is_sealed"] else None
@@ -109,7 +116,9 @@ def _verify_loaded(
 def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str:
     accounted = rows["loaded"] + rows["rejected"] + rows["duplicate"]
     if accounted != in_file:
-        what = f"{in_file - accounted:,} are missing" if accounted < in_file else f"{accounted - in_file:,} are too many"
+        what = (
+            f"{in_file - accounted:,} are missing" if accounted < in_file else f"{accounted - in_file:,} are too many"
+        )
         return f"{in_file:,} rows in the file, but {_shown(rows)}: {what}"
     if in_file and (rows["record_numbers"], rows["first"], rows["last"]) != (in_file * (in_file + 1) // 2, 1, in_file):
         return f"the record numbers in the tables are not 1 to {in_file:,}, each once: a row stands for another one"
@@ -136,7 +145,9 @@ def count_records(settings: Settings, file: dict[str, Any], contract: Contract |
         records = reader.count()
         size, sha256 = landed.digest()
     if (size, sha256) != (file["bytes"], file["sha256"]):
-        raise LookupError(f"{file['path']} has {size:,} bytes and sha256 {sha256[:12]}…, not those that were registered")
+        raise LookupError(
+            f"{file['path']} has {size:,} bytes and sha256 {sha256[:12]}…, not those that were registered"
+        )
     return records
 
 

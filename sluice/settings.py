@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 SQL = PROJECT / "include" / "sql"
@@ -112,7 +113,7 @@ class Settings:
 
     @property
     def spark_conf_file(self) -> Path:
-        """The properties that spark-submit is given, absolute; a relative value is held against the project's folder."""
+        """The properties that spark-submit is given, absolute; a relative value is held against the project."""
         return (PROJECT / self.spark_conf).resolve()
 
     @property
@@ -145,7 +146,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises SettingError for a value of the wrong kind, and when two values contradict each other.
     """
     environ = os.environ if environ is None else environ
-    values = {}
+    values: dict[str, Any] = {}
     for field in fields(Settings):
         name = f"SLUICE_{field.name.upper()}"
         text = environ.get(name)
@@ -159,9 +160,16 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def _parse(name: str, text: str, kind: str) -> object:
     try:
         if kind == "bool":
-            return {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}[
-                text.lower()
-            ]
+            return {
+                "1": True,
+                "true": True,
+                "on": True,
+                "yes": True,
+                "0": False,
+                "false": False,
+                "off": False,
+                "no": False,
+            }[text.lower()]
         if kind == "int":
             return int(text)
         if kind == "float":
@@ -185,8 +193,8 @@ def _check(settings: Settings) -> None:
     if settings.stream_life_seconds >= settings.keep_runs_hours * 3600:
         raise SettingError(
             f"SLUICE_STREAM_LIFE_SECONDS={settings.stream_life_seconds:g} must be shorter than "
-            f"SLUICE_KEEP_RUNS_HOURS={settings.keep_runs_hours:g} (hours): housekeeping would delete the run of a living "
-            "stream; shorten the life or keep runs longer"
+            f"SLUICE_KEEP_RUNS_HOURS={settings.keep_runs_hours:g} (hours): housekeeping would delete the run "
+            "of a living stream; shorten the life or keep runs longer"
         )
 
 

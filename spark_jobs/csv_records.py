@@ -58,6 +58,12 @@ class Dialect:
         return re.compile(rb"\r\n|\n|\r")
 
     @cached_property
+    def quote_or_escaped(self) -> re.Pattern[bytes]:
+        """Matches a quote, or as group 1 an escape character with what it stands before."""
+        escaped = rb"%b." % re.escape(self.escape.encode()) if self.escape else rb"(?!)"
+        return re.compile(rb"(%b)|%b" % (escaped, re.escape(self.quote.encode())), re.DOTALL)
+
+    @cached_property
     def quoted_field(self) -> re.Pattern[bytes]:
         """Matches a quoted field with its quotes; possessive, so a broken one fails in linear time."""
         quote = re.escape(self.quote.encode())
@@ -127,6 +133,13 @@ class _Found:
     problem: str = ""
 
 
+def _one(
+    start: int, end: int, following: int, width: int, *, rewritten: bytes | None = None, problem: str = ""
+) -> _Found:
+    starts, ends, nexts, widths = (np.array([n], np.int64) for n in (start, end, following, width))
+    return _Found(starts, ends, nexts, widths, rewritten, problem)
+
+
 def _file_bytes(raw: bytes, dialect: Dialect) -> bytes:
     if not dialect.is_transcoded:
         return raw
@@ -175,7 +188,7 @@ class RecordReader:
     def header(self) -> list[str] | None:
         """The names in the first record that is no empty line; None when the file has none or it cannot be read."""
         while self._fill() or self._buffer:
-            found = self._one_record(0, final=False)
+            found = self._one_record(0)
             if found is None:
                 continue
             start, end, following = int(found.starts[0]), int(found.ends[0]), int(found.nexts[0])
@@ -202,7 +215,7 @@ class RecordReader:
             if found or consumed:
                 yield found, consumed
                 self._buffer = self._buffer[consumed:]
-            elif len(self._buffer) > self._record_bytes_max:
+            elif len(self._buffer) > self._record_bytes_max and not self._buffer.endswith(b"\r"):
                 yield [self._long_record()], len(self._buffer)
                 self._buffer = b""
                 self._skip_line()
@@ -241,7 +254,7 @@ class RecordReader:
             for _ in range(_SLOW_RUN):
                 if position >= size:
                     break
-                one = self._one_record(position, final=self._eof or size - position > self._record_bytes_max)
+                one = self._one_record(position)
                 if one is None:
                     return found, position
                 found.append(one)
@@ -263,18 +276,23 @@ class RecordReader:
             line_ends |= _lone_carriage_returns(codes, final)
         separators = codes == ord(dialect.separator)
         quotes = codes == ord(dialect.quote) if buffer.find(dialect.quote.encode(), begin, stop) >= 0 else None
-        if dialect.escape is not None:
-            for mask in (line_ends, separators, quotes):
-                if mask is not None:
-                    mask &= ~_escaped(codes, ord(dialect.escape))
         limit = len(codes)
-        open_at_end = False
+        open_at_end, escaped = False, None
+        if dialect.escape is not None:
+            escaped = _escaped(codes, ord(dialect.escape))
+            open_at_end = bool(codes[-1] == ord(dialect.escape) and not escaped[-1])
+            line_ends &= ~escaped
+            separators &= ~escaped
+            quotes = None if quotes is None else quotes & ~escaped
         if quotes is not None:
             inside = (np.cumsum(quotes, dtype=np.uint8) & 1).astype(bool)
-            open_at_end = bool(inside[-1])
+            open_at_end |= bool(inside[-1])
+            edges = separators | line_ends | quotes
+            if has_cr:
+                edges |= codes == CR if escaped is None else (codes == CR) & ~escaped
+            offender = _first_offending_quote(edges, np.flatnonzero(quotes))
             line_ends &= ~inside
             separators &= ~inside
-            offender = _first_offending_quote(codes, np.flatnonzero(quotes), dialect)
             if offender is not None:
                 self._suspicious, limit = True, offender
         last = np.flatnonzero(line_ends)
@@ -296,62 +314,71 @@ class RecordReader:
         widths = np.searchsorted(at, ends) - np.searchsorted(at, starts) + 1
         return _Found(starts + begin, ends + begin, nexts + begin, widths)
 
-    def _one_record(self, start: int, *, final: bool) -> _Found | None:
-        """The record at ``start``, field by field; None when its end is not in the buffer yet."""
-        final = final or self._eof
+    def _one_record(self, start: int) -> _Found | None:
+        """The record at ``start``, field by field; None when its end is not in the buffer yet.
+
+        A quoted field that is not closed within the longest record there may be never will be: its quote is broken.
+        """
         buffer, dialect, size = self._buffer, self._dialect, len(self._buffer)
+        given_up = size - start > self._record_bytes_max
         quote, separator = ord(dialect.quote), ord(dialect.separator)
-        position, parts, literal_quote = start, [], False
+        position, literal_quote = start, False
+        parts: list[bytes] = []
         while True:
             quoted = position < size and buffer[position] == quote
             match = (dialect.quoted_field if quoted else dialect.plain_field).match(buffer, position)
             stop = match.end() if match else size
-            if stop >= size and not final:
+            if stop >= size and not self._eof and not (quoted and given_up):
                 return None
-            if match is None or (quoted and stop < size and buffer[stop] not in (separator, LF, CR)):
-                return self._cut_at_line_end(start)
+            if match is None or (stop < size and buffer[stop] not in (separator, LF, CR)):
+                dangling_escape = match is not None and not quoted
+                return None if dangling_escape and not self._eof else self._cut_at_line_end(start)
+            if stop >= size and not self._eof:
+                return None
             part = match.group()
             literal_quote |= not quoted and quote in part
             parts.append(part)
             if stop < size and buffer[stop] == separator:
                 position = stop + 1
                 continue
-            following = self._after_line_end(stop, final)
+            following = self._after_line_end(stop)
             if following is None:
                 return None
-            found = _Found(*(np.array([n]) for n in (start, stop, following, len(parts))))
-            found.rewritten = self._rewritten(parts) if literal_quote else buffer[start:stop] + b"\n"
-            return found
+            rewritten = self._rewritten(parts) if literal_quote else buffer[start:stop] + b"\n"
+            return _one(start, stop, following, len(parts), rewritten=rewritten)
 
-    def _after_line_end(self, stop: int, final: bool) -> int | None:
+    def _after_line_end(self, stop: int) -> int | None:
         buffer, size = self._buffer, len(self._buffer)
         if stop >= size:
             return size
-        if buffer[stop] == CR and stop + 1 >= size and not final:
+        if buffer[stop] == CR and stop + 1 >= size and not self._eof:
             return None
         return stop + (2 if buffer[stop : stop + 2] == b"\r\n" else 1)
 
     def _cut_at_line_end(self, start: int) -> _Found | None:
         match = self._dialect.line_end.search(self._buffer, start)
-        if match is None and not self._eof and len(self._buffer) - start <= self._record_bytes_max:
+        if not self._eof and (match is None or match.end() == len(self._buffer)):
             return None
         end, following = (match.start(), match.end()) if match else (len(self._buffer),) * 2
-        return _Found(*(np.array([n]) for n in (start, end, following, 0)), problem="record.bad_quote")
+        return _one(start, end, following, 0, problem="record.bad_quote")
 
     def _rewritten(self, parts: list[bytes]) -> bytes:
         """The record with its unquoted fields that hold a quote quoted properly."""
         quote = self._dialect.quote.encode()
+
+        def doubled(found: re.Match[bytes]) -> bytes:
+            return found.group(1) or quote * 2
+
+        pattern = self._dialect.quote_or_escaped
         safe = [
-            quote + part.replace(quote, quote * 2) + quote if quote in part and part[:1] != quote else part
+            quote + pattern.sub(doubled, part) + quote if quote in part and part[:1] != quote else part
             for part in parts
         ]
         return self._dialect.separator.encode().join(safe) + b"\n"
 
     def _long_record(self) -> _Found:
         size = len(self._buffer)
-        return _Found(
-            *(np.array([n]) for n in (0, min(size, RAW_OF_A_LONG_RECORD), size, 0)), problem="record.too_long"
-        )
+        return _one(0, min(size, RAW_OF_A_LONG_RECORD), size, 0, problem="record.too_long")
 
     def _skip_line(self) -> None:
         """Pass over the rest of a record that is too long, in constant memory."""
@@ -412,8 +439,8 @@ class RecordReader:
         width: int,
     ) -> dict[int, str]:
         problems: dict[int, str] = {}
-        for i in np.flatnonzero(is_record & (widths != width)):
-            problems[int(i)] = "record.too_few_fields" if widths[i] < width else "record.too_many_fields"
+        for i in map(int, np.flatnonzero(is_record & (widths != width))):
+            problems[i] = "record.too_few_fields" if widths[i] < width else "record.too_many_fields"
         index = 0
         for one in found:
             if one.problem and is_record[index]:
@@ -455,7 +482,8 @@ class RecordReader:
 
     def _split(self, record: bytes) -> list[bytes]:
         """The fields of one well-quoted record, as they stand in the file."""
-        dialect, position, parts = self._dialect, 0, []
+        dialect, position = self._dialect, 0
+        parts: list[bytes] = []
         while True:
             quoted = record[position : position + 1] == dialect.quote.encode()
             match = (dialect.quoted_field if quoted else dialect.plain_field).match(record, position)
@@ -497,6 +525,8 @@ class RecordReader:
             return schema.empty_table()
         if codecs.lookup(self._text_encoding).name not in ("utf-8", "ascii"):
             clean = clean.decode(self._text_encoding).encode()
+        if clean.startswith(codecs.BOM_UTF8):
+            clean = codecs.BOM_UTF8 + clean  # the parser takes one off, but here it is part of a value
         dialect = self._dialect
         table = pyarrow.csv.read_csv(
             pa.BufferReader(clean),
@@ -548,13 +578,14 @@ def _escaped(codes: npt.NDArray[np.uint8], escape: int) -> npt.NDArray[np.bool_]
     return mask
 
 
-def _first_offending_quote(codes: npt.NDArray[np.uint8], at: Integers, dialect: Dialect) -> int | None:
-    """Position of the first quote that neither opens nor closes a field nor is one of a pair; None when all fit."""
-    fits = np.zeros(256, np.bool_)
-    fits[[LF, CR, ord(dialect.separator), ord(dialect.quote)]] = True
+def _first_offending_quote(edges: npt.NDArray[np.bool_], at: Integers) -> int | None:
+    """Position of the first quote that neither opens nor closes a field nor is one of a pair; None when all fit.
+
+    ``edges`` are the bytes that a quote may stand beside: separators, line ends and other quotes, none of them escaped.
+    """
     opening, closing = at[::2], at[1::2]
-    bad_opening = opening[~fits[codes[opening - 1]] & (opening > 0)]
-    closing = closing[closing < len(codes) - 1]
-    bad_closing = closing[~fits[codes[closing + 1]]]
+    bad_opening = opening[~edges[opening - 1] & (opening > 0)]
+    closing = closing[closing < len(edges) - 1]
+    bad_closing = closing[~edges[closing + 1]]
     bad = [int(group[0]) for group in (bad_opening, bad_closing) if len(group)]
     return min(bad) if bad else None

@@ -20,7 +20,6 @@ from spark_jobs.contract_sql import compile_query, literal
 from spark_jobs.contracts import Contract, ContractError, Match
 from spark_jobs.csv_records import Block
 
-
 _FEW_ROWS = 32
 
 

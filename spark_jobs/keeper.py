@@ -25,7 +25,9 @@ class Keeper(threading.Thread):
     whose Spark is gone, ends its process at once: nothing that it still does could count.
     """
 
-    def __init__(self, url: str, epoch: int, *, lease_seconds: float, life_seconds: float, submitter: int | None) -> None:
+    def __init__(
+        self, url: str, epoch: int, *, lease_seconds: float, life_seconds: float, submitter: int | None
+    ) -> None:
         super().__init__(name="keeper", daemon=True)
         self._url = url
         self.epoch = epoch

@@ -123,6 +123,6 @@ class LandedBytes:
             if isinstance(self._text, io.RawIOBase):
                 raise
             raise UnreadableFileError(
-                f"the compressed data breaks off or is damaged after {self._raw.bytes_read} bytes of the file ({error}): "
+                f"the compressed data breaks off or is damaged after {self._raw.bytes_read} bytes ({error}): "
                 "compress it again and land it again"
             ) from error

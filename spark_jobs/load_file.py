@@ -45,7 +45,7 @@ STAGED_BYTES_MAX = 4 << 20
 ATTEMPTS = 8
 
 
-class FileRejected(Exception):
+class FileRejectedError(Exception):
     """The whole file is set aside; the message, for ``ledger.files.error``, says why and what to do."""
 
     def __init__(self, message: str, contract: Contract | None = None) -> None:
@@ -53,7 +53,7 @@ class FileRejected(Exception):
         self.contract = contract
 
 
-class FileChanged(Exception):
+class FileChangedError(Exception):
     """The file on disk is not the one that was registered: somebody went on writing to it."""
 
 
@@ -127,9 +127,9 @@ class FileLoader:
             return Tally(file_id, file.state)
         try:
             tally, path = self._load_landed(file)
-        except FileRejected as rejected:
+        except FileRejectedError as rejected:
             tally, path = self._set_aside(file, str(rejected), rejected.contract)
-        except FileChanged as changed:
+        except FileChangedError as changed:
             tally, path = self._set_aside(file, str(changed), None, back=True)
         self._put_away(replace(file, state=tally.state, path=path), was=file.path)
         return tally
@@ -151,17 +151,17 @@ class FileLoader:
         try:
             landed = LandedBytes(path, file.name)
         except FileNotFoundError as error:
-            raise FileRejected(
+            raise FileRejectedError(
                 f"{file.path} is gone from the processing folder: land the file again; nothing else moves files there"
             ) from error
         except UnreadableFileError as error:
-            raise FileRejected(str(error)) from error
+            raise FileRejectedError(str(error)) from error
         with landed:
             try:
                 tally, found = self._copy(file, landed)
-            except (UnreadableFileError, BlockTooLargeError, FileRejected) as error:
+            except (UnreadableFileError, BlockTooLargeError, FileRejectedError) as error:
                 self._verify(file, landed)
-                raise error if isinstance(error, FileRejected) else FileRejected(str(error)) from error
+                raise error if isinstance(error, FileRejectedError) else FileRejectedError(str(error)) from error
             self._verify(file, landed)
         crash_point("load.before_tally")
         archived = self._archive_path(file, "loaded")
@@ -189,14 +189,15 @@ class FileLoader:
     def _verify(self, file: _LandedFile, landed: LandedBytes) -> None:
         size, sha256 = landed.digest()
         if (size, sha256) != (file.bytes, file.sha256):
-            raise FileChanged(
-                f"{file.name} changed after it was registered: it had {file.bytes} bytes (sha256 {file.sha256[:12]}…), now "
-                f"{size} (sha256 {sha256[:12]}…); it goes back to the landing folder and is taken again when it is complete"
+            raise FileChangedError(
+                f"{file.name} changed after it was registered: it had {file.bytes} bytes (sha256 {file.sha256[:12]}…), "
+                f"now {size} (sha256 {sha256[:12]}…); it goes back to the landing folder and is taken again when it is "
+                "complete"
             )
 
     def _copy(self, file: _LandedFile, landed: LandedBytes) -> tuple[Tally, Match]:
         if file.bytes == 0:
-            raise FileRejected("the file is empty: a file must have a header that names its columns")
+            raise FileRejectedError("the file is empty: a file must have a header that names its columns")
         found, dialect = self._match(landed)
         self._make_way(file, found.contract)
         staged = file.bytes <= STAGED_BYTES_MAX or found.contract.name in self._stage_first
@@ -209,9 +210,10 @@ class FileLoader:
                 judged = self._judge.judge(block, found, file_id=file.file_id, sha256=file.sha256)
                 if judged.failed:
                     row, rules = judged.failed[0]
-                    raise FileRejected(
-                        f"record {block.record_numbers[row]} (line {block.line_numbers[row]}) breaks {', '.join(rules)}, "
-                        f"which contract {found.contract.name} says fails the whole file: correct it and land it again",
+                    raise FileRejectedError(
+                        f"record {block.record_numbers[row]} (line {block.line_numbers[row]}) breaks "
+                        f"{', '.join(rules)}, which contract {found.contract.name} says fails the whole file: "
+                        "correct it and land it again",
                         found.contract,
                     )
                 self._ingest(judged.good, staged)
@@ -236,7 +238,7 @@ class FileLoader:
         return tally, found
 
     def _make_way(self, file: _LandedFile, contract: Contract) -> None:
-        """Do what the contract says about loaded files of this name. Raises FileRejected when this one may not load."""
+        """Do what the contract says about loaded files of this name. Raises FileRejectedError when it may not load."""
         if contract.revision == "append":
             return
         # Two revisions at once would each find no other.
@@ -245,7 +247,7 @@ class FileLoader:
         if not others:
             return
         if contract.revision == "reject":
-            raise FileRejected(
+            raise FileRejectedError(
                 f"file {others[0]} of this name is loaded already, and contract {contract.name} rejects revisions: "
                 f"unload file {others[0]} first, land this one under another name, or change revision in the contract",
                 contract,
@@ -253,7 +255,7 @@ class FileLoader:
         self._session.run("withdraw.lock_events")
         others = self._same_name(file, contract)
         if newer := [file_id for file_id in others if file_id > file.file_id]:
-            raise FileRejected(
+            raise FileRejectedError(
                 f"file {newer[-1]} of this name landed later and is loaded already, and contract {contract.name} lets "
                 "the last one replace the others: nothing is left to do, or land this one again to make it the last",
                 contract,
@@ -273,7 +275,7 @@ class FileLoader:
         try:
             found = match([(contract, _header(head, dialects[contract.name])) for contract in contracts])
         except HeaderError as error:
-            raise FileRejected(str(error)) from error
+            raise FileRejectedError(str(error)) from error
         return found, dialects[found.contract.name]
 
     @staticmethod
@@ -317,7 +319,7 @@ class FileLoader:
         over_percent = contract.budget_percent is not None and percent > contract.budget_percent
         if over_rows or over_percent:
             budget = f"{contract.budget_rows} rows" if over_rows else f"{contract.budget_percent} %"
-            raise FileRejected(
+            raise FileRejectedError(
                 f"{rejected} of {read} rows would be rejected ({percent:.2f} %), over the error budget of {budget} of "
                 f"contract {contract.name}: correct the file, or raise errorBudget",
                 contract,

@@ -87,7 +87,7 @@ class Rejects:
 
 
 def as_jsonb(fields: dict[str, str | None]) -> bytes:
-    """``fields`` as PostgreSQL's binary jsonb: version byte 1, then the text. NUL, which jsonb cannot hold, shows as \\0."""
+    """``fields`` as PostgreSQL's binary jsonb: version byte 1, then the text; NUL, which it cannot hold, as \\0."""
     safe = {without_nul(name): value if value is None else without_nul(value) for name, value in fields.items()}
     return b"\x01" + json.dumps(safe, ensure_ascii=False).encode("utf-8", "backslashreplace")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RetryRule:
-    """``pattern`` is looked for in the error's text. ``action``: wait (try again with backoff) or end (the stream ends)."""
+    """``pattern`` is looked for in the error's text. ``action``: wait (and try again) or end (the stream ends)."""
 
     pattern: str
     action: str
@@ -44,11 +44,12 @@ RULES = (
     RetryRule(
         r"SQLSTATE: 42|InsufficientPrivilege|UndefinedTable",
         "wait",
-        "the schema is not as Sluice left it: run `make migrate`, and check the grants of role sluice_writer",
+        "the schema is not as Sluice left it: `make up` applies the migrations; check the grants of role sluice_writer",
         "a migration may be under way; the files wait in the ledger",
     ),
     RetryRule(
-        r"OperationalError|AdminShutdown|CrashShutdown|CannotConnectNow|TooManyConnections|SQLSTATE: 08|SQLSTATE: 57P|SQLSTATE: 53|Connection refused|server closed the connection"
+        r"OperationalError|AdminShutdown|CrashShutdown|CannotConnectNow|TooManyConnections"
+        r"|SQLSTATE: 08|SQLSTATE: 57P|SQLSTATE: 53|Connection refused|server closed the connection"
         r"|no connection to the server|could not connect",
         "wait",
         "PostgreSQL is away",

@@ -1,0 +1,220 @@
+"""Rules of the record scanner, by example and by property: any table, any dialect, any damage."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from spark_jobs.csv_records import BrokenRecord, Dialect, RecordReader
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
+PROPERTY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@dataclass
+class Everything:
+    """All blocks of a file in one."""
+
+    header: list[str] | None
+    rows: list[list[str | None]]
+    numbers: list[int]
+    lines: list[int]
+    raws: list[bytes]
+    broken: list[BrokenRecord]
+
+
+PLAIN = Dialect()
+
+
+def read(data: bytes, dialect: Dialect = PLAIN, *, chunk: int = 1 << 20, longest: int = 1 << 20) -> Everything:
+    reader = RecordReader(io.BytesIO(data), dialect, chunk_bytes=chunk, record_bytes_max=longest)
+    everything = Everything(reader.header(), [], [], [], [], [])
+    if everything.header is None:
+        return everything
+    for block in reader.blocks(len(everything.header)):
+        everything.rows += [list(row.values()) for row in block.columns.to_pylist()]
+        everything.numbers += block.record_numbers.tolist()
+        everything.lines += block.line_numbers.tolist()
+        everything.raws += [block.raw(i) for i in range(len(block.record_numbers))]
+        everything.broken += block.broken
+    return everything
+
+
+def broken(data: bytes, **how: int) -> list[tuple[int, int, bytes, str]]:
+    return [(b.record_number, b.line_number, b.raw, b.rule) for b in read(data, **how).broken]
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b"a,b\n1,2\n", [["1", "2"]]),
+        (b"a,b\r\n1,2\r\n3,4", [["1", "2"], ["3", "4"]]),
+        (b"a,b\r1,2\r3,4\r", [["1", "2"], ["3", "4"]]),
+        (b"a,b\n1,2\r\n3,4\r5,6\n", [["1", "2"], ["3", "4"], ["5", "6"]]),
+        (b'a,b\n"1\n2","3,4"\n', [["1\n2", "3,4"]]),
+        (b'a,b\n"say ""hi""",\n', [['say "hi"', None]]),
+        (b'a,b\n"",\n', [["", None]]),
+        (b'a,b\n5" pipe,x\n', [['5" pipe', "x"]]),
+        (b"\n\na,b\n\n1,2\n\n", [["1", "2"]]),
+        (b"a,b\n", []),
+        (b"a,b", []),
+        (b"a\n1\n\n2\n", [["1"], ["2"]]),
+    ],
+)
+def test_records_are_read_as_written(data: bytes, rows: list[list[str | None]]) -> None:
+    for chunk in (1, 2, 3, 7, 1 << 20):
+        found = read(data, chunk=chunk)
+        assert (found.rows, found.broken) == (rows, [])
+
+
+def test_a_ragged_row_is_broken_with_its_line_and_bytes() -> None:
+    data = b'a,b\n"x\ny",1\n1,2,3\n4\n5,6\n'
+    assert broken(data) == [
+        (2, 4, b"1,2,3", "record.too_many_fields"),
+        (3, 5, b"4", "record.too_few_fields"),
+    ]
+
+
+def test_an_unclosed_quote_costs_one_record() -> None:
+    found = read(b'a,b\n1,"never closed\n2,x\n3,y\n')
+    assert [b.rule for b in found.broken] == ["record.bad_quote"]
+    assert found.rows == [["2", "x"], ["3", "y"]]
+    assert found.numbers == [2, 3]
+
+
+def test_text_after_a_closing_quote_costs_one_record() -> None:
+    assert broken(b'a,b\n"x"y,1\n2,3\n') == [(1, 2, b'"x"y,1', "record.bad_quote")]
+
+
+def test_nul_and_invalid_bytes_cost_their_record() -> None:
+    found = read(b"a,b\n1,\x00\n2,\xff\n3,ok\n4,\xc3\n")
+    assert [(b.record_number, b.rule) for b in found.broken] == [
+        (1, "record.nul_byte"),
+        (2, "record.invalid_bytes"),
+        (4, "record.invalid_bytes"),
+    ]
+    assert found.rows == [["3", "ok"]]
+
+
+def test_a_record_longer_than_the_bound_costs_one_record_in_bounded_memory() -> None:
+    data = b"a,b\n1," + b"x" * 300_000 + b"\n2,y\n"
+    found = read(data, chunk=1000, longest=10_000)
+    assert [(b.rule, len(b.raw) <= 64 * 1024) for b in found.broken] == [("record.too_long", True)]
+    assert (found.rows, found.numbers, found.lines) == ([["2", "y"]], [2], [3])
+
+
+def test_utf_16_is_read_and_its_raw_bytes_are_the_files_own() -> None:
+    text = "a,b\r\nœ,☃\r\nonly one\r\n"
+    data = text.encode("utf-16-le")
+    found = read(data, Dialect(encoding="utf-16-le"))
+    assert found.rows == [["œ", "☃"]]
+    assert found.broken[0].raw == "only one".encode("utf-16-le")
+
+
+def test_latin_1_is_read_when_the_dialect_says_so() -> None:
+    found = read("a,b\né,ü\n".encode("latin-1"), Dialect(encoding="latin-1"))
+    assert found.rows == [["é", "ü"]]
+
+
+def test_an_escape_character_keeps_quotes_separators_and_line_ends_inside() -> None:
+    data = b'a;b\n"x\\"y;z\\\\";1\n'
+    assert read(data, Dialect(separator=";", escape="\\")).rows == [['x"y;z\\', "1"]]
+
+
+@pytest.mark.parametrize(
+    ("data", "values"),
+    [
+        (b'a\n\\1,\\""2"\n', ['\\1,\\""2"']),
+        (b"a\n\xef\xbb\xbfx\n", ["\ufeffx"]),
+        (b'a\n2|3"\n', ['2|3"']),
+    ],
+)
+def test_values_that_look_like_syntax_stay_values(data: bytes, values: list[str]) -> None:
+    assert read(data, Dialect(separator="|" if b"|" not in data else ";")).rows == [[value] for value in values]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[list[str]], Dialect, bytes]:
+    """A table, a dialect, and its bytes as a correct writer of that dialect writes them."""
+    separator = draw(st.sampled_from(",;\t|"))
+    quote = draw(st.sampled_from("\"'"))
+    escape = draw(st.sampled_from([None, "\\"]))
+    encoding = draw(st.sampled_from(["utf-8", "utf-16-le"]))
+    letters = st.text(st.sampled_from(f"ab0é☃\n\r {separator}{quote}\\x,\"'"), max_size=6)
+    anything = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+    width = draw(st.integers(1, 4))
+    rows = draw(st.lists(st.lists(letters | anything, min_size=width, max_size=width), max_size=8))
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+
+    def written(value: str) -> str:
+        special = {separator, quote, "\n", "\r"} | ({escape} if escape else set())
+        if value and not special.intersection(value) and draw(st.booleans()):
+            return value
+        if escape:
+            value = value.replace(escape, escape * 2)
+        return quote + value.replace(quote, quote * 2) + quote
+
+    lines = [separator.join(f"c{i}" for i in range(width))]
+    lines += [separator.join(map(written, row)) for row in rows]
+    text = end.join(lines) + (end if draw(st.booleans()) else "")
+    return rows, Dialect(separator, quote, escape, encoding), text.encode(encoding)
+
+
+@PROPERTY
+@given(tables(), st.integers(1, 64))
+def test_every_undamaged_row_arrives_with_its_exact_values(
+    table: tuple[list[list[str]], Dialect, bytes], chunk: int
+) -> None:
+    rows, dialect, data = table
+    found = read(data, dialect, chunk=chunk)
+    assert found.broken == []
+    assert found.rows == rows
+    assert found.numbers == list(range(1, len(rows) + 1))
+
+
+def lines_where(raw: bytes, data: bytes) -> set[int]:
+    """The lines on which ``raw`` begins in ``data``."""
+    starts = {0} | {end.end() for end in LINE_END.finditer(data)}
+    return {
+        1 + sum(1 for end in LINE_END.finditer(data) if end.end() <= start)
+        for start in starts
+        if data.startswith(raw, start)
+    }
+
+
+soup = st.lists(
+    st.sampled_from([b"a", b",", b'"', b'""', b"\n", b"\r", b"\r\n", b"\\", b"\0", b"\xff", b"\xc3\xa9", b"1,2", b" "]),
+    max_size=60,
+).map(b"".join)
+
+
+@PROPERTY
+@given(soup | st.binary(max_size=80), st.integers(1, 40), st.sampled_from([None, "\\"]))
+@example(b'"\r', 1, None)
+@example(b"a,\\", 3, "\\")
+def test_whatever_the_damage_every_record_is_accounted_for_at_its_line(
+    body: bytes, chunk: int, escape: str | None
+) -> None:
+    data = b"x,y\n" + body
+    dialect = Dialect(escape=escape)
+    found = read(data, dialect, chunk=chunk)
+    numbers = sorted(found.numbers + [b.record_number for b in found.broken])
+    assert numbers == list(range(1, len(numbers) + 1))
+    for line, raw in [*zip(found.lines, found.raws, strict=True), *((b.line_number, b.raw) for b in found.broken)]:
+        assert line in lines_where(raw, data)
+
+
+@PROPERTY
+@given(soup, st.integers(1, 40), st.sampled_from([None, "\\"]))
+def test_how_a_file_is_cut_into_chunks_changes_nothing(body: bytes, chunk: int, escape: str | None) -> None:
+    data = b"x,y\n" + body
+    assert read(data, Dialect(escape=escape), chunk=chunk) == read(data, Dialect(escape=escape))
+    reader = RecordReader(io.BytesIO(data), Dialect(escape=escape), chunk_bytes=chunk)
+    reader.header()
+    whole = read(data, Dialect(escape=escape))
+    assert reader.count() == len(whole.numbers) + len(whole.broken)
