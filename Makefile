@@ -13,8 +13,10 @@ UV := $(VENV)/bin/uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 export UV_LINK_MODE ?= copy
+# pip trusts what this machine trusts; so does uv.
+export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile rejects replay unload contract contracts dags-test airflow env test check format lock audit clean
+.PHONY: help run up down restart status load psql reconcile rejects replay unload contract contracts dags-test airflow env test check format lock fuzz audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +99,9 @@ lock: $(UV) ## Renew requirements.lock and requirements-dev.lock (UPGRADE=1: to 
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements.txt --output-file requirements.lock
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.txt --output-file requirements-dev.lock
 	@echo "locked: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) with those for development"
+
+fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60)
+	@$(PYTHON) -m tests.fuzz.fuzz_reader --seconds $(or $(SECONDS),60)
 
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
