@@ -106,7 +106,7 @@ ORDER BY event_id
 def typed_as(column: Column) -> str:
     """The DuckDB type that the column's values have in expressions."""
     if column.transform is not None and column.target is not None:
-        return {"uuid": "VARCHAR", "text": "VARCHAR", "numeric": "DECIMAL(20, 4)"}.get(column.kind, column.kind.upper())
+        return {"uuid": "BLOB", "text": "VARCHAR", "numeric": "DECIMAL(20, 4)"}.get(column.kind, column.kind.upper())
     if column.logical_type == "integer":
         whole, _ = column.digits
         return f"DECIMAL({whole}, 0)" if column.kind == "numeric" else column.integer
@@ -120,10 +120,16 @@ def _texts(contract: Contract, places: dict[str, int]) -> Iterator[str]:
         at = next((places[name] for name in column.names if name in places), None)
         text = "NULL::VARCHAR" if at is None else f"c{at}"
         if at is not None and (column.trim or _has_format(column)):
-            text = f"nullif(trim({text}), '')"
+            text = _trimmed(text)
         yield f"{text} AS {_text(column)}"
         if column.value_map:
             yield f"{_mapped(column, text)} AS {_source(column)}"
+
+
+def _trimmed(text: str) -> str:
+    """``text`` without blanks around it, null when nothing is left; trim() itself is dear, and rarely needed."""
+    padded = f"starts_with({text}, ' ') OR ends_with({text}, ' ')"
+    return f"CASE WHEN {padded} THEN nullif(trim({text}), '') WHEN {text} <> '' THEN {text} END"
 
 
 def _has_format(column: Column) -> bool:
@@ -203,8 +209,9 @@ def _time(column: Column, source: str) -> str:
     if whens:
         return f"CASE {' '.join(whens)} END"
     shape = _ISO_DATE if column.logical_type == "date" else f"{_ISO_DATE}({_ISO_TIME})?"
-    plain = f"regexp_replace({source}, ' ?(z|Z|UTC|GMT)$', '+00')"
-    parsed = f"try_cast(replace(replace({plain}, ' +', '+'), ' -', '-') AS TIMESTAMPTZ)"
+    in_utc = f"regexp_replace({source}, ' ?(z|Z|UTC|GMT)$', '+00')"
+    with_offset = f"replace(replace({source}, ' +', '+'), ' -', '-')"
+    parsed = f"try_cast(CASE WHEN right({source}, 1) >= 'A' THEN {in_utc} ELSE {with_offset} END AS TIMESTAMPTZ)"
     if zone is not None:
         local = f"timezone({literal(zone)}, try_cast({source} AS TIMESTAMP))"
         parsed = f"CASE WHEN regexp_matches({source}, {literal(_HAS_ZONE)}) THEN {parsed} ELSE {local} END"
@@ -273,7 +280,7 @@ def _tried(column: Column) -> str:
     """
     value = f"CAST(({column.transform}\n) AS {typed_as(column)})"
     if column.kind == "uuid":
-        value = f"replace(lower({value}), '-', '')"
+        value = f"unhex(replace(CAST(({column.transform}\n) AS VARCHAR), '-', ''))"
     return f"TRY({{'v': {value}}})"
 
 
@@ -291,7 +298,7 @@ def _beyond_postgresql(column: Column, value: str) -> str:
     """Values that an expression may make and PostgreSQL cannot hold."""
     kind = typed_as(column)
     if column.kind == "uuid":
-        return f" OR NOT regexp_full_match({value}, '[0-9a-f]{{32}}')"
+        return f" OR octet_length({value}) <> 16"
     if kind == "VARCHAR":
         return f" OR contains({value}, chr(0))"
     if kind == "TIMESTAMPTZ":
@@ -387,7 +394,7 @@ def _as_copied(column: Column) -> str:
     """The column as the driver must get it for binary COPY: uuid as 16 bytes, text as it stands in the file."""
     value = quoted(column.name)
     if column.kind == "uuid":
-        return f"TRY(unhex({value}))" if column.transform is not None else f"unhex({value})"
+        return value if column.transform is not None else f"unhex({value})"
     if column.kind == "numeric":
         return f"{value}::DECIMAL(20, 4)"
     if column.kind == "bigint":

@@ -33,6 +33,7 @@ _ALLOWED = {
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _FITS = {
     "VARCHAR": ("",),
+    "BLOB": ("VARCHAR", "UUID"),
     "TIMESTAMPTZ": ("TIMESTAMP", "DATE"),
     "BOOLEAN": ("BOOLEAN",),
     "DOUBLE": (*_INTEGERS, "DECIMAL", "DOUBLE", "FLOAT"),
@@ -108,7 +109,10 @@ def _problems(
         yield problem
         return
     [(_, found, *_rest)] = connection.execute(f"DESCRIBE {query}").fetchall()
-    if not str(found).startswith(_FITS[wanted.split("(")[0]]):
+    fits = str(found).startswith(_FITS[wanted.split("(")[0]])
+    if not fits and wanted == "BLOB":
+        yield f"it is of type {found}, but a uuid as text is needed: feed_id('feed', …) makes one of any text"
+    elif not fits:
         yield f"it is of type {found}, but {wanted} is needed: say how to convert it, such as CAST(… AS {wanted})"
 
 
