@@ -196,7 +196,7 @@ class RecordReader:
             self._line += _line_ends(self._buffer[start:following], self._dialect)
             self._buffer = self._buffer[following:]
             if raw:
-                return None if found.problem else [_text(part, self._text_encoding) for part in self._split(raw)]
+                return None if found.problem else [self._text(part) for part in self._split(raw)]
         return None
 
     def blocks(self, width: int) -> Iterator[Block]:
@@ -477,8 +477,18 @@ class RecordReader:
     def _broken(self, number: int, line: int, start: int, end: int, rule: str) -> BrokenRecord:
         raw = self._buffer[start:end]
         parts = [] if rule in ("record.bad_quote", "record.too_long") else self._split(raw)
-        fields = [_text(part, self._text_encoding) for part in parts]
+        fields = [self._text(part) for part in parts]
         return BrokenRecord(number, line, _file_bytes(raw, self._dialect), rule, fields)
+
+    def _text(self, part: bytes) -> str:
+        """A field's text for a person to read; bytes that are not of the encoding show as \\xNN."""
+        text, quote = part.decode(self._text_encoding, "backslashreplace"), self._dialect.quote
+        is_quoted = len(text) > 1 and text[0] == text[-1] == quote
+        text = text[1:-1] if is_quoted else text
+        if self._dialect.escape is None:
+            return text.replace(quote * 2, quote) if is_quoted else text
+        pair = re.escape(quote * 2) if is_quoted else "(?!)"
+        return re.sub(f"{re.escape(self._dialect.escape)}.|{pair}", lambda found: found[0][1:], text, flags=re.DOTALL)
 
     def _split(self, record: bytes) -> list[bytes]:
         """The fields of one well-quoted record, as they stand in the file."""
@@ -545,12 +555,6 @@ class RecordReader:
             ),
         )
         return table if table.num_rows == rows else None
-
-
-def _text(part: bytes, encoding: str) -> str:
-    """A field's text for a person to read; bytes that are not of the encoding show as \\xNN."""
-    text = part.decode(encoding, "backslashreplace")
-    return text[1:-1].replace('""', '"') if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _line_ends(data: bytes, dialect: Dialect) -> int:

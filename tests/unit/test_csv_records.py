@@ -218,3 +218,14 @@ def test_how_a_file_is_cut_into_chunks_changes_nothing(body: bytes, chunk: int, 
     reader.header()
     whole = read(data, Dialect(escape=escape))
     assert reader.count() == len(whole.numbers) + len(whole.broken)
+
+
+@pytest.mark.parametrize(
+    ("data", "dialect", "header"),
+    [
+        (b"'a''x';'b'\n", Dialect(separator=";", quote="'"), ["a'x", "b"]),
+        (b'"a\\"x",b\\,c,"d""e"\n', Dialect(escape="\\"), ['a"x', "b,c", 'd"e']),
+    ],
+)
+def test_header_names_are_read_in_the_dialect_of_the_file(data: bytes, dialect: Dialect, header: list[str]) -> None:
+    assert read(data, dialect).header == header
