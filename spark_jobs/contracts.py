@@ -421,6 +421,8 @@ def _dialect(csv: Any) -> Dialect:
             raise ContractError(f"csv.{name} is {value!r}: it must be one ASCII character in quotes")
     if {"separator": ",", "quote": '"', **marks}["separator"] in (marks.get("quote", '"'), marks.get("escape")):
         raise ContractError(f"csv.separator is {marks['separator']!r}, which quote or escape is too: make them differ")
+    if marks.get("escape") == marks.get("quote", '"'):
+        del marks["escape"]  # other tools say so; a doubled quote is a quote anyway
     nulls = csv.get("nulls", [""])
     if not isinstance(nulls, list):
         raise ContractError(f"csv.nulls is {nulls!r}: write a list of texts")

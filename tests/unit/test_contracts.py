@@ -142,6 +142,10 @@ def test_what_is_no_contract_of_the_standard_is_refused_with_the_place(text: str
     assert reason in str(refused.value)
 
 
+def test_a_quote_as_its_own_escape_means_a_doubled_quote() -> None:
+    assert parsed(csv={"escape": '"'}).dialect.escape is None
+
+
 def test_yaml_words_stay_text() -> None:
     text = yaml.safe_dump(document({"name": "x"})).replace(
         "    name: x", "    name: x\n    enum: [{value: no}, {value: 2026-01-01}, {value: 0012}, {value: 7}]"
