@@ -16,7 +16,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile rejects replay unload contract contracts dags-test airflow env test check format lock fuzz audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test check format lock fuzz audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,18 @@ psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …
 
 reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables
 	@$(SLUICE) reconcile
+
+# Of the containers when their database runs, otherwise of the pipeline on this machine; CONTAINERS=yes or no decides.
+CONTAINERS ?= $(if $(shell docker compose ps --quiet --status running postgres 2>/dev/null),yes,no)
+
+backup: ## Dump the pipeline's database to backups/, or to FILE=…; it may run meanwhile
+	@if [ "$(CONTAINERS)" = yes ]; then docker/backup.sh $${FILE:+"$$FILE"}; \
+	else $(MAKE) $(VENV)/.runtime; $(SLUICE) backup $${FILE:+"$$FILE"}; fi
+
+restore: ## Go back to a backup; what landed since then lands again: make restore FILE=backups/….dump
+	@[ -n "$${FILE:-}" ] || { echo "which backup? make restore FILE=backups/….dump" >&2; exit 2; }
+	@if [ "$(CONTAINERS)" = yes ]; then docker/restore.sh "$$FILE"; \
+	else $(MAKE) $(VENV)/.runtime; $(SLUICE) restore "$$FILE"; fi
 
 CHOSEN = $${CONTRACT:+--contract="$$CONTRACT"} $${RULE:+--rule="$$RULE"} $${FILE_ID:+--file-id="$$FILE_ID"}
 
@@ -84,6 +96,9 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those)
 	@$(PYTHON) -m pytest $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
+
+test-compose: $(VENV)/.dev ## Build the containers and start them on this machine's engine, break each, recount (20 minutes)
+	@$(PYTHON) -m pytest tests/compose
 
 check: $(VENV)/.dev ## Check formatting, lint and types
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }

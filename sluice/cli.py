@@ -12,12 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
-from sluice import containers, database, embedded, landing_watch, quarantine, shutdown, status, unload
+from sluice import containers, database, embedded, landing_watch, quarantine, restore, shutdown, status, unload
 from sluice.embedded import EmbeddedError
 from sluice.instance import WEB_USER, Instance, InstanceError, read_env_file, rotate, tail
 from sluice.java import JavaError
@@ -35,6 +36,7 @@ _EXPECTED = (
     MigrationError,
     psycopg.OperationalError,
     unload.UnloadError,
+    restore.RestoreError,
 )
 
 
@@ -53,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _EXPECTED as error:
         print(f"sluice: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -81,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     add("airflow", _airflow, "run an airflow command; arguments are airflow's")
     add("env", _env, "print the environment of Airflow's processes as export lines")
     add("reconcile", _reconcile, "recount conservation from the files and the tables")
+    backup = add("backup", _backup, "dump the pipeline's database; it may run meanwhile")
+    backup.add_argument("file", type=Path, nargs="?", help="default: backups/sluice-<now>.dump")
+    add("restore", _restore, "go back to a backup; what landed since then lands again").add_argument("file", type=Path)
+    add("reland", _reland, "after a restore with other tools: land again what the ledger does not know")
     _choosing(add("rejects", _rejects, "show the quarantine by rule, with examples"))
     _choosing(add("replay", _replay, "judge the quarantine again, load what passes now"))
     unload_one = add("unload", _unload, "take one loaded file's rows out of events and the reports")
@@ -242,6 +251,57 @@ def _reconcile(instance: Instance, parsed: argparse.Namespace) -> int:
     }
     code: int = reconcile.main()
     return code
+
+
+def _backup(instance: Instance, parsed: argparse.Namespace) -> int:
+    target = parsed.file or PROJECT / "backups" / f"sluice-{time.strftime('%Y%m%d-%H%M%S')}.dump"
+    with _server(instance) as server:
+        restore.dump(server.url(restore.LIVING), server.bin_dir / "pg_dump", target)
+    print(f"the backup is {target}, {target.stat().st_size:,} bytes: `make restore FILE={target}` goes back to it")
+    return 0
+
+
+def _restore(instance: Instance, parsed: argparse.Namespace) -> int:
+    if not parsed.file.is_file():
+        raise InstanceError(f"{parsed.file} is not a file: name a backup that `make backup` made")
+    if (running := instance.running()) is not None:
+        raise InstanceError(f"the pipeline runs (pid {running.pid}): `make down` first, then restore, then `make up`")
+    with _server(instance) as server:
+        password = instance.secrets()["sluice_owner"]
+        found = restore.restore(
+            instance.settings,
+            server.url,
+            lambda name: server.url(name, "sluice_owner", password),
+            server.bin_dir / "pg_restore",
+            parsed.file,
+            print,
+        )
+    print("\n".join(found.lines()))
+    return 0
+
+
+def _reland(instance: Instance, parsed: argparse.Namespace) -> int:
+    with database.connect(instance.with_urls(_port(instance)).owner_dsn, application_name="sluice-reland") as ledger:
+        found = restore.reland(instance.settings, ledger)
+    print("\n".join(found.lines()))
+    return 0
+
+
+@contextmanager
+def _server(instance: Instance) -> Iterator[embedded.Server]:
+    """The embedded server: the one that runs, or one for as long as it takes."""
+    if instance.settings.database_url:
+        raise InstanceError(
+            "the database is on your own server: back it up and restore it with that server's tools; after a restore, "
+            "with the pipeline stopped, `python -m sluice reland` lands again what the ledger does not know"
+        )
+    if (running := instance.running()) is not None:
+        folder = embedded.binaries(instance.settings.postgres_bin)
+        yield embedded.Server(instance.postgres_dir, folder, port=running.postgres_port)
+        return
+    launcher = Launcher(instance)
+    with launcher.only_database(with_airflow=False):
+        yield launcher.server
 
 
 def _rejects(instance: Instance, parsed: argparse.Namespace) -> int:

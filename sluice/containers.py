@@ -29,7 +29,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, migrate, roles, shutdown
+from sluice import database, migrate, restore, roles, shutdown
 from sluice.instance import Instance, InstanceError, Running, now, write_private
 from sluice.migrate import MigrationError
 from sluice.settings import PROJECT, SettingError, Settings, load
@@ -160,6 +160,10 @@ class AllSecrets(Containers):
         extra = {name: secrets.token_urlsafe(32) for name in (SUPERUSER, "spark_secret")}
         return super().new_secrets() | extra
 
+    def server_url(self, database: str) -> str:
+        """The superuser's URL of ``database``."""
+        return self.embedded_url(SUPERUSER, 5432).removesuffix("sluice") + database
+
     def deal(self) -> None:
         """Write each part its own; raises OSError when a volume cannot be written."""
         known = self.secrets()
@@ -179,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = _COMMANDS.get(parsed.command) or (lambda _: run_airflow(parsed.command))
         code: int = command(parsed.arguments)
         return code
-    except (InstanceError, SettingError, MigrationError) as error:
+    except (InstanceError, SettingError, MigrationError, restore.RestoreError) as error:
         say(f"{parsed.command}: {error}")
         return 1
 
@@ -203,9 +207,8 @@ def init(_: Sequence[str] = ()) -> int:
     """Service init: everything that must be there before Airflow starts; doing it again changes nothing."""
     instance = AllSecrets(load())
     check_volumes(instance)
-    superuser = instance.embedded_url(SUPERUSER, 5432).replace("/sluice", "/postgres")
-    wait_for_database(superuser)
-    with database.connect(superuser, application_name="sluice-init") as connection:
+    wait_for_database(instance.server_url("postgres"))
+    with database.connect(instance.server_url("postgres"), application_name="sluice-init") as connection:
         roles.make_roles(connection, instance.secrets())
     applied = migrate.migrate(instance.embedded_url("sluice_owner", 5432))
     say(f"PostgreSQL is ready: {len(applied)} migrations applied")
@@ -215,6 +218,26 @@ def init(_: Sequence[str] = ()) -> int:
         for command in roles.generator_commands(connection, wanted=instance.settings.generator):
             _airflow(environment, command)
     say("Airflow's database is up to date")
+    return 0
+
+
+def restore_begin(_: Sequence[str] = ()) -> int:
+    """First step of a restore: a database for pg_restore to fill."""
+    instance = AllSecrets(load())
+    wait_for_database(instance.server_url("postgres"))
+    restore.begin(instance.server_url)
+    return 0
+
+
+def restore_finish(_: Sequence[str] = ()) -> int:
+    """Last step of a restore: what was restored becomes the pipeline's, and what it does not know lands again."""
+    instance = AllSecrets(load())
+    owner = instance.embedded_url("sluice_owner", 5432)
+    found = restore.finish(
+        instance.settings, instance.server_url, lambda name: owner.removesuffix(restore.LIVING) + name, say
+    )
+    for line in found.lines():
+        say(line)
     return 0
 
 
@@ -297,10 +320,15 @@ def run_worker(_: Sequence[str] = ()) -> int:
 
 def healthy(jobs: Sequence[str]) -> int:
     """Whether the Airflow job of this container has given a sign of life lately."""
-    with database.connect(Containers(load()).embedded_url("airflow", 5432)) as connection:
+    return 0 if job_lives(Containers(load()), jobs[0], 60) else 1
+
+
+def job_lives(instance: Containers, job: str, seconds: float) -> bool:
+    """Whether the job of this host has given a sign of life within ``seconds``."""
+    with database.connect(instance.embedded_url("airflow", 5432), application_name="sluice-health") as connection:
         text: Any = database.queries("embedded")["job_lives"]
-        row = connection.execute(text, {"job_type": jobs[0], "hostname": socket.gethostname()}).fetchone()
-    return 0 if row is not None else 1
+        values = {"job_type": job, "hostname": socket.gethostname(), "seconds": seconds}
+        return connection.execute(text, values).fetchone() is not None
 
 
 def inside() -> bool:
@@ -322,15 +350,49 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
     asked: list[int] = []
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda number, frame: asked.append(number))
-    while child.poll() is None and not asked:
+    pulse = _Pulse(lambda: job_lives(instance, "SchedulerJob", 15))
+    while child.poll() is None and not asked and not pulse.is_lost():
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)
-    if not asked:
+    if child.returncode is not None:
         say(f"the scheduler ended (exit code {child.returncode}): the container restarts, and the stream with it")
         return child.returncode or 1
-    say("stopping: the stream ends what it does first")
+    say(
+        "stopping: the stream ends what it does first"
+        if asked
+        else "the scheduler schedules no more: it is started anew"
+    )
     shutdown.end_everything(instance, say)
-    return 0
+    return 0 if asked else 1
+
+
+class _Pulse:
+    """The heartbeat of the scheduler in Airflow's database. One whose database went away waits for its tasks to end,
+    and the stream's does not: its process lives on, but schedules nothing any more."""
+
+    EVERY_SECONDS = 5.0
+    LOST_SECONDS = 30.0
+    START_SECONDS = 180.0
+
+    def __init__(self, beats: Callable[[], bool]) -> None:
+        self._beats = beats
+        self._due = 0.0
+        self._lost_at = time.monotonic() + self.START_SECONDS
+
+    def is_lost(self) -> bool:
+        """Whether no sign of life came for too long while the database answered."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + self.EVERY_SECONDS
+        try:
+            beats = self._beats()
+        except psycopg.Error:
+            self._lost_at = max(self._lost_at, now + self.LOST_SECONDS)
+            return False
+        if beats:
+            self._lost_at = now + self.LOST_SECONDS
+        return now > self._lost_at
 
 
 def _airflow(environment: dict[str, str], arguments: list[str]) -> None:
@@ -360,6 +422,8 @@ def _refused(where: str, role: str) -> str:
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "secrets": deal_secrets,
     "init": init,
+    "restore-begin": restore_begin,
+    "restore-finish": restore_finish,
     "healthy": healthy,
     "spark-master": run_master,
     "spark-worker": run_worker,

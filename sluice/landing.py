@@ -127,7 +127,7 @@ def move_landed(settings: Settings, connection: Connection, wait_seconds: float 
     """
     _check_folders(settings)
     result = MoveResult()
-    with _only_mover(connection, wait_seconds) as alone:
+    with only_mover(connection, wait_seconds) as alone:
         if not alone:
             return MoveResult(busy=True)
         _tidy(settings, connection, result)
@@ -162,12 +162,15 @@ def return_to_incoming(settings: Settings, basename: str) -> str:
     The name is the landed one as far as the basename keeps it, with ``returned-<n>-`` before it when it is taken.
     Raises FileNotFoundError when the file is not in processing.
     """
-    source = settings.processing_dir / basename
     match = _OURS.fullmatch(basename)
-    landed_name = match.group(3) if match else basename
+    return return_as(settings, settings.processing_dir / basename, match.group(3) if match else basename)
+
+
+def return_as(settings: Settings, source: Path, landed_name: str) -> str:
+    """Put ``source`` in incoming as ``landed_name``, or with ``returned-<n>-`` before it when that is taken."""
     for number in itertools.count():
         name = f"returned-{number}-{landed_name}" if number else landed_name
-        if _rename_if_free(source, settings.incoming_dir / name):
+        if rename_if_free(source, settings.incoming_dir / name):
             return name
     raise AssertionError("unreachable")
 
@@ -283,7 +286,8 @@ def _check_folders(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
+def only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
+    """Hold the lock that keeps two movers apart; False when another had it for ``wait_seconds``."""
     try:
         with connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(1, int(wait_seconds * 1000))}ms"])
@@ -319,7 +323,7 @@ def _finish(settings: Settings, name: str, row: dict[str, Any], result: MoveResu
     if target.parent == settings.processing_dir:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    if _rename_if_free(settings.processing_dir / name, target):
+    if rename_if_free(settings.processing_dir / name, target):
         result.finished.append(name)
         _log.info("moved %s to %s: the ledger says %s", name, row["path"], row["state"])
     else:
@@ -396,7 +400,7 @@ def _register_and_rename(
         if _identity(path.lstat()) != fingerprint.identity:
             raise _ChangedError
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not _rename_if_free(path, target):
+        if not rename_if_free(path, target):
             raise FileExistsError(errno.EEXIST, "exists already; the database may have been restored", str(target))
         _sync(target.parent)
         crash_point("mover.after_rename")
@@ -453,7 +457,7 @@ def _lost(settings: Settings, connection: Connection, same: dict[str, Any]) -> b
     return locked is not None and not path.exists()
 
 
-def _rename_if_free(source: Path, target: Path) -> bool:
+def rename_if_free(source: Path, target: Path) -> bool:
     """Rename without overwriting; False when the target exists. Raises FileNotFoundError when the source does not."""
     try:
         os.link(source, target, follow_symlinks=False)

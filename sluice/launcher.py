@@ -162,8 +162,8 @@ class Launcher:
         return 0
 
     @contextmanager
-    def only_database(self) -> Iterator[dict[str, str]]:
-        """The databases without the pipeline, for one command: the environment that it needs."""
+    def only_database(self, *, with_airflow: bool = True) -> Iterator[dict[str, str]]:
+        """The databases without the pipeline, for one command: the environment that it needs, Airflow or not."""
         lock = self.instance.lock()
         if lock is None:
             raise InstanceError(_already(self.instance))
@@ -172,9 +172,11 @@ class Launcher:
         self.instance.make_folders()
         try:
             self._start_guard(lock.fileno())
-            java.ensure(self.console.say)
+            if with_airflow:
+                java.ensure(self.console.say)
             self.start_database()
-            self.migrate_airflow()
+            if with_airflow:
+                self.migrate_airflow()
             yield self.instance.environment(self.running)
         finally:
             self._stop()

@@ -23,8 +23,13 @@ def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
         verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
         _execute_row(connection, "role_statement", role=role, password=verifier.decode())
     for name, owner in DATABASES.items():
-        _execute_row(connection, "database_statement", database=name, owner=owner)
-        _execute_row(connection, "closing_statement", database=name)
+        make_database(connection, name, owner)
+
+
+def make_database(connection: Connection, name: str, owner: str) -> None:
+    """A database of ``owner``, unless it is there, that nobody else may connect to until it is granted."""
+    _execute_row(connection, "database_statement", database=name, owner=owner)
+    _execute_row(connection, "closing_statement", database=name)
 
 
 def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str]]:

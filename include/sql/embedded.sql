@@ -31,5 +31,5 @@ FROM job
 WHERE job_type = %(job_type)s
     AND hostname = %(hostname)s
     AND state = 'running'
-    AND latest_heartbeat > now() - interval '60 seconds'
+    AND latest_heartbeat > now() - make_interval(secs => %(seconds)s)
 LIMIT 1;

@@ -1,0 +1,10 @@
+#!/bin/bash
+# backup.sh [FILE]: dump the pipeline's database out of its container; the pipeline runs on meanwhile.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+target=${1:-backups/sluice-$(date +%Y%m%d-%H%M%S).dump}
+mkdir -p "$(dirname "$target")"
+trap 'rm -f "$target.part"' EXIT
+docker compose exec -T postgres pg_dump --format=custom --username=postgres sluice >"$target.part"
+mv "$target.part" "$target"
+echo "the backup is $target, $(stat -c %s "$target") bytes: \`make restore FILE=$target\` goes back to it"

@@ -1,0 +1,16 @@
+#!/bin/bash
+# restore.sh FILE: go back to a backup. Until the restored database has taken the place of the living one, which is one
+# step, nothing is changed; what landed since the backup lands again.
+set -euo pipefail
+backup=$(realpath "$1")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ -f "$backup" ] || { echo "$1 is not a file: name a backup that \`make backup\` made" >&2; exit 2; }
+
+# Whatever happens: the pipeline goes on, with the database that is in place then.
+trap 'docker compose start scheduler' EXIT
+docker compose stop scheduler
+once() { docker compose run --rm --no-deps -T init "$1"; }
+once restore-begin
+docker compose exec -T postgres pg_restore --exit-on-error --single-transaction --username=postgres \
+    --dbname=sluice_restoring <"$backup" || { echo "$1 could not be read: nothing was changed" >&2; exit 1; }
+once restore-finish
