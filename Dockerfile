@@ -17,6 +17,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib
 
 FROM python:3.11-slim-bookworm
+# Debian keeps no old versions: a pinned one could not be installed for long.
+# hadolint ignore=DL3008
 RUN mkdir -p /usr/share/man/man1 \
     && apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openjdk-17-jre-headless \
@@ -37,6 +39,6 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SLUICE_HOME=/var/lib/sluice
 WORKDIR /opt/sluice
-USER sluice
+USER 10001:10001
 ENTRYPOINT ["python", "-m", "sluice.containers"]
 CMD ["--help"]

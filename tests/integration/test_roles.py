@@ -1,0 +1,109 @@
+"""What each role may not do, tried on a real server: one statement each that must be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+
+from sluice import database, embedded, migrate, roles
+
+PASSWORD = "only-for-tests"
+
+FORBIDDEN = {
+    # The owner owns the schema, not the server.
+    "sluice_owner": [
+        "CREATE ROLE another",
+        "CREATE DATABASE another",
+        "ALTER SYSTEM SET fsync = off",
+        "COPY ledger.files TO PROGRAM 'cat'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SET ROLE postgres",
+    ],
+    # The writer adds rows and takes them back; it changes none, and no history.
+    "sluice_writer": [
+        "DROP TABLE events",
+        "TRUNCATE events",
+        "UPDATE events SET price = 0",
+        "ALTER TABLE events ADD COLUMN another text",
+        "CREATE TABLE public.another (x int)",
+        "CREATE TABLE report.another (x int)",
+        "DELETE FROM ledger.files",
+        "DELETE FROM ledger.streams",
+        "DELETE FROM ledger.rejects",
+        "TRUNCATE ledger.files",
+        "UPDATE ledger.audit SET reason = ''",
+        "DELETE FROM ledger.audit",
+        "CREATE ROLE another",
+        "COPY events TO PROGRAM 'cat'",
+        "COPY events TO '/tmp/stolen'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SET ROLE sluice_owner",
+    ],
+    # The reader makes tables of its own in schema report, and nothing else.
+    "sluice_reader": [
+        "INSERT INTO events (event_id) VALUES (gen_random_uuid())",
+        "DELETE FROM events",
+        "UPDATE events SET price = 0",
+        "UPDATE ledger.files SET state = 'loaded'",
+        "DELETE FROM ledger.rejects",
+        "INSERT INTO ledger.streams (submitted_by, lease_until) VALUES ('me', now())",
+        "UPDATE ledger.rejects SET state = 'replayed'",
+        "CREATE TABLE public.another (x int)",
+        "CREATE TABLE ledger.another (x int)",
+        "CREATE SCHEMA another",
+        "DROP TABLE ledger.audit",
+        "COPY events TO PROGRAM 'cat'",
+        "SET ROLE sluice_owner",
+        "SET ROLE sluice_writer",
+    ],
+    # Airflow's role lives in its own database.
+    "airflow": ["CREATE ROLE another", "CREATE DATABASE another", "COPY (SELECT 1) TO PROGRAM 'cat'"],
+}
+
+
+@pytest.fixture(scope="module")
+def server(postgres_server: embedded.Server) -> Iterator[embedded.Server]:
+    """The server as init and the launcher leave it."""
+    with database.connect(postgres_server.url()) as connection:
+        roles.make_roles(connection, dict.fromkeys(roles.ROLES, PASSWORD))
+        migrate.migrate(postgres_server.url("sluice", "sluice_owner", PASSWORD))
+        yield postgres_server
+        for name in roles.DATABASES:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute("DROP ROLE airflow")
+
+
+def connect(server: embedded.Server, role: str, name: str | None = None) -> psycopg.Connection[dict[str, object]]:
+    home = "airflow" if role == "airflow" else "sluice"
+    return database.connect(server.url(name or home, role, PASSWORD))
+
+
+@pytest.mark.parametrize(("role", "statement"), [(role, one) for role, many in FORBIDDEN.items() for one in many])
+def test_a_role_may_not(server: embedded.Server, role: str, statement: str) -> None:
+    with connect(server, role) as connection, pytest.raises(InsufficientPrivilege):
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [("airflow", "sluice"), *((role, "airflow") for role in roles.ROLES if role.startswith("sluice_"))],
+)
+def test_a_role_enters_only_its_own_database(server: embedded.Server, role: str, name: str) -> None:
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        connect(server, role, name)
+
+
+def test_the_writer_cannot_end_sessions_of_other_roles(server: embedded.Server) -> None:
+    with connect(server, "sluice_owner") as owner, connect(server, "sluice_writer") as writer:
+        with pytest.raises(InsufficientPrivilege):
+            writer.execute("SELECT pg_terminate_backend(%s)", [owner.info.backend_pid])
+        assert owner.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+
+def test_the_reader_may_publish_reports(server: embedded.Server) -> None:
+    with connect(server, "sluice_reader") as reader:
+        reader.execute("CREATE TABLE report.mine AS SELECT count(*) AS files FROM ledger.files")
+        reader.execute("DROP TABLE report.mine")
