@@ -69,3 +69,22 @@ def load(own_contracts: Settings, epoch: int, land: Land) -> Iterator[Land]:
 
     yield load_bytes
     loader.close()
+
+
+@pytest.fixture
+def property_loader(
+    settings: Settings, epoch: int, land: Land, connection: Connection
+) -> Iterator[Callable[[bytes, str, int], tuple[int, Settings]]]:
+    """Loads bytes into emptied tables, reading in chunks of so many bytes; returns the file_id and the settings."""
+    loaders: dict[int, FileLoader] = {}
+
+    def load_into_emptied(data: bytes, name: str, chunk: int) -> tuple[int, Settings]:
+        connection.execute("TRUNCATE events, ledger.files, ledger.rejects, ledger.duplicates CASCADE")
+        used = replace(settings, chunk_bytes=chunk)
+        file_id = land(data, name)
+        loaders.setdefault(chunk, FileLoader(used, epoch)).load(file_id)
+        return file_id, used
+
+    yield load_into_emptied
+    for loader in loaders.values():
+        loader.close()
