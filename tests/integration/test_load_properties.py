@@ -1,4 +1,4 @@
-"""Any mixture of good, bad, repeated and broken rows, in any encoding of lines, compressed or not: all are accounted for."""
+"""Any mixture of good, bad, repeated and broken rows, however lines end, compressed or not: all are accounted for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from sluice.reconcile import reconcile
 from sluice.settings import Settings
-from spark_jobs.load_file import FileLoader
 from tests.loading import HEADER, Connection, event, event_id
 
 # What a line of each kind becomes: loaded, rejected, or whatever the rows before it make of it.
