@@ -5,12 +5,16 @@ One stack serves all the tests, in their order. Two workers share the load.
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from sluice.settings import PROJECT
 from tests.compose.conftest import TABLE
 from tests.compose.stack import ROWS_A_FILE, SERVICES, Stack
 
@@ -60,7 +64,16 @@ def expect(stack: Stack, what: str, flows: float) -> None:
     )
     [[files, rows]] = stack.sql("SELECT count(*), sum(rows_read) FROM ledger.files WHERE state = 'loaded'")
     lost = expected - stack.own_rows()
-    row = (what, f"{flows:.0f} s", f"{expected:,}", str(lost), str(doubled), files, f"{int(rows):,}", "holds")
+    row = (
+        what,
+        f"{flows:.0f} s" if flows else "",
+        f"{expected:,}",
+        str(lost),
+        str(doubled),
+        files,
+        f"{int(rows):,}",
+        "holds",
+    )
     TABLE.append(row)
     assert (lost, doubled) == (0, 0)
 
@@ -95,8 +108,6 @@ def test_no_secret_is_in_what_the_engine_tells(stack: Stack) -> None:
     values = {line.split('"')[3] for line in known.splitlines() if line.count('"') == 4}
     assert len(values) == 10
     config = stack.compose("config").stdout
-    import subprocess
-
     ids = stack.compose("ps", "--all", "--quiet").stdout.split()
     told = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=True).stdout
     logs = stack.compose("logs", "--no-color").stdout
@@ -162,11 +173,54 @@ def test_a_restart_of_everything_loses_nothing(stack: Stack) -> None:
 
 def test_down_and_up_lose_nothing(stack: Stack) -> None:
     def down_and_up() -> None:
+        stack.compose("stop")
+        assert "database system is shut down" in stack.compose("logs", "postgres").stdout
         stack.compose("down")
         stack.compose("up", "--detach", "--scale", "spark-worker=2")
 
     survives(stack, "down and up", down_and_up)
     stack.wait_healthy()
+
+
+def test_a_restore_goes_back_and_what_landed_since_lands_again(stack: Stack, tmp_path: Path) -> None:
+    def loaded() -> bool:
+        return stack.own_rows() == stack.landed * ROWS_A_FILE
+
+    stack.land(OWN_FILES)
+    stack.wait("all own rows are loaded", loaded, FLOW_SECONDS)
+    backup = tmp_path / "one.dump"
+    assert f"the backup is {backup}" in make(stack, "backup", backup)
+    stack.land(OWN_FILES)
+    stack.wait("all own rows are loaded", loaded, FLOW_SECONDS)
+    begun = time.monotonic()
+    said = make(stack, "restore", backup)
+    assert "files land again" in said
+    stack.wait("the stream loads again", loaded, FLOW_SECONDS)
+    expect(stack, "restored to an older backup", time.monotonic() - begun)
+
+
+def test_what_is_no_backup_changes_nothing(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "no.dump").write_text("nothing that pg_restore reads")
+    assert "nothing was changed" in make(stack, "restore", tmp_path / "no.dump", code=2)
+    stack.wait_healthy()
+    stack.land(1)
+    expect(stack, "after a restore that failed", 0)
+
+
+def make(stack: Stack, target: str, file: Path, code: int = 0) -> str:
+    """What `make backup` and `make restore` print."""
+    done = subprocess.run(
+        ["make", "--silent", target, f"FILE={file}", "CONTAINERS=yes"],
+        cwd=PROJECT,
+        env=os.environ | {"COMPOSE_PROJECT_NAME": stack.project} | stack.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
 
 
 def test_the_generator_can_be_left_out(stack: Stack) -> None:
