@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add("status", _status, "tell what it does").add_argument("--json", action="store_true", help="as JSON")
     load_one = add("load", _load, "land a copy of a CSV, wait for its ledger state, print its tally")
     load_one.add_argument("file", type=Path)
+    load_one.add_argument("--stdin", action="store_true", help="its bytes come from standard input, FILE is its name")
     load_one.add_argument("--timeout", type=float, default=900.0, help="seconds to wait (default %(default)g)")
     add("psql", _psql, "open SQL as the owner; arguments are psql's")
     add("dags-test", _dags_test, "run one DAG from start to end with `airflow dags test`").add_argument("dag_id")
@@ -193,7 +195,13 @@ def _status(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _load(instance: Instance, parsed: argparse.Namespace) -> int:
-    return landing_watch.load(instance, parsed.file, lambda line: print(line, flush=True), parsed.timeout)
+    if not parsed.stdin:
+        return landing_watch.load(instance, parsed.file, lambda line: print(line, flush=True), parsed.timeout)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / parsed.file.name
+        with copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return landing_watch.load(instance, copy, lambda line: print(line, flush=True), parsed.timeout)
 
 
 def _psql(instance: Instance, parsed: argparse.Namespace) -> int:

@@ -25,11 +25,10 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
-from sluice import database, migrate, restore, roles, shutdown
+from sluice import database, migrate, pulse, restore, roles, shutdown
 from sluice.instance import Instance, InstanceError, Running, now, write_private
 from sluice.migrate import MigrationError
 from sluice.settings import PROJECT, SettingError, Settings, load
@@ -320,15 +319,8 @@ def run_worker(_: Sequence[str] = ()) -> int:
 
 def healthy(jobs: Sequence[str]) -> int:
     """Whether the Airflow job of this container has given a sign of life lately."""
-    return 0 if job_lives(Containers(load()), jobs[0], 60) else 1
-
-
-def job_lives(instance: Containers, job: str, seconds: float) -> bool:
-    """Whether the job of this host has given a sign of life within ``seconds``."""
-    with database.connect(instance.embedded_url("airflow", 5432), application_name="sluice-health") as connection:
-        text: Any = database.queries("embedded")["job_lives"]
-        values = {"job_type": job, "hostname": socket.gethostname(), "seconds": seconds}
-        return connection.execute(text, values).fetchone() is not None
+    url = Containers(load()).embedded_url("airflow", 5432)
+    return 0 if pulse.job_lives(url, jobs[0], 60, socket.gethostname()) else 1
 
 
 def inside() -> bool:
@@ -350,8 +342,9 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
     asked: list[int] = []
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda number, frame: asked.append(number))
-    pulse = _Pulse(lambda: job_lives(instance, "SchedulerJob", 15))
-    while child.poll() is None and not asked and not pulse.is_lost():
+    url = instance.embedded_url("airflow", 5432)
+    watch = pulse.Pulse(lambda: pulse.job_lives(url, "SchedulerJob", pulse.BEAT_SECONDS, socket.gethostname()))
+    while child.poll() is None and not asked and not watch.is_lost():
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)
     if child.returncode is not None:
@@ -364,35 +357,6 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
     )
     shutdown.end_everything(instance, say)
     return 0 if asked else 1
-
-
-class _Pulse:
-    """The heartbeat of the scheduler in Airflow's database. One whose database went away waits for its tasks to end,
-    and the stream's does not: its process lives on, but schedules nothing any more."""
-
-    EVERY_SECONDS = 5.0
-    LOST_SECONDS = 30.0
-    START_SECONDS = 180.0
-
-    def __init__(self, beats: Callable[[], bool]) -> None:
-        self._beats = beats
-        self._due = 0.0
-        self._lost_at = time.monotonic() + self.START_SECONDS
-
-    def is_lost(self) -> bool:
-        """Whether no sign of life came for too long while the database answered."""
-        now = time.monotonic()
-        if now < self._due:
-            return False
-        self._due = now + self.EVERY_SECONDS
-        try:
-            beats = self._beats()
-        except psycopg.Error:
-            self._lost_at = max(self._lost_at, now + self.LOST_SECONDS)
-            return False
-        if beats:
-            self._lost_at = now + self.LOST_SECONDS
-        return now > self._lost_at
 
 
 def _airflow(environment: dict[str, str], arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ import psycopg
 
 from sluice import database, embedded, java, leases, migrate, processes, roles, shutdown, status
 from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
+from sluice.pulse import BEAT_SECONDS, Pulse, job_lives
 
 HEALTHY_SECONDS = 240.0
 _TICK = 0.2
@@ -80,6 +81,8 @@ class Child:
     deaths: int = 0
     started: float = 0.0
     not_before: float = field(default=0.0)
+    pulse: Pulse | None = None
+    beats: Callable[[], bool] | None = None
 
     def start(self) -> None:
         """Start it, in a session of its own; the kernel tells it to end when the launcher dies."""
@@ -95,6 +98,7 @@ class Child:
                 preexec_fn=processes.follow_parent(signal.SIGTERM),
             )
         self.started = time.monotonic()
+        self.pulse = Pulse(self.beats) if self.beats else None
 
     def watch(self, console: Console) -> bool:
         """Start it again if it died, later each time; True when it was started."""
@@ -102,6 +106,9 @@ class Child:
         rotate(self.log)
         code = self.process.poll()
         if code is None:
+            if self.pulse is not None and self.pulse.is_lost():
+                console.say(f"{self.name} does nothing any more: it is ended; its log is {self.log}")
+                self._end_session()
             return False
         if not self.not_before:
             self._end_session()
@@ -238,7 +245,11 @@ class Launcher:
     def _child(self, name: str, arguments: list[str]) -> Child:
         program = str(Path(sys.executable).parent / "airflow")
         log = self.instance.log_dir / f"{name}.log"
-        return Child(name, [program, *arguments], log, self.instance.environment(self.running))
+        child = Child(name, [program, *arguments], log, self.instance.environment(self.running))
+        if name == "scheduler":
+            url = self.instance.embedded_url("airflow", self.running.postgres_port)
+            child.beats = lambda: job_lives(url, "SchedulerJob", BEAT_SECONDS)
+        return child
 
     def _tell(self, **changes: Any) -> None:
         self.running = replace(self.running, **changes)

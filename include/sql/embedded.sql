@@ -25,11 +25,11 @@ SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', %(database)s::text) AS s
 -- name: dag_is_paused    in Airflow's database: one row when the DAG is known there
 SELECT is_paused FROM dag WHERE dag_id = %(dag_id)s;
 
--- name: job_lives    in Airflow's database: one row when the job of this host has given a sign of life lately
+-- name: job_lives    in Airflow's database: one row when the job, of this host if one is named, has given a sign of life lately
 SELECT 1 AS lives
 FROM job
 WHERE job_type = %(job_type)s
-    AND hostname = %(hostname)s
+    AND (hostname = %(hostname)s OR %(hostname)s::text IS NULL)
     AND state = 'running'
     AND latest_heartbeat > now() - make_interval(secs => %(seconds)s)
 LIMIT 1;

@@ -7,12 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import yaml
 
 from sluice import containers, roles
-from sluice.containers import AllSecrets, Containers, _Pulse
+from sluice.containers import AllSecrets, Containers
 from sluice.instance import InstanceError
 from sluice.settings import PROJECT, Settings
 
@@ -127,51 +126,3 @@ def test_a_container_without_secrets_says_how_to_start(tmp_path: Path) -> None:
 
 def test_roles_that_init_makes_are_those_that_are_dealt() -> None:
     assert {"sluice_writer", "sluice_reader", "airflow"} == set(roles.ROLES) & set(containers.PARTS["airflow"])
-
-
-class Clock:
-    """A clock that a test sets, and a heart that answers what it is told to."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 1000.0
-        self.beat: bool | Exception = True
-        monkeypatch.setattr(containers.time, "monotonic", lambda: self.now)
-        self.pulse = _Pulse(self.ask)
-
-    def ask(self) -> bool:
-        if isinstance(self.beat, Exception):
-            raise self.beat
-        return self.beat
-
-    def lost_after(self, seconds: float) -> bool:
-        self.now += seconds
-        return self.pulse.is_lost()
-
-
-def test_a_scheduler_that_beats_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    assert not any(clock.lost_after(60) for _ in range(10))
-
-
-def test_a_scheduler_that_stopped_beating_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    assert not clock.lost_after(10)
-    clock.beat = False
-    assert not clock.lost_after(_Pulse.LOST_SECONDS - 1)
-    assert clock.lost_after(_Pulse.EVERY_SECONDS)
-
-
-def test_while_the_database_is_away_nobody_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    clock.beat = psycopg.OperationalError("away")
-    assert not any(clock.lost_after(60) for _ in range(10))
-    clock.beat = False
-    assert not clock.lost_after(_Pulse.EVERY_SECONDS)
-    assert clock.lost_after(_Pulse.LOST_SECONDS)
-
-
-def test_a_scheduler_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    clock.beat = False
-    assert not clock.lost_after(_Pulse.START_SECONDS - 10)
-    assert clock.lost_after(20)
