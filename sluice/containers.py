@@ -29,7 +29,7 @@ from pathlib import Path
 import psycopg
 
 from sluice import database, migrate, pulse, restore, roles, shutdown
-from sluice.instance import Instance, InstanceError, Running, now, write_private
+from sluice.instance import Instance, InstanceError, Running, write_private
 from sluice.migrate import MigrationError
 from sluice.settings import PROJECT, SettingError, Settings, load
 
@@ -93,15 +93,15 @@ class Containers(Instance):
             ) from error
         return known
 
-    def running(self) -> Running:
+    def is_locked(self) -> bool:
         """Containers have no launcher: whoever asks inside one, the pipeline runs."""
-        return self.last_said()
+        return True
 
     def last_said(self) -> Running:
-        """What a launcher would say."""
-        return Running(
-            pid=1, started_at=now(), postgres_port=5432, web_port=self.settings.web_port, ready=True, pids=self.children
-        )
+        """What a launcher would say; it runs as long as this container does."""
+        since = Path("/proc/1").stat().st_ctime
+        web_port = self.settings.web_port
+        return Running(pid=1, started_at=since, postgres_port=5432, web_port=web_port, ready=True, pids=self.children)
 
     def processes(self, running: Running) -> dict[str, bool]:
         """What the api-server says of Airflow's jobs; `docker compose ps` knows the containers."""
@@ -211,7 +211,7 @@ def init(_: Sequence[str] = ()) -> int:
         roles.make_roles(connection, instance.secrets())
     applied = migrate.migrate(instance.embedded_url("sluice_owner", 5432))
     say(f"PostgreSQL is ready: {len(applied)} migrations applied")
-    environment = instance.environment(instance.running())
+    environment = instance.environment(instance.last_said())
     _airflow(environment, ["db", "migrate"])
     with database.connect(instance.embedded_url("airflow", 5432)) as connection:
         for command in roles.generator_commands(connection, wanted=instance.settings.generator):
@@ -292,7 +292,7 @@ def run_airflow(name: str) -> int:
     """Become one of Airflow's processes; the scheduler gets one above it that ends the stream in good order."""
     instance = Containers(load())
     instance.airflow_home.mkdir(exist_ok=True)
-    environment = instance.environment(instance.running())
+    environment = instance.environment(instance.last_said())
     wait_for_database(instance.embedded_url("airflow", 5432))
     if name == "api-server":
         instance.write_web_password()

@@ -5,10 +5,13 @@ One stack serves all the tests, in their order. Two workers share the load.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -145,6 +148,33 @@ def test_both_workers_load_files(stack: Stack) -> None:
     stack.wait("both workers have loaded files", lambda: len(stack.sql(hosts)) == 2, FLOW_SECONDS)
     workers = stack.compose("ps", "--quiet", "spark-worker").stdout.split()
     assert {host for host, _ in stack.sql(hosts)} == {worker[:12] for worker in workers}
+
+
+def test_the_commands_work_inside_a_container(stack: Stack) -> None:
+    lines = "event_id,event_type\n"
+    said = stack.compose(
+        "exec", "-T", "scheduler", "bash", "-c", f"printf '{lines}' | python -m sluice load --stdin no.csv", check=False
+    )
+    assert "rejected" in said.stdout
+    found = json.loads(stack.compose("exec", "-T", "api-server", "python", "-m", "sluice", "status", "--json").stdout)
+    assert found["problems"] == []
+    assert found["processes"] == dict.fromkeys(("api-server", "scheduler", "dag-processor", "triggerer"), True)
+    login = stack.compose("exec", "-T", "api-server", "python", "-m", "sluice", "login").stdout.split()
+    assert login[:3] == ["user", "admin", "password"]
+    assert sign_in(stack, "admin", login[3]) == 201
+    assert sign_in(stack, "admin", "wrong") == 401
+
+
+def sign_in(stack: Stack, user: str, password: str) -> int:
+    """The status that the UI's login answers with."""
+    url = f"http://127.0.0.1:{stack.environment['SLUICE_WEB_PORT']}/auth/token"
+    body = json.dumps({"username": user, "password": password}).encode()
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return int(error.code)
 
 
 def test_a_worker_that_dies_loses_nothing(stack: Stack) -> None:

@@ -93,7 +93,7 @@ def test_secrets_stay_the_same_at_the_next_start(dealt: Path) -> None:
 
 def test_airflow_is_told_addresses_of_the_network_and_never_the_owner(dealt: Path) -> None:
     instance = Containers(Settings(web_port=9999), dealt / "airflow" / "secrets.json")
-    environment = instance.environment(instance.running(), {"SLUICE_DATABASE_URL": "postgresql://owner"})
+    environment = instance.environment(instance.last_said(), {"SLUICE_DATABASE_URL": "postgresql://owner"})
     everything = json.loads((dealt / "all" / "secrets.json").read_text())
     assert not [name for name, value in environment.items() if everything["sluice_owner"] in value]
     assert "SLUICE_DATABASE_URL" not in environment
