@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ lock: $(UV) ## Renew requirements.lock and requirements-dev.lock (UPGRADE=1: to 
 
 fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60)
 	@$(PYTHON) -m tests.fuzz.fuzz_reader --seconds $(or $(SECONDS),60)
+
+bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a ratio
+	@$(PYTHON) -m bench.load_vs_copy
 
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off

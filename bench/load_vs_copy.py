@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -61,7 +62,7 @@ def make_files(folder: Path, rows: int, files: int) -> list[Path]:
     made = []
     for number in range(files):
         path = folder / f"events-{number}.csv"
-        write_file(path, rows=rows, seed=number, now=datetime.now(UTC))
+        write_file(path, rows=rows, seed=str(number), now=datetime.now(UTC))
         made.append(path)
     return made
 
@@ -81,11 +82,12 @@ def copy_with_psql(server: embedded.Server, files: list[Path]) -> float:
         connection.execute("CREATE TABLE yardstick (LIKE events INCLUDING ALL)")
         connection.execute("ALTER TABLE yardstick RENAME COLUMN event_time TO timestamp")
         connection.execute("ALTER TABLE yardstick ALTER file_id SET DEFAULT 1, ALTER record_number SET DEFAULT 1")
-    columns = ", ".join(HEADER)
+    columns = HEADER
     script = "".join(f"\\copy yardstick ({columns}) FROM '{path}' (FORMAT csv, HEADER)\n" for path in files)
     started = time.monotonic()
-    psql = [str(server.bin_dir / "psql"), "-q", "-v", "ON_ERROR_STOP=1", server.url()]
-    subprocess.run(psql, input=script.encode(), check=True)
+    psql = [str(server.bin_dir / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(server.port)]
+    password = {"PGPASSWORD": (server.folder / "password").read_text()}
+    subprocess.run([*psql, "-U", "postgres", "postgres"], input=script.encode(), check=True, env=os.environ | password)
     return time.monotonic() - started
 
 
