@@ -98,7 +98,7 @@ def test_up_alone_brings_rows(stack: Stack) -> None:
 
 
 def test_every_service_is_healthy_limited_and_on_loopback(stack: Stack) -> None:
-    assert {one["Service"] for one in stack.ps()} == SERVICES | {"secrets", "init"}
+    assert {one["Service"] for one in stack.ps()} == SERVICES | {"secrets", "init", "web-port"}
     for one in stack.ps():
         published = {port["URL"] for port in one["Publishers"] or [] if port["PublishedPort"]}
         assert published == ({"127.0.0.1"} if one["Service"] == "api-server" else set()), one["Service"]

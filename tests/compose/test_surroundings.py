@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,23 @@ def init(stack: Stack) -> tuple[bool, str]:
     done = stack.compose("up", "--no-color", "--exit-code-from=init", "init", check=False)
     said = stack.compose("logs", "--no-color", "--no-log-prefix", "init").stdout
     return done.returncode == 0, said
+
+
+def test_a_port_that_is_taken_is_named_with_another_one_to_choose(stack: Stack) -> None:
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        taken = Stack(stack.project, environment={"SLUICE_WEB_PORT": str(port)})
+        done = taken.compose("up", "--no-color", "--exit-code-from=web-port", "web-port", check=False)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode != 0
+    assert f"port {port} of 127.0.0.1 is taken by another program" in done.stdout
+    assert f"SLUICE_WEB_PORT={port + 1} docker compose up" in done.stdout
+    done = taken.compose("up", "--no-color", "--exit-code-from=web-port", "web-port", check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_volume_that_cannot_be_written_is_named_with_the_command_that_mends_it(stack: Stack) -> None:
@@ -94,7 +113,7 @@ def test_a_database_that_takes_a_minute_is_waited_for_and_it_is_said(stack: Stac
     assert "answers after 6" in said
 
 
-def test_a_port_that_is_taken_is_named(stack: Stack) -> None:
+def test_the_engine_refuses_a_port_that_is_taken(stack: Stack) -> None:
     assert init(stack)[0]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -103,7 +122,7 @@ def test_a_port_that_is_taken_is_named(stack: Stack) -> None:
         stack.environment["SLUICE_WEB_PORT"] = port
         done = stack.compose("up", "--detach", "--no-deps", "api-server", check=False)
     assert done.returncode != 0
-    assert port in done.stdout, "the engine's own message names the port; docs/compose.md the remedy"
+    assert port in done.stdout, "the engine names the port; the service web-port, and docs/compose.md, the remedy"
 
 
 def test_a_file_env_for_make_does_no_harm(stack: Stack) -> None:

@@ -300,7 +300,7 @@ def _log(folder: Path, name: str, days: float) -> Path:
 def test_old_logs_go_with_their_folders_and_young_ones_stay(tmp_path: Path) -> None:
     old = _log(tmp_path, "dag_id=a/run_id=1/task_id=t/attempt=1.log", 8)
     young = _log(tmp_path, "dag_id=b/run_id=2/task_id=t/attempt=1.log", 6)
-    assert housekeeping.trim_logs(Settings(), tmp_path) == 1
+    assert housekeeping.trim_logs(Settings(keep_logs_days=7), tmp_path) == 1
     assert (old.exists(), (tmp_path / "dag_id=a").exists(), young.exists()) == (False, False, True)
 
 

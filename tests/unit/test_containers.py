@@ -15,7 +15,7 @@ from sluice.containers import AllSecrets, Containers
 from sluice.instance import InstanceError
 from sluice.settings import PROJECT, Settings
 
-ONCE = {"secrets", "init"}
+ONCE = {"secrets", "init", "web-port"}
 # Where state and servers are is fixed by the compose file; the rest is passed on.
 FIXED = {
     *("home", "database_url", "writer_url", "reader_url", "airflow_database_url", "postgres_bin", "postgres_port"),
