@@ -80,6 +80,10 @@ def postgres_server() -> Iterator[embedded.Server]:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             for statement in ["ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", *_ROLES.strip().split("\n")]:
                 connection.execute(statement)
+        with psycopg.connect(server.url(TEMPLATE), autocommit=True) as connection:
+            # What PostgreSQL 15 and later ship; docs/security.md tells users of 14 to do the same.
+            connection.execute("ALTER SCHEMA public OWNER TO pg_database_owner")
+            connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         migrate.migrate(server.url(TEMPLATE, "sluice_owner", PASSWORD))
         yield server
     finally:
