@@ -11,6 +11,7 @@ from sluice import database
 
 Connection = psycopg.Connection[dict[str, Any]]
 ROLES = ("sluice_owner", "sluice_writer", "sluice_reader", "airflow")
+SCHEMA_IS_CLOSED_SINCE = 150_000
 DATABASES = {"sluice": "sluice_owner", "airflow": "airflow"}
 
 
@@ -30,6 +31,12 @@ def make_database(connection: Connection, name: str, owner: str) -> None:
     """A database of ``owner``, unless it is there, that nobody else may connect to until it is granted."""
     _execute_row(connection, "database_statement", database=name, owner=owner)
     _execute_row(connection, "closing_statement", database=name)
+    if connection.info.server_version < SCHEMA_IS_CLOSED_SINCE:
+        info = connection.info
+        with psycopg.connect(
+            host=info.host, port=info.port, user=info.user, password=info.password, dbname=name, autocommit=True
+        ) as inside:
+            inside.execute(_sql("close_schema_public"))
 
 
 def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str]]:

@@ -22,6 +22,10 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = %(database)s);
 -- name: closing_statement    one row, one text: only the owner, and roles that are granted it, may connect
 SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', %(database)s::text) AS statement;
 
+-- name: close_schema_public    in a new database of PostgreSQL 14: what later versions ship
+ALTER SCHEMA public OWNER TO pg_database_owner;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
 -- name: dag_is_paused    in Airflow's database: one row when the DAG is known there
 SELECT is_paused FROM dag WHERE dag_id = %(dag_id)s;
 
