@@ -122,8 +122,8 @@ lock: $(UV) ## Renew requirements.lock and requirements-dev.lock (UPGRADE=1: to 
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.txt --output-file requirements-dev.lock
 	@echo "locked: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) with those for development"
 
-fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60)
-	@$(PYTHON) -m tests.fuzz.fuzz_reader --seconds $(or $(SECONDS),60)
+fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60, SEED=a number to repeat a run)
+	@$(PYTHON) -m tests.fuzz.fuzz_reader --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a ratio
 	@$(PYTHON) -m bench.load_vs_copy
