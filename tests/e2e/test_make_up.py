@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -119,12 +120,11 @@ def test_a_killed_launcher_takes_everything_along(home: Path) -> None:
 
 def assert_loopback_only(pipeline: Pipeline) -> None:
     """Nothing of the pipeline listens on an address that another machine could reach."""
-    listening = {
-        (connection.laddr.ip, connection.laddr.port)
-        for process in processes.members(pipeline.home)
-        for connection in process.net_connections(kind="tcp")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = set()
+    for process in processes.members(pipeline.home):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a task's process may end while it is looked at
+            connections = process.net_connections(kind="tcp")
+            listening |= {(one.laddr.ip, one.laddr.port) for one in connections if one.status == psutil.CONN_LISTEN}
     assert listening, "nothing listens at all"
     assert {ip for ip, _ in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
 
