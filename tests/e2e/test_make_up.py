@@ -58,7 +58,7 @@ class Pipeline:
         found = processes.members(self.home)
         if (server := embedded.running(self.home / "postgres" / "pgdata")) is not None:
             found.append(server)
-        return [f"{process.pid} {' '.join(process.cmdline())}" for process in found]
+        return [str(process) for process in found]
 
 
 @pytest.fixture
