@@ -17,6 +17,7 @@ from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMa
 from pyspark.sql.types import StructType
 
 from sluice import database, settings
+from sluice.crash_points import crash_point
 from sluice.leases import StreamFenced
 
 _NO_LIMIT = 2**62
@@ -75,6 +76,10 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 self._run("renumber_passed", start=start["claim"])
                 self._run("claim_landed", start=start["claim"], limit=files)
             row = self._row("last_claim_within", start=start["claim"], limit=files, bytes=size)
+            if row["claim"]:
+                crash_point("source.before_commit")
+        if row["claim"]:
+            crash_point("source.after_commit")
         claim = row["claim"] or start["claim"]
         return {"claim": claim if self._target is None else min(claim, max(self._target, start["claim"]))}
 

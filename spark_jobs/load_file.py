@@ -352,7 +352,9 @@ class FileLoader:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
+                crash_point("archive.before_move")
                 os.rename(source, target)
+                crash_point("archive.after_move")
         except OSError as error:
             _log.info("file %s stays in the processing folder for now: %s", file.file_id, error)
 
