@@ -1,0 +1,106 @@
+"""Spark may write the same share of files again, later or at the same moment: every row is there once.
+
+A retried or speculated task, a replayed micro-batch and a stage that runs again all come down to this. The real ones
+are in tests/crash/test_stream_crash_points.py; here two tasks meet without Spark, as closely as they can.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from sluice.generator.files import write_file
+from sluice.reconcile import reconcile
+from sluice.settings import PROJECT, Settings
+from spark_jobs.load_file import FileLoader
+from tests.crash.conftest import Land
+from tests.loading import Connection, event, recount, table
+
+# What Spark does in a task: the writer is given the share's rows. It begins when its standard input says so.
+WRITE = """
+import sys
+import pyarrow as pa
+from spark_jobs.event_loader import EventLoadWriter, loader
+epoch, *file_ids = map(int, sys.argv[1:])
+loader(epoch)
+print("ready", flush=True)
+sys.stdin.readline()
+print(*EventLoadWriter(epoch).write(iter([pa.record_batch({"file_id": file_ids})])).file_ids)
+"""
+
+
+def a_task(epoch: int, file_ids: list[int]) -> subprocess.Popen[str]:
+    """A process that is ready to write these files, in this order."""
+    command = [sys.executable, "-c", WRITE, str(epoch), *map(str, file_ids)]
+    task = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    assert stream(task.stdout).readline() == "ready\n"
+    return task
+
+
+def stream(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+def finish(task: subprocess.Popen[str]) -> list[int]:
+    """Let the task end; the files that it says are done."""
+    said, _ = task.communicate(timeout=120)
+    assert task.returncode == 0
+    return [int(word) for word in said.split()]
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["same-order", "opposite-order"])
+def test_two_tasks_that_write_the_same_files_at_once_both_return_and_every_row_is_there_once(
+    settings: Settings, connection: Connection, epoch: int, land: Land, tmp_path: Path, backwards: bool
+) -> None:
+    big = write_file(tmp_path / "big.csv", rows=35_000, seed="big")
+    small = {f"file{n}": table(event(n), event(100), event(n + 50, kind="teleport")) for n in range(8)}
+    file_ids = land(big=big.path, **small)
+    tasks = [a_task(epoch, file_ids), a_task(epoch, file_ids[::-1] if backwards else file_ids)]
+    for task in tasks:
+        stream(task.stdin).write("go\n")
+        stream(task.stdin).flush()
+    assert [sorted(finish(task)) for task in tasks] == [file_ids] * 2
+    found = recount(connection)
+    assert found.keys() == set(file_ids)
+    assert found.pop(file_ids[0]) == (big.rows, 0, 0)
+    assert sum(loaded for loaded, _, _ in found.values()) == 8 + 1, "each file's own event, and the one they share"
+    assert reconcile(settings, settings.reader_dsn).holds
+
+
+def test_a_task_that_writes_files_again_adds_nothing(
+    settings: Settings, connection: Connection, epoch: int, land: Land
+) -> None:
+    file_ids = land(a=table(event(1), event(2)), b=table(event(2), event(3)), c="no table of a known feed\n")
+    for _ in range(2):
+        assert finish(a_task(epoch, file_ids)) == file_ids
+        assert recount(connection) == {file_ids[0]: (2, 0, 0), file_ids[1]: (1, 0, 1)}
+    assert connection.execute("SELECT state FROM ledger.files ORDER BY file_id").fetchall()[2] == {"state": "rejected"}
+
+
+CHANGES = {
+    "cut": lambda data: data[:-40],
+    "emptied": lambda data: b"",
+    "overwritten": lambda data: data.replace(b"9.99", b"1.11"),
+    "turned-into-no-table": lambda data: b"x" * len(data),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_was_changed_after_it_was_registered_commits_no_row_and_goes_back(
+    settings: Settings, connection: Connection, epoch: int, land: Land, change: str
+) -> None:
+    [file_id] = land(changed=table(event(1), event(2)))
+    [path] = settings.processing_dir.iterdir()
+    path.write_bytes(CHANGES[change](path.read_bytes()))
+    loader = FileLoader(settings, epoch)
+    assert loader.load(file_id).state == "rejected"
+    loader.close()
+    assert connection.execute("SELECT FROM events").rowcount == 0
+    [row] = connection.execute("SELECT error FROM ledger.files").fetchall()
+    assert "changed after it was registered" in row["error"]
+    assert [path.name for path in settings.incoming_dir.iterdir()] == ["changed.csv"]
