@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -105,6 +106,7 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     before_exec: Callable[[], None] | None = None
     say: Callable[[str], None] = field(default=lambda sentence: None)
+    _log_from: int = 0
 
     @property
     def pgdata(self) -> Path:
@@ -123,8 +125,21 @@ class Server:
     def start(self, timeout: float = 60.0) -> None:
         """Make the cluster if there is none, start the server, return when it answers.
 
-        A server that an earlier owner left behind in the folder is ended first. Raises EmbeddedError with the end of
-        the server's log when it does not answer within ``timeout`` seconds.
+        Raises EmbeddedError with the end of the server's log when it does not answer within ``timeout`` seconds.
+        """
+        self.launch()
+        deadline = time.monotonic() + timeout
+        while not self.answers():
+            if time.monotonic() > deadline:
+                self.stop()
+                raise EmbeddedError(f"the embedded PostgreSQL did not answer within {timeout:g} s:\n{self._log_end()}")
+            time.sleep(0.05)
+
+    def launch(self) -> None:
+        """Make the cluster if there is none, start the server's process; ``answers`` tells when it is there.
+
+        A server that an earlier owner left behind in the folder is ended first. Raises EmbeddedError, or OSError when
+        the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_cluster()
@@ -132,13 +147,32 @@ class Server:
             (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
         self.port = self.port or free_port()
         with self.log.open("ab") as log:
+            self._log_from = log.seek(0, os.SEEK_END)
             self.process = self._spawn(
                 [str(self.bin_dir / "postgres"), "-D", str(self.pgdata), "-p", str(self.port), "-k", ""]
                 + [part for key, value in _OPTIONS.items() for part in ("-c", f"{key}={value}")],
                 stdout=log,
                 stderr=log,
             )
-        self._wait_for_answer(timeout)
+
+    def answers(self) -> bool:
+        """Whether the launched server takes connections by now; crash recovery may take a while.
+
+        Raises EmbeddedError with what it logged when its process has ended.
+        """
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise EmbeddedError(f"the embedded PostgreSQL did not start:\n{self._log_end()}")
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def last_words(self, *levels: str) -> str:
+        """The last message of one of ``levels`` (PANIC, FATAL) that it logged since its launch; empty without one."""
+        found = re.findall(rf"\b(?:{'|'.join(levels)}):\s+(.+)", self._log_end(lines=100))
+        return found[-1].strip() if found else ""
 
     def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 30.0) -> None:
         """End the server: SIGINT (the default) ends sessions and checkpoints; SIGKILL after ``timeout`` seconds."""
@@ -150,23 +184,6 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-    def _wait_for_answer(self, timeout: float) -> None:
-        assert self.process is not None
-        deadline = time.monotonic() + timeout
-        while True:
-            if self.process.poll() is not None:
-                raise EmbeddedError(f"the embedded PostgreSQL did not start:\n{self._log_end()}")
-            try:
-                psycopg.connect(self.url(), connect_timeout=2).close()
-                return
-            except psycopg.OperationalError as error:
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise EmbeddedError(
-                        f"the embedded PostgreSQL did not answer within {timeout:g} s ({error}):\n{self._log_end()}"
-                    ) from error
-                time.sleep(0.05)
 
     def _make_cluster(self) -> None:
         """Run initdb in a folder that becomes ``pgdata`` when complete: a death on the way leaves no half of one."""
@@ -231,8 +248,13 @@ class Server:
             **streams,
         )  # type: ignore[call-overload]
 
-    def _log_end(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:]) if self.log.exists() else "(no log)"
+    def _log_end(self, lines: int = 15) -> str:
+        """The end of what was logged since the launch."""
+        if not self.log.exists():
+            return "(no log)"
+        with self.log.open("rb") as log:
+            log.seek(max(self._log_from, self.log.stat().st_size - 100_000))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
 
 def _let_pass(path: Path) -> list[Path]:

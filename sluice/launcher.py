@@ -24,11 +24,14 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, embedded, java, leases, migrate, processes, roles, shutdown, status
+from sluice import database, disks, embedded, java, leases, migrate, processes, roles, shutdown, status
 from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
 from sluice.pulse import BEAT_SECONDS, Pulse, job_lives
+from sluice.server_watch import ServerWatch
 
 HEALTHY_SECONDS = 240.0
+START_AGAIN_SECONDS = 10.0
+TELL_AGAIN_SECONDS = 10.0
 _TICK = 0.2
 # The second group starts when the api-server answers: tasks call it, and all at once on few cores takes no less time.
 # Logs are read from disk: without --skip-serve-logs, two programs would listen on all interfaces.
@@ -81,12 +84,13 @@ class Child:
     deaths: int = 0
     started: float = 0.0
     not_before: float = field(default=0.0)
+    rotate_at: float = 0.0
     pulse: Pulse | None = None
     beats: Callable[[], bool] | None = None
 
     def start(self) -> None:
-        """Start it, in a session of its own; the kernel tells it to end when the launcher dies."""
-        rotate(self.log)
+        """Start it, in a session of its own; the kernel tells it to end when the launcher dies. OSError: it cannot."""
+        self._rotate()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -103,9 +107,9 @@ class Child:
     def watch(self, console: Console) -> bool:
         """Start it again if it died, later each time; True when it was started."""
         assert self.process is not None
-        rotate(self.log)
         code = self.process.poll()
         if code is None:
+            self._rotate()
             if self.pulse is not None and self.pulse.is_lost():
                 console.say(f"{self.name} does nothing any more: it is ended; its log is {self.log}")
                 self._end_session()
@@ -118,9 +122,22 @@ class Child:
             console.say(f"{self.name} ended (exit code {code}): starting it again in {wait:g} s; its log is {self.log}")
         if time.monotonic() < self.not_before:
             return False
+        try:
+            self.start()
+        except OSError as error:
+            self.not_before = time.monotonic() + START_AGAIN_SECONDS
+            console.say(f"{self.name} cannot be started ({error}): trying again in {START_AGAIN_SECONDS:g} s")
+            return False
         self.not_before = 0.0
-        self.start()
         return True
+
+    def _rotate(self) -> None:
+        """A disk that has no room for the old part is asked again later."""
+        if time.monotonic() >= self.rotate_at:
+            try:
+                rotate(self.log)
+            except OSError:
+                self.rotate_at = time.monotonic() + 60
 
     def _end_session(self) -> None:
         """End what the dead process left: a scheduler's workers would idle on, and its tasks be run a second time."""
@@ -144,8 +161,12 @@ class Launcher:
             before_exec=processes.follow_parent(signal.SIGINT),
             say=self.console.say,
         )
+        self._folders = disks.folders(instance.settings)
+        self.server_watch = ServerWatch(self.server, self.console.say, self._folders)
         self.guard: subprocess.Popen[bytes] | None = None
         self.since = datetime.now(UTC)
+        self._untold_since: float | None = None
+        self._tell_again_at = 0.0
 
     def run(self) -> int:
         """Start, supervise until a signal asks to stop, stop. Raises InstanceError when it cannot start."""
@@ -209,6 +230,7 @@ class Launcher:
         begun = time.monotonic()
         self.instance.make_folders()
         self.server.start()
+        status.tell_trouble(self.instance, "")
         self.running = replace(self.running, postgres_port=self.server.port)
         self.instance.tell(self.running)
         with database.connect(self.server.url()) as connection:
@@ -252,8 +274,24 @@ class Launcher:
         return child
 
     def _tell(self, **changes: Any) -> None:
+        """Say what runs; a disk that cannot take it now is asked again, because the pipeline itself can go on."""
         self.running = replace(self.running, **changes)
-        self.instance.tell(self.running)
+        self._tell_again_at = time.monotonic() + TELL_AGAIN_SECONDS
+        try:
+            self.instance.tell(self.running)
+            status.tell_trouble(self.instance, self.server_watch.trouble)
+        except OSError as error:
+            if self._untold_since is None:
+                self._untold_since = time.monotonic()
+                self.console.say(
+                    f"the state folder cannot be written ({'; '.join(disks.full(self._folders)) or error}): free "
+                    f"space; until then `make status` may show old process ids, and it is tried again every "
+                    f"{TELL_AGAIN_SECONDS:g} s by itself"
+                )
+            return
+        if self._untold_since is not None:
+            self.console.say(f"the state folder takes files again, after {time.monotonic() - self._untold_since:.0f} s")
+            self._untold_since = None
 
     def _tell_pids(self) -> None:
         self._tell(pids={child.name: child.process.pid for child in self.children if child.process})
@@ -295,7 +333,7 @@ class Launcher:
             if self.console.due(view.cost):
                 found = view.look()
                 line = (
-                    "the ledger does not answer"
+                    self.server_watch.trouble or "the ledger does not answer"
                     if found is None
                     else status.live_line(found, status.waiting_in(self.instance))
                 )
@@ -317,11 +355,9 @@ class Launcher:
         assert self.server.process is not None
         processes.reap([*known, self.server.process, *([self.guard] if self.guard else [])])
         started = [child.name for child in self.children if child.watch(self.console)]
-        if started:
+        changed = self.server_watch.look()
+        if started or changed or (self._untold_since is not None and time.monotonic() > self._tell_again_at):
             self._tell_pids()
-        if self.server.process.poll() is not None:
-            self.console.say(f"PostgreSQL ended (exit code {self.server.process.returncode}): starting it again")
-            self.server.start()
 
     def _stop(self) -> None:
         self.console.say("stopping …")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from sluice import database
-from sluice.instance import Instance
+from sluice import database, disks
+from sluice.instance import Instance, write_private
 
 Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
@@ -60,6 +62,7 @@ def report(instance: Instance) -> dict[str, Any]:
         "processes": processes,
         "problems": [f"{name} is not running: see {instance.log_dir}" for name, up in processes.items() if not up],
     }
+    found["problems"] += _machine_problems(instance)
     try:
         with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
             found |= ledger_report(connection)
@@ -69,6 +72,14 @@ def report(instance: Instance) -> dict[str, Any]:
     found["backlog"] = {"incoming": waiting_in(instance), "landed": found["files"].get("landed", 0)}
     found["problems"] += _stream_problems(found["stream"])
     return found
+
+
+def tell_trouble(instance: Instance, trouble: str) -> None:
+    """Leave word of what keeps the embedded server from answering, for whoever asks for the report; "": it answers."""
+    if trouble:
+        write_private(_trouble_file(instance), trouble)
+    else:
+        _trouble_file(instance).unlink(missing_ok=True)
 
 
 def exit_code(found: dict[str, Any]) -> int:
@@ -149,6 +160,18 @@ def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
     if stream["state"] == "waiting":
         return [f"the stream waits: {(stream['last_error'] or 'no reason given').strip()}"]
     return []
+
+
+def _trouble_file(instance: Instance) -> Path:
+    return instance.run_dir / "postgres.trouble"
+
+
+def _machine_problems(instance: Instance) -> list[str]:
+    """What the launcher said of the embedded server while it is away, and the disks that are full."""
+    problems = []
+    with contextlib.suppress(OSError):
+        problems.append(_trouble_file(instance).read_text())
+    return [problem for problem in problems if problem] + disks.full(disks.folders(instance.settings))
 
 
 def _why_not_running(instance: Instance) -> str:
