@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz bench audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,12 @@ lock: $(UV) ## Renew requirements.lock and requirements-dev.lock (UPGRADE=1: to 
 
 fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60, SEED=a number to repeat a run)
 	@$(PYTHON) -m tests.fuzz.fuzz_reader --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+chaos: $(VENV)/.dev ## Kill what runs, cut, fill, freeze; then compare every row with the files (ROUNDS=5 SEED=2026)
+	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),5) --seed $(or $(SEED),2026) $(if $(FAULT),--only "$(FAULT)")
+
+big-file: $(VENV)/.dev ## Load one CSV of 3 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
+	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)
 
 bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a ratio
 	@$(PYTHON) -m bench.load_vs_copy
