@@ -17,6 +17,7 @@ from sluice import leases
 from sluice.reconcile import reconcile
 from sluice.settings import PROJECT, Settings
 from tests.loading import HEADER, Connection, event
+from tests.streaming import spark_environment, submit_command
 
 Land = Callable[..., int]
 Submit = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,23 +32,12 @@ def submit(settings: Settings, connection: Connection) -> Submit:
     ) -> subprocess.CompletedProcess[str]:
         lease = leases.take(connection, submitted_by="test", seconds=120)
         assert lease is not None
-        folder = Path(sys.executable).parent
-        environ = os.environ | environment
-        environ |= {
-            "SLUICE_STREAM_TOKEN": lease.token,
-            "SLUICE_SUBMITTER_PID": str(os.getpid()),
-            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-            "PYSPARK_PYTHON": sys.executable,
-            "SPARK_LOCAL_IP": "127.0.0.1",
-        }
         beside = threading.Thread(target=meanwhile, daemon=True) if meanwhile else None
         if beside:
             beside.start()
-        jobs = PROJECT / "spark_jobs"
-        command = ["spark-submit", "--master", "local[2,4]", "--properties-file", str(jobs / "spark.conf")]
         done = subprocess.run(
-            [*command, str(jobs / "stream_events.py"), *arguments],
-            env=environ,
+            submit_command(*arguments),
+            env=spark_environment(SLUICE_STREAM_TOKEN=lease.token, **environment),
             capture_output=True,
             text=True,
             timeout=240,
