@@ -187,7 +187,7 @@ def test_a_file_that_changed_after_it_was_registered_counts_as_what_was_loaded(
             ],
         ),
         (
-            "UPDATE events SET event_time = event_time + interval '1 microsecond' WHERE (file_id, record_number) = (1, 1)",
+            "UPDATE events SET event_time = event_time + '1 us'::interval WHERE (file_id, record_number) = (1, 1)",
             (0, 0, 1),
             ["events has event_time 2026-11-22 10:00:00.000001+00, not 2026-11-22 10:00:00+00"],
         ),
