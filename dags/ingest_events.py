@@ -31,6 +31,11 @@ RETRY_POLICY = ExceptionRetryPolicy(
             action=RetryAction.FAIL,
             reason="it has waited and tried for as long as it was allowed to",
         ),
+        RetryRule(
+            exception="submit_stream.StreamStoppedError",
+            action=RetryAction.FAIL,
+            reason="the environment is wrong: a later run submits a stream, after a pause that grows to 5 minutes",
+        ),
     ]
 )
 

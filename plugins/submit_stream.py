@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from landed_file_sensor import is_scheduled
 
 from sluice import database, landing, leases, settings
+from spark_jobs.retry_rules import ENVIRONMENT, STOPPED
 
 if TYPE_CHECKING:
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
@@ -27,6 +29,10 @@ WAIT_SECONDS = 0.5
 
 class FilesStillLandedError(RuntimeError):
     """Files of a run made by hand were not loaded in time; the message names them and the stream's last error."""
+
+
+class StreamStoppedError(RuntimeError):
+    """The driver ended because its environment is wrong; the message says what to correct."""
 
 
 class SubmitStreamOperator(SparkSubmitOperator):
@@ -57,7 +63,11 @@ class SubmitStreamOperator(SparkSubmitOperator):
         self._lease: leases.Lease | None = None
 
     def execute(self, context: Context) -> None:
-        """Stream on, or drain and end; raises FilesStillLandedError, or AirflowException when the driver fails."""
+        """Stream on, or drain and end.
+
+        Raises FilesStillLandedError, StreamStoppedError when the driver says that its environment is wrong, or
+        AirflowException when the driver fails otherwise.
+        """
         read = settings.load()
         if is_scheduled(context):
             self._stream(read, context)
@@ -142,6 +152,11 @@ class SubmitStreamOperator(SparkSubmitOperator):
         try:
             super().execute(context)
             because = "its driver ended"
+        except Exception as error:
+            if self._exit_code() == STOPPED:
+                because = f"{ENVIRONMENT}what its driver logged says what to correct"
+                raise StreamStoppedError(self._why_stopped(read, lease)) from error
+            raise
         finally:
             self._lease = None
             self._end(read, lease, because)
@@ -173,6 +188,17 @@ class SubmitStreamOperator(SparkSubmitOperator):
     def _driver_runs(self) -> bool:
         process = getattr(self._hook, "_submit_sp", None)
         return process is not None and process.poll() is None
+
+    def _exit_code(self) -> int | None:
+        process = getattr(self._hook, "_submit_sp", None)
+        return None if process is None else process.poll()
+
+    def _why_stopped(self, read: settings.Settings, lease: leases.Lease) -> str:
+        """What the driver said last; its login may be refused here too, then its own lines above say it."""
+        said = "its lines above say what to correct"
+        with contextlib.suppress(psycopg.Error), self._connect(read) as connection:
+            said = leases.last_error(connection) or said
+        return f"stream {lease.epoch} ended itself, another one is submitted later by itself: {said}"
 
     def _close_output(self) -> None:
         """The hook leaves the pipe open that it read the driver's output from."""

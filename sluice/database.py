@@ -6,8 +6,10 @@ import functools
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from sluice.settings import SQL
@@ -15,20 +17,39 @@ from sluice.settings import SQL
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
 
 
+# A network that is cut without a word, or a server that is frozen, is noticed after half a minute and not never. What
+# the URL says itself wins.
+PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+
 def connect(
-    url: str, *, application_name: str = "sluice", autocommit: bool = True
+    url: str, *, application_name: str = "sluice", autocommit: bool = True, connect_timeout: int | None = None
 ) -> psycopg.Connection[dict[str, Any]]:
-    """Open a connection whose rows are dicts; raises psycopg.OperationalError when the server is away."""
+    """Open a connection whose rows are dicts; raises psycopg.OperationalError when the server is away.
+
+    ``connect_timeout`` is in seconds; without it, what ``url`` says, or 10.
+    """
+    given = conninfo_to_dict(url)
+    patience: dict[str, Any] = {key: value for key, value in PATIENCE.items() if key not in given}
+    if connect_timeout is not None:
+        patience["connect_timeout"] = connect_timeout
     return psycopg.connect(
-        url,
-        autocommit=autocommit,
-        row_factory=dict_row,
-        application_name=application_name,
-        connect_timeout=10,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
+        url, autocommit=autocommit, row_factory=dict_row, application_name=application_name, **patience
     )
+
+
+def url_for_libpq(url: str, application_name: str) -> str:
+    """``url`` (postgresql://…) with the name and the patience of ``connect``, for a driver that takes only a URL."""
+    given = conninfo_to_dict(url)
+    wanted = {key: value for key, value in PATIENCE.items() if key not in given}
+    mark = "&" if "?" in url else "?"
+    return f"{url}{mark}{urlencode({'application_name': application_name, **wanted})}"
 
 
 @functools.cache

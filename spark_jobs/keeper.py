@@ -6,16 +6,19 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 
 from sluice import database, leases
+from spark_jobs.retry_rules import FENCED, ORPHANED, cut, line_of
+from spark_jobs.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 
-FENCED, ORPHANED = 3, 4
 _END_GRACE_SECONDS = 20.0
+_CONNECT_SECONDS = 3
 
 
 class Keeper(threading.Thread):
@@ -36,25 +39,23 @@ class Keeper(threading.Thread):
         self._submitter = submitter
         self._parent = os.getppid()
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
+        self._period = min(1.0, lease_seconds / 5)
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._away = Waiting(_log, f"asked again every {self._period:g} s; the lease is renewed as soon as it answers")
+        self._state = "running"
+        self._unsaid: tuple[str, str | None] | None = None
         self.stop = threading.Event()
         self.because = ""
 
     def run(self) -> None:
         """Until ``close``."""
-        while not self._over.wait(min(1.0, self._lease_seconds / 5)):
+        while not self._over.wait(self._period):
             self._watch_processes()
             if time.monotonic() > self._ends_at:
                 self.ask_to_stop("its set life is over")
-            try:
-                if self._renew():
-                    self.ask_to_stop("a stop was requested")
-            except leases.StreamFenced as fenced:
-                _log.error("%s", fenced)
-                os._exit(FENCED)
-            except psycopg.Error as error:
-                _log.warning("the lease could not be renewed, trying again: %s", str(error).strip())
+            if self._in_ledger(self._renew):
+                self._say_unsaid()
 
     def ask_to_stop(self, because: str) -> None:
         """Let the current micro-batch finish, claim no more files, then end."""
@@ -64,24 +65,42 @@ class Keeper(threading.Thread):
             self._in_ledger(leases.request_stop)
 
     def say(self, state: str, error: str | None = None) -> None:
-        """Tell the ledger what the stream does; when the database is away, only the log hears it."""
-        self._in_ledger(lambda connection: leases.say(connection, epoch=self.epoch, state=state, error=error))
+        """Tell the ledger what the stream does; when it is away, it is told as soon as it is back."""
+        self._state = state
+        before = self._unsaid
+        self._unsaid = (state, before[1] if error is None and before else error)
+        self._say_unsaid()
 
     def run_query(self, query: str, parameters: dict[str, Any]) -> None:
-        """Run a query of ledger/claims; when the database is away, only the log hears it."""
+        """Run a query of ledger/claims; when the database is away, it is left out."""
         text: Any = database.queries("ledger/claims")[query]
         self._in_ledger(lambda connection: connection.execute(text, parameters))
 
     def close(self, because: str) -> None:
-        """End the lease."""
+        """End the lease and the connection."""
         self._over.set()
+        self._say_unsaid()
         self._in_ledger(lambda connection: leases.end(connection, epoch=self.epoch, because=because))
+        if self.is_alive():
+            self.join(2 * _CONNECT_SECONDS)
+        if self._connection is not None:
+            self._connection.close()
 
-    def _renew(self) -> bool:
-        with self._lock:
-            return leases.renew(self._open(), epoch=self.epoch, seconds=self._lease_seconds)
+    def _renew(self, connection: leases.Connection) -> None:
+        if leases.renew(connection, epoch=self.epoch, seconds=self._lease_seconds) and not self.stop.is_set():
+            self.because = "a stop was requested"
+            self.stop.set()
 
-    def _in_ledger(self, action: Any) -> None:
+    def _say_unsaid(self) -> None:
+        if (unsaid := self._unsaid) is None:
+            return
+        state, error = unsaid
+        said = self._in_ledger(lambda connection: leases.say(connection, epoch=self.epoch, state=state, error=error))
+        if said and self._unsaid is unsaid:
+            self._unsaid = None
+
+    def _in_ledger(self, action: Callable[[leases.Connection], object]) -> bool:
+        """Do it; False when the ledger is away, which the log hears when it begins and when it is over."""
         try:
             with self._lock:
                 action(self._open())
@@ -89,12 +108,18 @@ class Keeper(threading.Thread):
             _log.error("%s", fenced)
             os._exit(FENCED)
         except psycopg.Error as error:
-            _log.warning("the ledger is out of reach: %s", str(error).strip())
+            self._away.failed("the ledger does not answer", cut(line_of(error)))
+            return False
+        if (was := self._away.over()) and self._unsaid is None:
+            # The stream itself may not have noticed.
+            self._unsaid = (self._state, was)
+        return True
 
     def _open(self) -> psycopg.Connection[dict[str, Any]]:
         if self._connection is None or self._connection.broken or self._connection.closed:
             # Not a name that a taker ends: the lease is kept while files are fenced off.
-            self._connection = database.connect(self._url, application_name=f"sluice-keeper-{self.epoch}")
+            name = f"sluice-keeper-{self.epoch}"
+            self._connection = database.connect(self._url, application_name=name, connect_timeout=_CONNECT_SECONDS)
         return self._connection
 
     def _watch_processes(self) -> None:

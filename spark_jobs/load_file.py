@@ -33,10 +33,11 @@ from sluice.settings import Settings
 from sluice.unload import withdraw
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader
-from spark_jobs.judge import BlockTooLargeError, Judge
-from spark_jobs.landed_bytes import LandedBytes, UnreadableFileError
+from spark_jobs.judge import Judge
+from spark_jobs.landed_bytes import LandedBytes
 from spark_jobs.rejects import Rejects, header_text
-from spark_jobs.writer_session import COLLISIONS, UNIQUE_VIOLATION, WriterSession
+from spark_jobs.retry_rules import UNKNOWN, line_of, rule_for
+from spark_jobs.writer_session import UNIQUE_VIOLATION, WriterSession
 
 _log = logging.getLogger(__name__)
 
@@ -103,20 +104,21 @@ class FileLoader:
     def load(self, file_id: int) -> Tally:
         """Load the file, or set it aside, or find that this was done before; return what became of it.
 
+        spark_jobs/retry_rules.py says what an error does: the file again at once, set aside, back, or raised from here.
         Raises StreamFenced when the epoch may not write any more, adbc_driver_manager.Error when the database is away
         or full, OSError when the file cannot be read: then nothing was written.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._load_once(file_id)
-            except adbc_driver_manager.Error as error:
+            except BaseException as error:
                 self._session.disconnect()
-                if error.sqlstate not in COLLISIONS or attempt == ATTEMPTS:
+                rule = rule_for(line := line_of(error))
+                if rule is UNKNOWN:
+                    _log.warning("file %s: %s", file_id, line)
+                if rule.action != "again" or attempt == ATTEMPTS:
                     raise
-                _log.info("file %s: attempt %s met %s, trying again", file_id, attempt, error.sqlstate)
-            except BaseException:
-                self._session.disconnect()
-                raise
+                _log.info("file %s: attempt %s: %s, trying again", file_id, attempt, rule.says)
         raise AssertionError("the last attempt raises")
 
     def _load_once(self, file_id: int) -> Tally:
@@ -127,10 +129,12 @@ class FileLoader:
             return Tally(file_id, file.state)
         try:
             tally, path = self._load_landed(file)
-        except FileRejectedError as rejected:
-            tally, path = self._set_aside(file, str(rejected), rejected.contract)
-        except FileChangedError as changed:
-            tally, path = self._set_aside(file, str(changed), None, back=True)
+        except Exception as error:
+            action = rule_for(line_of(error)).action
+            if action not in ("quarantine", "return"):
+                raise
+            contract = getattr(error, "contract", None)
+            tally, path = self._set_aside(file, str(error), contract, back=action == "return")
         self._put_away(replace(file, state=tally.state, path=path), was=file.path)
         return tally
 
@@ -154,14 +158,13 @@ class FileLoader:
             raise FileRejectedError(
                 f"{file.path} is gone from the processing folder: land the file again; nothing else moves files there"
             ) from error
-        except UnreadableFileError as error:
-            raise FileRejectedError(str(error)) from error
         with landed:
             try:
                 tally, found = self._copy(file, landed)
-            except (UnreadableFileError, BlockTooLargeError, FileRejectedError) as error:
-                self._verify(file, landed)
-                raise error if isinstance(error, FileRejectedError) else FileRejectedError(str(error)) from error
+            except Exception as error:
+                if rule_for(line_of(error)).action == "quarantine":
+                    self._verify(file, landed)
+                raise
             self._verify(file, landed)
         crash_point("load.before_tally")
         archived = self._archive_path(file, "loaded")

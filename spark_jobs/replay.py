@@ -25,7 +25,8 @@ from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, m
 from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.judge import Judge
 from spark_jobs.rejects import without_nul
-from spark_jobs.writer_session import COLLISIONS, WriterSession
+from spark_jobs.retry_rules import line_of, rule_for
+from spark_jobs.writer_session import WriterSession
 
 _log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class _Replayer:
                 return self._file(file_id)
             except adbc_driver_manager.Error as error:
                 self._session.disconnect()
-                if error.sqlstate not in COLLISIONS or attempt == ATTEMPTS:
+                if rule_for(line_of(error)).action != "again" or attempt == ATTEMPTS:
                     raise
                 _log.info("file %s: attempt %s met %s, trying again", file_id, attempt, error.sqlstate)
             except _NotJudgedError as why:

@@ -3,7 +3,12 @@
     spark-submit spark_jobs/stream_events.py [--drain]
 
 The environment names the database (SLUICE_WRITER_URL) and the one-use token of the lease (SLUICE_STREAM_TOKEN).
-``--drain`` loads what has landed and ends. Exit codes: 0 ended as asked, 3 fenced, 4 orphaned.
+``--drain`` loads what has landed and ends.
+
+Exit codes: 0 ended as asked; 3 fenced, another stream writes; 4 orphaned, its submitter or Spark is gone; 5 stopped,
+the environment is wrong (login, schema, grants) and no later attempt of this process can succeed: the log and
+``ledger.streams`` name the remedy. Everything else that fails is waited for, however long it takes
+(spark_jobs/retry_rules.py says which is which).
 """
 
 from __future__ import annotations
@@ -13,26 +18,47 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sluice import database, leases
+from sluice import database, disks, leases
 from sluice.settings import Settings, load
 from spark_jobs.event_loader import EventLoader
-from spark_jobs.keeper import FENCED, Keeper
+from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFiles
-from spark_jobs.retry_rules import first_line, rule_for
+from spark_jobs.retry_rules import ENVIRONMENT, FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
+from spark_jobs.waiting import Waiting
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
 _log = logging.getLogger("sluice.stream")
+
+# A query that has run for so long without a failure works, though its first micro-batch may not be done.
+STEADY_SECONDS = 60.0
+# They print a stack trace of 50 lines each for every failure, and during an outage that is every few seconds; the
+# driver says what failed in one line, and prints an error that no rule knows in full.
+_NOISY = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.datasources.v2.DataWritingSparkTask",
+    "org.apache.spark.sql.execution.datasources.v2.WriteToDataSourceV2Exec",
+    "org.apache.spark.sql.execution.streaming.runtime.MicroBatchExecution",
+    "org.apache.spark.util.Utils",
+)
+
+
+class StreamStoppedError(Exception):
+    """The environment is wrong; the message says how, and what to correct."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,26 +74,34 @@ def main(arguments: list[str] | None = None) -> int:
     except leases.StreamFenced as fenced:
         _log.error("%s", fenced)
         return FENCED
+    except StreamStoppedError as stopped:
+        _log.error("%s", stopped)
+        return STOPPED
     signal.signal(signal.SIGTERM, lambda *_: keeper.ask_to_stop("it was told to (SIGTERM)"))
-    because = "it failed"
+    because, code = "it failed", 0
     try:
-        because = stream(open_spark(settings), settings, keeper, drain=drain)
+        because = stream(settings, keeper, drain=drain)
+    except leases.StreamFenced as fenced:
+        because, code = str(fenced), FENCED
+    except StreamStoppedError as stopped:
+        because, code = str(stopped), STOPPED
+        keeper.say("waiting", because)
+    except Exception as error:
+        because = f"it failed: {cut(line_of(error))}"
+        raise
     finally:
         keeper.close(because)
-    _log.info("the stream has ended: %s", because)
-    return 0
+    _log.log(logging.ERROR if code else logging.INFO, "the stream has ended: %s", because)
+    return code
 
 
 def begin(settings: Settings) -> Keeper:
-    """Exchange the token for an epoch and keep its lease. Raises StreamFenced when the token is not to be used."""
-    with database.connect(settings.writer_dsn) as connection:
-        epoch = leases.begin(
-            connection,
-            token=os.environ.get("SLUICE_STREAM_TOKEN", ""),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            seconds=settings.lease_seconds,
-        )
+    """Exchange the token for an epoch and keep its lease; a database that is away is waited for.
+
+    Raises StreamFenced when the token is not to be used, StreamStoppedError when the login is refused, and
+    psycopg.OperationalError when the database is away for as long as the token may wait.
+    """
+    epoch = _exchange_token(settings)
     submitter = os.environ.get("SLUICE_SUBMITTER_PID")
     keeper = Keeper(
         settings.writer_dsn,
@@ -81,38 +115,92 @@ def begin(settings: Settings) -> Keeper:
     return keeper
 
 
+def _exchange_token(settings: Settings) -> int:
+    waiting = Waiting(_log, f"tried again for {settings.submit_seconds:g} s, then another stream is submitted")
+    deadline = time.monotonic() + settings.submit_seconds
+    while True:
+        try:
+            with database.connect(settings.writer_dsn) as connection:
+                epoch = leases.begin(
+                    connection,
+                    token=os.environ.get("SLUICE_STREAM_TOKEN", ""),
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    seconds=settings.lease_seconds,
+                )
+            waiting.over()
+            return epoch
+        except psycopg.Error as error:
+            rule = rule_for(line := line_of(error))
+            _stop_if_told(rule, line)
+            if rule is UNKNOWN or time.monotonic() > deadline:
+                raise
+            waiting.failed(rule.says, cut(line))
+            time.sleep(settings.backoff_seconds)
+
+
 def open_spark(settings: Settings) -> SparkSession:
     """The Spark session, with the source and the sink registered; the master comes from spark-submit."""
     # How often an idle stream asks the ledger for landed files.
     polling = f"{int(settings.trigger_seconds * 1000)}ms"
     spark = SparkSession.builder.appName("sluice").config("spark.sql.streaming.pollingDelay", polling).getOrCreate()
+    log4j: Any = spark.sparkContext._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    for name in _NOISY:
+        log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
     spark.dataSource.register(LandedFiles)
     spark.dataSource.register(EventLoader)
     return spark
 
 
-def stream(spark: SparkSession, settings: Settings, keeper: Keeper, *, drain: bool) -> str:
-    """Run the query until it is to end, starting it again after each failure; return why it ended."""
-    failures = 0
+def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
+    """Run the query until it is to end, starting it again after each failure; return why it ended.
+
+    Raises StreamFenced or StreamStoppedError for what no later attempt can mend.
+    """
+    spark, failures = None, 0
+    every = f"{settings.backoff_seconds:g} to {settings.backoff_max_seconds:g} s"
+    waiting = Waiting(
+        _log, f"tried again every {every} by itself, nothing is lost: files wait in the processing folder"
+    )
     while True:
         started = time.monotonic()
         try:
-            query = start_query(spark, settings, keeper.epoch, drain=drain)
-            keeper.say("running")
-            run_query(query, keeper)
+            spark = spark or open_spark(settings)
+            run_query(start_query(spark, settings, keeper.epoch, drain=drain), keeper, waiting)
             return keeper.because or "everything that had landed is loaded"
-        except PySparkException as error:
-            rule = rule_for(str(error))
-            failures = 1 if time.monotonic() - started > 60 else failures + 1
-            wait = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** (failures - 1))
-            wait *= random.uniform(0.8, 1.2)
-            says = f"{rule.says} ({first_line(str(error))})"
-            _log.error("%s; %s", says, "the stream ends" if rule.action == "end" else f"next try in {wait:.1f} s")
+        except (PySparkException, Py4JJavaError) as error:
+            rule = rule_for(line := line_of(str(error)))
+            if rule is UNKNOWN:
+                _log.error("%s", error)
             if rule.action == "end":
-                return says
-            keeper.say("waiting", says)
-            if keeper.stop.wait(wait):
-                return keeper.because
+                raise leases.StreamFenced(f"{rule.says} ({cut(line)})") from error
+            _stop_if_told(rule, line)
+            keeper.say("waiting", waiting.failed(rule.says, cut(line), _full_disks(rule, settings)))
+        failures = 1 if time.monotonic() - started > STEADY_SECONDS else failures + 1
+        spark = _unless_stopped(spark)
+        wait = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** (failures - 1))
+        if keeper.stop.wait(wait * random.uniform(0.8, 1.2)):
+            return keeper.because
+
+
+def _full_disks(rule: RetryRule, settings: Settings) -> str:
+    """Which disks are full, as far as it can be told from here, when that may be why."""
+    if not re.search("disk|away|failed", rule.says):
+        return ""
+    return "".join(f"; {found.partition(':')[0]}" for found in disks.full(disks.folders(settings)))
+
+
+def _stop_if_told(rule: RetryRule, line: str) -> None:
+    if rule.action == "stop":
+        raise StreamStoppedError(f"{ENVIRONMENT}{rule.says} ({cut(line)})")
+
+
+def _unless_stopped(spark: SparkSession | None) -> SparkSession | None:
+    """``spark``, or None when its context has stopped (its master is gone): the next attempt opens another."""
+    if spark is None or not spark.sparkContext._jsc.sc().isStopped():
+        return spark
+    spark.stop()
+    return None
 
 
 def start_query(spark: SparkSession, settings: Settings, epoch: int, *, drain: bool) -> StreamingQuery:
@@ -129,14 +217,22 @@ def start_query(spark: SparkSession, settings: Settings, epoch: int, *, drain: b
     return writer.trigger(**trigger).start()
 
 
-def run_query(query: StreamingQuery, keeper: Keeper) -> None:
+def run_query(query: StreamingQuery, keeper: Keeper, waiting: Waiting) -> None:
     """Note progress until the query ends; when a stop is asked for, end it after the current micro-batch."""
-    noted = -1
+    noted, started = -1, time.monotonic()
     while not query.awaitTermination(timeout=1):
         noted = note_progress(query, keeper, noted)
+        if query.lastProgress is not None or time.monotonic() - started > STEADY_SECONDS:
+            _say_it_is_over(keeper, waiting)
         if keeper.stop.is_set() and not query.status["isTriggerActive"]:
             query.stop()
     note_progress(query, keeper, noted)
+    _say_it_is_over(keeper, waiting)
+
+
+def _say_it_is_over(keeper: Keeper, waiting: Waiting) -> None:
+    if was := waiting.over():
+        keeper.say("running", was)
 
 
 def note_progress(query: StreamingQuery, keeper: Keeper, noted: int) -> int:

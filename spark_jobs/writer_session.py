@@ -13,9 +13,7 @@ from sluice import database
 
 _log = logging.getLogger(__name__)
 
-UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION = "23505", "40P01", "40001"
-# What a transaction meets when others write the same rows at the same time: the whole of it is tried again.
-COLLISIONS = (UNIQUE_VIOLATION, DEADLOCK, SERIALIZATION)
+UNIQUE_VIOLATION = "23505"
 
 
 class WriterSession:
@@ -25,8 +23,7 @@ class WriterSession:
     """
 
     def __init__(self, url: str, application_name: str) -> None:
-        mark = "&" if "?" in url else "?"
-        self._url = f"{url}{mark}application_name={application_name}&connect_timeout=10"
+        self._url = database.url_for_libpq(url, application_name)
         self._connection: adbc.Connection | None = None
 
     @property

@@ -34,12 +34,18 @@ with open(os.environ["FAKE_RECORD"], "a") as record:
 do = os.environ["FAKE_DO"]
 if do == "fail":
     sys.exit("java is missing")
+if do == "stop unseen":
+    sys.exit(5)
 with database.connect(settings.load().writer_dsn) as connection:
     epoch = leases.begin(
         connection, token=os.environ["SLUICE_STREAM_TOKEN"], host="here", pid=os.getpid(), seconds=60
     )
     if do == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if do == "stop":
+        because = "the environment is wrong: check the grants"
+        leases.end(connection, epoch=epoch, because=because)
+        sys.exit(5)
     if do == "error":
         leases.say(connection, epoch=epoch, state="running", error="the disk is full")
     while do == "stream" and not leases.renew(connection, epoch=epoch, seconds=60):
@@ -322,6 +328,19 @@ def test_a_stream_that_died_a_moment_ago_is_not_submitted_again_at_once(
     leases.end(writer, epoch=living, because="it died")
     submit()
     assert calls() == []
+
+
+@pytest.mark.parametrize(("end", "says"), [("stop", "check the grants"), ("stop unseen", "its lines above")])
+def test_a_driver_whose_environment_is_wrong_fails_the_task_with_the_remedy_and_is_not_followed_at_once(
+    writer: Connection, calls: Calls, monkeypatch: pytest.MonkeyPatch, end: str, says: str
+) -> None:
+    from submit_stream import StreamStoppedError
+
+    monkeypatch.setenv("FAKE_DO", end)
+    with pytest.raises(StreamStoppedError, match=says):
+        submit()
+    submit()
+    assert len(calls()) == 1
 
 
 def test_killing_the_task_stops_the_stream_gracefully(

@@ -12,6 +12,7 @@ import pytest
 
 from sluice import database, leases
 from sluice.settings import Settings
+from spark_jobs.retry_rules import ENVIRONMENT
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -252,5 +253,20 @@ def test_a_stream_that_dies_again_and_again_is_due_later_each_time(
             "clock_timestamp(), 'ended', clock_timestamp() - make_interval(secs => %(ago)s), "
             "CASE WHEN %(stopped)s THEN clock_timestamp() END)",
             {"ago": seconds_ago, "stopped": stopped},
+        )
+    assert leases.pulse(connection).due is due
+
+
+@pytest.mark.parametrize(
+    ("stops", "seconds_ago", "due"), [(1, 13, False), (1, 17, True), (3, 55, False), (3, 65, True), (9, 290, False)]
+)
+def test_a_stream_that_ended_itself_for_its_environment_is_followed_later_each_time(
+    connection: Connection, stops: int, seconds_ago: int, due: bool
+) -> None:
+    for _ in range(stops):
+        connection.execute(
+            "INSERT INTO ledger.streams (submitted_by, lease_until, state, ended_at, ended_because) VALUES "
+            "('test', now(), 'ended', clock_timestamp() - make_interval(secs => %s), %s)",
+            [seconds_ago, f"{ENVIRONMENT}check the grants"],
         )
     assert leases.pulse(connection).due is due

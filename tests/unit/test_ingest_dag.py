@@ -54,17 +54,24 @@ def test_a_retry_starts_a_new_driver_of_the_stream(dag: Any) -> None:
 
 
 def test_what_is_the_same_on_every_attempt_is_not_retried(dag: Any) -> None:
-    from submit_stream import FilesStillLandedError
+    from submit_stream import FilesStillLandedError, StreamStoppedError
 
     policy = dag.get_task("submit_stream").retry_policy
     actions = {
         type(error): policy.evaluate(error, 1, 3).action.value
-        for error in (psycopg.OperationalError(), landing.LandingError(), FilesStillLandedError(), RuntimeError())
+        for error in (
+            psycopg.OperationalError(),
+            landing.LandingError(),
+            FilesStillLandedError(),
+            StreamStoppedError(),
+            RuntimeError(),
+        )
     }
     assert actions == {
         psycopg.OperationalError: "retry",
         landing.LandingError: "fail",
         FilesStillLandedError: "fail",
+        StreamStoppedError: "fail",
         RuntimeError: "default",
     }
 

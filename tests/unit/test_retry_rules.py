@@ -1,39 +1,149 @@
-"""What the stream does about an error: the rule that fits it, and the line that people read."""
+"""What the loading side does about an error: the rule that fits it, and the line that it is judged by."""
 
 from __future__ import annotations
 
+import adbc_driver_manager
+import psycopg
 import pytest
 
-from spark_jobs.retry_rules import RULES, first_line, rule_for
+from sluice.leases import StreamFenced
+from spark_jobs.contracts import ContractError
+from spark_jobs.judge import BlockTooLargeError
+from spark_jobs.landed_bytes import UnreadableFileError
+from spark_jobs.load_file import FileChangedError, FileRejectedError
+from spark_jobs.retry_rules import RULES, UNKNOWN, cut, line_of, rule_for
 
-TRACE = """[PYTHON_STREAMING_DATA_SOURCE_RUNTIME_ERROR] Failed when Python streaming data source perform latestOffset:
+# What Spark makes of an error of the source (on the driver), and of one of a task.
+SOURCE = """[PYTHON_STREAMING_DATA_SOURCE_RUNTIME_ERROR] Failed when Python streaming data source perform partitions: \
+Traceback (most recent call last):
   File "x.py", line 1, in main
+    with tx:
+         ^^
 {0}
  SQLSTATE: 38000
 === Streaming Query ===
 +- ~StreamingDataSourceV2ScanRelation[file_id#0L]
 """
+TASK = """Job aborted due to stage failure: Task 1 in stage 1.0 failed 4 times, most recent failure: Lost task 1.3: \
+org.apache.spark.api.python.PythonException: [PYTHON_EXCEPTION] An exception was thrown from the Python worker: \
+Traceback (most recent call last):
+  File "/job/load_file.py", line 115, in load
+    raise
+{0}
+
+ SQLSTATE: 38000
+\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handlePythonException(PythonRunner.scala:665)
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+
+Driver stacktrace:
+"""
+JAVA = """Writing job aborted
+=== Streaming Query ===
+Caused by: java.io.IOException: No space left on device
+\tat java.base/java.io.FileOutputStream.writeBytes(Native Method)
+"""
+REFUSED = 'connection to server at "127.0.0.1", port 5432 failed: '
+LOGIN = REFUSED + 'FATAL:  password authentication failed for user "sluice_writer"'
+AWAY = REFUSED + "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
+
+
+def adbc(kind: str, message: str, sqlstate: str | None = None) -> adbc_driver_manager.Error:
+    """An error as the driver raises it: the code is a property, and the end of the message."""
+    text = f"{message}. SQLSTATE: {sqlstate}" if sqlstate else message
+    error: adbc_driver_manager.Error = getattr(adbc_driver_manager, kind)(
+        text, status_code=adbc_driver_manager.AdbcStatusCode.IO, sqlstate=sqlstate
+    )
+    return error
+
+
+ERRORS = [
+    (StreamFenced("stream 1 has ended"), "end", "another stream has taken over"),
+    (FileRejectedError("the file is empty"), "quarantine", "the file is wrong"),
+    (UnreadableFileError("not gzip"), "quarantine", "the file is wrong"),
+    (BlockTooLargeError("too large"), "quarantine", "the file is wrong"),
+    (FileChangedError("x.csv changed"), "return", "the file changed"),
+    (adbc("IntegrityError", "INTEGRITY: duplicate key", "23505"), "again", "others wrote the same rows"),
+    (adbc("OperationalError", "IO: deadlock detected", "40P01"), "again", "others wrote the same rows"),
+    (adbc("OperationalError", "IO: could not serialize access", "40001"), "again", "others wrote the same rows"),
+    (psycopg.errors.DeadlockDetected("deadlock detected"), "again", "others wrote the same rows"),
+    (ContractError("x.odcs.yaml: not YAML"), "wait", "a contract cannot be used"),
+    (adbc("OperationalError", "IO: could not extend file", "53100"), "wait", "the disk of PostgreSQL's data folder"),
+    (psycopg.errors.DiskFull("could not extend file"), "wait", "the disk of PostgreSQL's data folder is full"),
+    (OSError(28, "No space left on device"), "wait", "a disk of the stream's machine is full"),
+    (psycopg.OperationalError(f"connection failed: {LOGIN}"), "stop", "PostgreSQL refuses the login"),
+    (adbc("OperationalError", f"IO: [libpq] Failed to connect: {LOGIN}\n"), "stop", "PostgreSQL refuses the login"),
+    (adbc("OperationalError", "IO: not allowed", "28000"), "stop", "PostgreSQL refuses the login"),
+    (psycopg.errors.InsufficientPrivilege("permission denied for table files"), "stop", "the schema or its grants"),
+    (adbc("ProgrammingError", 'NOT_FOUND: relation "events" does not exist', "42P01"), "stop", "the schema or its"),
+    (psycopg.OperationalError(f"{REFUSED}FATAL:  sorry, too many clients already"), "wait", "PostgreSQL has no conn"),
+    (psycopg.errors.AdminShutdown("terminating connection"), "wait", "PostgreSQL is away"),
+    (psycopg.OperationalError(f"connection failed: {AWAY}"), "wait", "PostgreSQL is away"),
+    (adbc("OperationalError", f"IO: [libpq] Failed to connect: {AWAY}\n"), "wait", "PostgreSQL is away"),
+    (adbc("OperationalError", "IO: [libpq] Failed to begin transaction: no connection"), "wait", "PostgreSQL is away"),
+    (psycopg.OperationalError(f"{REFUSED}FATAL:  the database system is starting up"), "wait", "PostgreSQL is away"),
+    (ValueError("never seen"), "wait", "the micro-batch failed"),
+]
+
+
+@pytest.mark.parametrize(("error", "action", "says"), ERRORS)
+def test_each_error_finds_its_rule(error: Exception, action: str, says: str) -> None:
+    rule = rule_for(line_of(error))
+    assert rule.action == action
+    assert rule.says.startswith(says)
+
+
+@pytest.mark.parametrize("spark", [SOURCE, TASK])
+@pytest.mark.parametrize(("error", "action", "says"), ERRORS)
+def test_the_driver_finds_the_same_rule_in_what_spark_made_of_the_error(
+    error: Exception, action: str, says: str, spark: str
+) -> None:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    rule = rule_for(line_of(spark.format(f"{name}: {error}")))
+    assert (rule.action, rule.says.startswith(says)) == (action, True)
+
+
+def test_every_rule_is_one_that_some_error_needs_and_says_its_reason() -> None:
+    needed = {rule_for(line_of(error)) for error, _, _ in ERRORS}
+    assert needed == {*RULES, UNKNOWN}
+    assert all(rule.reason and rule.says for rule in needed)
+
+
+def test_a_java_error_is_judged_by_its_cause() -> None:
+    assert line_of(JAVA) == "java.io.IOException: No space left on device"
+    assert rule_for(line_of(JAVA)).says.startswith("a disk of the stream's machine is full")
 
 
 @pytest.mark.parametrize(
-    ("error", "action", "says"),
+    "content",
     [
-        ("psycopg.errors.AdminShutdown: terminating connection", "wait", "PostgreSQL is away"),
-        ("psycopg.OperationalError: connection refused", "wait", "PostgreSQL is away"),
-        ("adbc_driver_manager.OperationalError: IO: could not extend file. SQLSTATE: 53100", "wait", "a disk is full"),
-        ("sluice.leases.StreamFenced: stream 1 has ended", "end", "another stream has taken over"),
-        ("spark_jobs.contracts.ContractError: x.odcs.yaml: not YAML", "wait", "a contract cannot be used"),
-        ("psycopg.errors.InsufficientPrivilege: permission denied", "wait", "the schema is not as Sluice left it"),
-        ("ValueError: never seen", "wait", "the micro-batch failed"),
+        "Connection refused",
+        "psycopg.OperationalError: gone",
+        f"x\npsycopg.OperationalError: {LOGIN}",
+        "duplicate key. SQLSTATE: 23505",
+        "permission denied. SQLSTATE: 42501",
+        "sluice.leases.StreamFenced: stream 1 has ended",
+        "No space left on device",
     ],
 )
-def test_each_error_finds_its_rule_and_its_telling_line(error: str, action: str, says: str) -> None:
-    text = TRACE.format(error)
-    rule = rule_for(text)
-    assert rule.action == action
-    assert rule.says.startswith(says)
-    assert first_line(text) == error
+def test_what_a_file_holds_never_chooses_the_rule(content: str) -> None:
+    assert rule_for(line_of(FileRejectedError(f"no contract knows the header {content}"))).action == "quarantine"
+    assert rule_for(line_of(ValueError(f"no number: {content}"))).action == "wait"
+    refused = adbc(
+        "DataError", f"INVALID_DATA: invalid input syntax for type uuid: {content}\nLINE 1: {content}", "22P02"
+    )
+    assert rule_for(line_of(refused)).action == "wait"
+    assert rule_for(line_of(TASK.format(f"adbc_driver_manager.DataError: {refused}"))).action == "wait"
 
 
-def test_every_rule_says_its_reason() -> None:
-    assert all(rule.reason and rule.says for rule in RULES)
+def test_a_line_leaves_out_the_query_and_the_rows() -> None:
+    message = (
+        "INTEGRITY: [libpq] Failed to execute query 'INSERT INTO t\nVALUES (1)': ERROR:  duplicate key value\n"
+        "DETAIL:  Key (id)=(1) already exists.\n"
+    )
+    line = line_of(adbc("IntegrityError", message, "23505"))
+    assert line == (
+        "adbc_driver_manager.IntegrityError: INTEGRITY: [libpq] Failed to execute query: ERROR: duplicate key value "
+        "SQLSTATE: 23505"
+    )
+    assert len(cut("x" * 1000)) == 400

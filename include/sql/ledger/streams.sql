@@ -83,15 +83,19 @@ WHERE ended_at IS NULL
 RETURNING epoch, lease_until > clock_timestamp() AS living;
 
 -- name: read_pulse :: one row: does a stream live, do landed files wait, may a missing stream be submitted now
+-- A stream that ended itself because its environment is wrong is followed after 15 s, and up to 5 minutes when that
+-- goes on: somebody has to correct something, and a JVM that finds that nobody has costs 10 s of a core.
 WITH last_stream AS (
-    SELECT ended_at, lease_until, stop_requested
+    SELECT ended_at, lease_until, stop_requested, ended_because LIKE 'the environment is wrong: %%' AS stopped_itself
     FROM ledger.streams
     ORDER BY epoch DESC
     LIMIT 1
 ), recent_deaths AS (
-    SELECT count(*) AS deaths
+    SELECT
+        count(*) FILTER (WHERE ended_at > clock_timestamp() - interval '5 minutes') AS deaths,
+        count(*) FILTER (WHERE ended_because LIKE 'the environment is wrong: %%') AS stops
     FROM ledger.streams
-    WHERE ended_at > clock_timestamp() - interval '5 minutes' AND stop_requested IS NULL
+    WHERE ended_at > clock_timestamp() - interval '30 minutes' AND stop_requested IS NULL
 )
 SELECT
     EXISTS (SELECT FROM ledger.streams WHERE ended_at IS NULL AND lease_until > clock_timestamp()) AS living,
@@ -101,6 +105,7 @@ SELECT
             SELECT clock_timestamp() > coalesce(ended_at, lease_until) + make_interval(secs => CASE
                 WHEN ended_at IS NULL THEN 0
                 WHEN stop_requested IS NOT NULL THEN %(stop_grace_seconds)s
+                WHEN stopped_itself THEN least(300, 15 * power(2, least(stops, 10) - 1))
                 ELSE least(%(backoff_max_seconds)s, power(2, least(deaths, 10)))
             END)
             FROM last_stream CROSS JOIN recent_deaths
