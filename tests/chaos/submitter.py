@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 from sluice import database, leases
-from sluice.settings import PROJECT, load
+from sluice.settings import load
+from tests.streaming import spark_environment, submit_command
 
 
 def main() -> int:
@@ -19,17 +18,9 @@ def main() -> int:
     if lease is None:
         print("no lease: another stream lives")
         return 0
-    programs = Path(sys.executable).parent
-    environment = os.environ | {
-        "SLUICE_STREAM_TOKEN": lease.token,
-        "SLUICE_SUBMITTER_PID": str(os.getpid()),
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    job = str(PROJECT / "spark_jobs" / "stream_events.py")
-    command = ["spark-submit", "--master", read.spark_master, "--properties-file", str(read.spark_conf_file)]
-    code = subprocess.run([*command, job, "--drain"], env=environment).returncode
+    command = submit_command("--drain", master=read.spark_master)
+    command[1:1] = ["--driver-memory", read.spark_driver_memory]
+    code = subprocess.run(command, env=spark_environment(SLUICE_STREAM_TOKEN=lease.token)).returncode
     with database.connect(read.writer_dsn) as connection:
         leases.end(connection, epoch=lease.epoch, because="its driver ended")
     print(f"stream {lease.epoch} drained: exit code {code}")
