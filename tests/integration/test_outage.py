@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
-from sluice import leases
-from sluice.settings import PROJECT, Settings
+from sluice import database, embedded, leases
+from sluice.settings import Settings
 from spark_jobs.keeper import Keeper
+from spark_jobs.retry_rules import ENVIRONMENT, STOPPED
 from tests.chaos.proxy import Proxy
-from tests.loading import HEADER, Connection, event
+from tests.full_disk import SmallDisk, small_disk
+from tests.loading import HEADER, Connection, event, table
+from tests.streaming import Tree, spark_environment, submit_command
 
 Land = Callable[..., int]
 SECONDS = 120
@@ -98,58 +100,84 @@ def test_an_outage_that_the_stream_did_not_notice_is_in_the_ledger_too(
     assert "; over after " in str(stream_row(connection)["last_error"])
 
 
-def test_the_stream_waits_for_its_database_and_goes_on_under_the_same_epoch(
-    settings: Settings, connection: Connection, land: Land, through: str, proxy: Proxy, tmp_path: Path
-) -> None:
+@pytest.fixture
+def driver(through: str, connection: Connection, tmp_path: Path) -> Iterator[Tree]:
+    """The stream, submitted as the operator does, with a short lease and its database behind the proxy."""
     lease = leases.take(connection, submitted_by="test", seconds=120)
     assert lease is not None
-    log = tmp_path / "driver.log"
-    jobs = PROJECT / "spark_jobs"
-    command = ["spark-submit", "--master", "local[2,4]", "--properties-file", str(jobs / "spark.conf")]
-    environment = {
-        "SLUICE_WRITER_URL": through,
-        "SLUICE_LEASE_SECONDS": "2",
-        "SLUICE_STREAM_TOKEN": lease.token,
-        "SLUICE_SUBMITTER_PID": str(os.getpid()),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
+    more = {"SLUICE_WRITER_URL": through, "SLUICE_STREAM_TOKEN": lease.token, "SLUICE_LEASE_SECONDS": "2"}
+    with Tree(submit_command(), spark_environment(**more), tmp_path / "driver.log") as tree:
+        yield tree
 
-    def loaded(name: str) -> bool:
-        found = connection.execute("SELECT 1 FROM ledger.files WHERE name = %s AND state = 'loaded'", [name])
-        return found.fetchone() is not None
 
-    with log.open("wb") as output:
-        driver = subprocess.Popen(
-            [*command, str(jobs / "stream_events.py")],
-            env=os.environ | environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        land(f"{HEADER}\n{event(1)}\n", name="first.csv")
-        wait_until(lambda: loaded("first.csv"))
-        proxy.cut()
-        land(f"{HEADER}\n{event(2)}\n", name="second.csv")
-        wait_until(lambda: "PostgreSQL is away" in log.read_text())
-        wait_until(lambda: not stream_row(connection)["valid"])
-        proxy.mend()
-        wait_until(lambda: loaded("second.csv"))
-        wait_until(lambda: "; over after " in str(stream_row(connection)["last_error"]))
-        row = stream_row(connection)
-        assert (row["state"], row["epoch"], row["valid"]) == ("running", lease.epoch, True)
-        assert str(row["last_error"]).startswith("PostgreSQL is away; since 20")
-        assert "UTC; tried again every 1 to 15 s by itself, nothing is lost" in str(row["last_error"])
-        leases.request_stop(connection)
-        assert driver.wait(SECONDS) == 0
-    finally:
-        if driver.poll() is None:
-            driver.kill()
-            driver.wait()
-    said = log.read_text()
+def loaded(connection: Connection, name: str) -> bool:
+    found = connection.execute("SELECT 1 FROM ledger.files WHERE name = %s AND state = 'loaded'", [name])
+    return found.fetchone() is not None
+
+
+def test_the_stream_waits_for_its_database_and_goes_on_under_the_same_epoch(
+    connection: Connection, land: Land, proxy: Proxy, driver: Tree
+) -> None:
+    land(f"{HEADER}\n{event(1)}\n", name="first.csv")
+    wait_until(lambda: loaded(connection, "first.csv"))
+    proxy.cut()
+    land(f"{HEADER}\n{event(2)}\n", name="second.csv")
+    wait_until(lambda: "PostgreSQL is away" in driver.log.read_text())
+    wait_until(lambda: not stream_row(connection)["valid"])
+    proxy.mend()
+    wait_until(lambda: loaded(connection, "second.csv"))
+    wait_until(lambda: "; over after " in str(stream_row(connection)["last_error"]))
+    row = stream_row(connection)
+    assert (row["state"], row["valid"]) == ("running", True)
+    assert str(row["last_error"]).startswith("PostgreSQL is away; since 20")
+    assert "UTC; tried again every 1 to 15 s by itself, nothing is lost" in str(row["last_error"])
+    leases.request_stop(connection)
+    assert driver.wait() == 0
+    said = driver.log.read_text()
     assert "\tat " not in said, "stack traces of a failure that a rule knows"
     lines = said[said.index("has begun") :].splitlines()
     assert sum("PostgreSQL is away; since" in line for line in lines) == 1
     assert sum("the ledger does not answer" in line for line in lines) <= 2
     assert sum("back after" in line for line in lines) == 2
+
+
+@pytest.fixture
+def full_disk(postgres_server: embedded.Server, database_url: str) -> Iterator[SmallDisk]:
+    """A disk of its own for ``events`` and its index, not full yet."""
+    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+    with small_disk(64) as disk, database.connect(postgres_server.url(str(name))) as superuser:
+        assert postgres_server.process is not None
+        uid = psutil.Process(postgres_server.process.pid).uids().effective
+        (disk.folder / "tables").mkdir(mode=0o700)
+        os.chown(disk.folder / "tables", uid, -1)
+        superuser.execute(f"CREATE TABLESPACE small LOCATION '{disk.folder}/tables'")
+        superuser.execute("ALTER TABLE events SET TABLESPACE small")
+        yield disk
+        superuser.execute("ALTER TABLE events SET TABLESPACE pg_default")
+        superuser.execute("DROP TABLESPACE small")
+
+
+def test_a_full_disk_is_waited_for_and_wrong_grants_end_the_stream_with_the_remedy(
+    connection: Connection, land: Land, full_disk: SmallDisk, driver: Tree
+) -> None:
+    full_disk.fill()
+    land(table(*(event(n) for n in range(1000))), name="first.csv")
+    wait_until(lambda: stream_row(connection)["state"] == "waiting")
+    said = "the disk of PostgreSQL's data folder is full: free space there; since 20"
+    assert str(stream_row(connection)["last_error"]).startswith(said)
+    assert said in driver.log.read_text()
+    full_disk.free()
+    wait_until(lambda: loaded(connection, "first.csv"))
+    wait_until(lambda: stream_row(connection)["state"] == "running")
+    assert "; over after " in str(stream_row(connection)["last_error"])
+
+    connection.execute("REVOKE INSERT ON events FROM sluice_writer")
+    land(table(event(5000)), name="second.csv")
+    assert driver.wait() == STOPPED
+    row = stream_row(connection)
+    assert row["state"] == "ended"
+    assert str(row["ended_because"]).startswith(f"{ENVIRONMENT}the schema or its grants are not as Sluice left them")
+    assert "permission denied for table events" in str(row["ended_because"])
+    assert str(row["ended_because"]) in driver.log.read_text()
+    assert not leases.pulse(connection).due
+    assert "\tat " not in driver.log.read_text()
