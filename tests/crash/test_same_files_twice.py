@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -33,38 +35,50 @@ print(*EventLoadWriter(epoch).write(iter([pa.record_batch({"file_id": file_ids})
 """
 
 
-def a_task(epoch: int, file_ids: list[int]) -> subprocess.Popen[str]:
-    """A process that is ready to write these files, in this order."""
-    command = [sys.executable, "-c", WRITE, str(epoch), *map(str, file_ids)]
-    task = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
-    assert stream(task.stdout).readline() == "ready\n"
-    return task
+Task = subprocess.Popen[str]
+Begin = Callable[..., Task]
 
 
-def stream(pipe: IO[str] | None) -> IO[str]:
-    assert pipe is not None
-    return pipe
+@pytest.fixture
+def begin(epoch: int) -> Iterator[Begin]:
+    """Begins a process that is ready to write these files, in this order; none outlives the test."""
+    with ExitStack() as stack:
+
+        def start(file_ids: list[int]) -> Task:
+            command = [sys.executable, "-c", WRITE, str(epoch), *map(str, file_ids)]
+            task = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+            stack.enter_context(task)
+            stack.callback(task.kill)
+            assert pipe(task.stdout).readline() == "ready\n"
+            return task
+
+        yield start
 
 
-def finish(task: subprocess.Popen[str]) -> list[int]:
-    """Let the task end; the files that it says are done."""
-    said, _ = task.communicate(timeout=120)
-    assert task.returncode == 0
-    return [int(word) for word in said.split()]
+def pipe(end: IO[str] | None) -> IO[str]:
+    assert end is not None
+    return end
+
+
+def write(tasks: list[Task]) -> list[list[int]]:
+    """Let the tasks write, all at once; the files that each says are done."""
+    for task in tasks:
+        pipe(task.stdin).write("go\n")
+        pipe(task.stdin).flush()
+    said = [task.communicate(timeout=120)[0] for task in tasks]
+    assert [task.returncode for task in tasks] == [0] * len(tasks)
+    return [[int(word) for word in each.split()] for each in said]
 
 
 @pytest.mark.parametrize("backwards", [False, True], ids=["same-order", "opposite-order"])
 def test_two_tasks_that_write_the_same_files_at_once_both_return_and_every_row_is_there_once(
-    settings: Settings, connection: Connection, epoch: int, land: Land, tmp_path: Path, backwards: bool
+    settings: Settings, connection: Connection, begin: Begin, land: Land, tmp_path: Path, backwards: bool
 ) -> None:
     big = write_file(tmp_path / "big.csv", rows=35_000, seed="big")
     small = {f"file{n}": table(event(n), event(100), event(n + 50, kind="teleport")) for n in range(8)}
     file_ids = land(big=big.path, **small)
-    tasks = [a_task(epoch, file_ids), a_task(epoch, file_ids[::-1] if backwards else file_ids)]
-    for task in tasks:
-        stream(task.stdin).write("go\n")
-        stream(task.stdin).flush()
-    assert [sorted(finish(task)) for task in tasks] == [file_ids] * 2
+    orders = [file_ids, file_ids[::-1] if backwards else file_ids]
+    assert write([begin(order) for order in orders]) == orders
     found = recount(connection)
     assert found.keys() == set(file_ids)
     assert found.pop(file_ids[0]) == (big.rows, 0, 0)
@@ -72,12 +86,10 @@ def test_two_tasks_that_write_the_same_files_at_once_both_return_and_every_row_i
     assert reconcile(settings, settings.reader_dsn).holds
 
 
-def test_a_task_that_writes_files_again_adds_nothing(
-    settings: Settings, connection: Connection, epoch: int, land: Land
-) -> None:
+def test_a_task_that_writes_files_again_adds_nothing(connection: Connection, begin: Begin, land: Land) -> None:
     file_ids = land(a=table(event(1), event(2)), b=table(event(2), event(3)), c="no table of a known feed\n")
     for _ in range(2):
-        assert finish(a_task(epoch, file_ids)) == file_ids
+        assert write([begin(file_ids)]) == [file_ids]
         assert recount(connection) == {file_ids[0]: (2, 0, 0), file_ids[1]: (1, 0, 1)}
     assert connection.execute("SELECT state FROM ledger.files ORDER BY file_id").fetchall()[2] == {"state": "rejected"}
 
