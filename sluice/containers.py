@@ -389,7 +389,7 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda number, frame: asked.append(number))
     url = instance.embedded_url("airflow", 5432)
-    watch = pulse.Pulse(lambda: pulse.job_lives(url, "SchedulerJob", pulse.BEAT_SECONDS, socket.gethostname()))
+    watch = pulse.Pulse(lambda seconds: pulse.job_lives(url, "SchedulerJob", seconds, socket.gethostname()))
     while child.poll() is None and not asked and not watch.is_lost():
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)

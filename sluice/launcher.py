@@ -26,7 +26,7 @@ import psycopg
 
 from sluice import database, disks, embedded, java, leases, migrate, processes, roles, shutdown, status
 from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
-from sluice.pulse import BEAT_SECONDS, Pulse, job_lives
+from sluice.pulse import Pulse, job_lives
 from sluice.server_watch import ServerWatch
 
 HEALTHY_SECONDS = 240.0
@@ -86,7 +86,7 @@ class Child:
     not_before: float = field(default=0.0)
     rotate_at: float = 0.0
     pulse: Pulse | None = None
-    beats: Callable[[], bool] | None = None
+    beats: Callable[[float], bool] | None = None
 
     def start(self) -> None:
         """Start it, in a session of its own; the kernel tells it to end when the launcher dies. OSError: it cannot."""
@@ -270,7 +270,7 @@ class Launcher:
         child = Child(name, [program, *arguments], log, self.instance.environment(self.running))
         if name == "scheduler":
             url = self.instance.embedded_url("airflow", self.running.postgres_port)
-            child.beats = lambda: job_lives(url, "SchedulerJob", BEAT_SECONDS)
+            child.beats = lambda seconds: job_lives(url, "SchedulerJob", seconds)
         return child
 
     def _tell(self, **changes: Any) -> None:
@@ -356,6 +356,10 @@ class Launcher:
         processes.reap([*known, self.server.process, *([self.guard] if self.guard else [])])
         started = [child.name for child in self.children if child.watch(self.console)]
         changed = self.server_watch.look()
+        if changed and not self.server_watch.trouble:
+            for child in self.children:
+                if child.pulse is not None:
+                    child.pulse.database_came_back()
         if started or changed or (self._untold_since is not None and time.monotonic() > self._tell_again_at):
             self._tell_pids()
 

@@ -21,6 +21,10 @@ from sluice import database
 
 Connection = psycopg.Connection[dict[str, Any]]
 
+# Why a driver ends itself: nobody wants the pipeline to stop, so the next stream need not wait.
+SUBMITTER_DIED = "its submitter died"
+TOLD_BY_SIGNAL = "it was told to (SIGTERM)"
+LIFE_IS_OVER = "its set life is over"
 STOP_GRACE_SECONDS = 10.0
 BACKOFF_MAX_SECONDS = 30.0
 _LOCK_TIMEOUT = "300ms"
@@ -143,7 +147,13 @@ def living(connection: Connection) -> dict[str, Any] | None:
 
 def pulse(connection: Connection) -> Pulse:
     """Whether a stream lives, files wait, and a missing stream may be submitted now."""
-    row = _one(connection, "read_pulse", stop_grace_seconds=STOP_GRACE_SECONDS, backoff_max_seconds=BACKOFF_MAX_SECONDS)
+    row = _one(
+        connection,
+        "read_pulse",
+        stop_grace_seconds=STOP_GRACE_SECONDS,
+        backoff_max_seconds=BACKOFF_MAX_SECONDS,
+        by_itself=[SUBMITTER_DIED, TOLD_BY_SIGNAL, LIFE_IS_OVER],
+    )
     return Pulse(**_some(row))
 
 

@@ -17,6 +17,8 @@ from sluice import database
 BEAT_SECONDS = 15.0
 EVERY_SECONDS = 5.0
 LOST_SECONDS = 30.0
+# A scheduler that outlived an outage beats soon after it; one that did not is waiting for its tasks by then.
+BACK_SECONDS = 10.0
 START_SECONDS = 180.0
 
 
@@ -32,12 +34,14 @@ def job_lives(url: str, job: str, seconds: float, hostname: str | None = None) -
 
 
 class Pulse:
-    """Watches one scheduler from its start on; ``beats`` tells whether it has given a sign of life just now."""
+    """Watches one scheduler from its start on; ``beats(seconds)``: whether it gave a sign of life within so many."""
 
-    def __init__(self, beats: Callable[[], bool]) -> None:
+    def __init__(self, beats: Callable[[float], bool]) -> None:
         self._beats = beats
         self._due = 0.0
         self._lost_at = time.monotonic() + START_SECONDS
+        self._has_beaten = self._is_away = False
+        self._counts_from = float("-inf")
 
     def is_lost(self) -> bool:
         """Whether no sign of life came for too long while the database answered; asks at most every 5 s."""
@@ -46,10 +50,22 @@ class Pulse:
             return False
         self._due = now + EVERY_SECONDS
         try:
-            beats = self._beats()
+            beats = self._beats(min(BEAT_SECONDS, now - self._counts_from))
         except psycopg.Error:
+            self._is_away = True
             self._lost_at = max(self._lost_at, now + LOST_SECONDS)
             return False
-        if beats:
+        if self._is_away:
+            self.database_came_back()
+        elif beats:
+            self._has_beaten = True
             self._lost_at = now + LOST_SECONDS
-        return now > self._lost_at
+        return now >= self._lost_at
+
+    def database_came_back(self) -> None:
+        """The database was away: only a beat from now on tells that the scheduler outlived that."""
+        self._is_away = False
+        if self._has_beaten:
+            self._counts_from = time.monotonic()
+            self._lost_at = self._counts_from + BACK_SECONDS
+            self._due = self._counts_from + BACK_SECONDS / 2

@@ -53,7 +53,7 @@ class Keeper(threading.Thread):
         while not self._over.wait(self._period):
             self._watch_processes()
             if time.monotonic() > self._ends_at:
-                self.ask_to_stop("its set life is over")
+                self.ask_to_stop(leases.LIFE_IS_OVER)
             if self._in_ledger(self._renew):
                 self._say_unsaid()
 
@@ -129,7 +129,7 @@ class Keeper(threading.Thread):
             os._exit(ORPHANED)
         if self._submitter is not None and not _is_alive(self._submitter) and not self.stop.is_set():
             _log.warning("the submitter (process %s) is gone: the stream ends", self._submitter)
-            self.ask_to_stop("its submitter died")
+            self.ask_to_stop(leases.SUBMITTER_DIED)
             threading.Timer(_END_GRACE_SECONDS, os._exit, [ORPHANED]).start()
 
 

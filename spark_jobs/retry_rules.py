@@ -146,7 +146,8 @@ def _line_of_text(text: str) -> str:
         return " ".join(raised.split())
     lines = [line.strip().removeprefix("Caused by: ") for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if re.match(r"(\w+\.)+[A-Z][\w$]*: |\w+(Error|Exception): ", line)]
-    return ((telling or lines or [""])[-1]).strip()
+    ended = re.findall(r"terminated with exception: (.+)", text)
+    return ((telling or ended or lines or [""])[-1]).strip()
 
 
 def _line(kind: str, message: str, code: str = "") -> str:

@@ -22,11 +22,12 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from py4j.protocol import Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     except StreamStoppedError as stopped:
         _log.error("%s", stopped)
         return STOPPED
-    signal.signal(signal.SIGTERM, lambda *_: keeper.ask_to_stop("it was told to (SIGTERM)"))
+    signal.signal(signal.SIGTERM, lambda *_: _told_by_signal(keeper))
     because, code = "it failed", 0
     try:
         because = stream(settings, keeper, drain=drain)
@@ -87,12 +88,18 @@ def main(arguments: list[str] | None = None) -> int:
         because, code = str(stopped), STOPPED
         keeper.say("waiting", because)
     except Exception as error:
-        because = f"it failed: {cut(line_of(error))}"
+        jvm_is_gone = isinstance(error, (Py4JNetworkError, ConnectionError))
+        because = keeper.because or ("Spark's JVM died" if jvm_is_gone else f"it failed: {cut(line_of(error))}")
         raise
     finally:
         keeper.close(because)
     _log.log(logging.ERROR if code else logging.INFO, "the stream has ended: %s", because)
     return code
+
+
+def _told_by_signal(keeper: Keeper) -> None:
+    # In a thread: the main one may hold the very locks that the keeper needs when the signal comes.
+    threading.Thread(target=keeper.ask_to_stop, args=[leases.TOLD_BY_SIGNAL], daemon=True).start()
 
 
 def begin(settings: Settings) -> Keeper:
@@ -169,6 +176,8 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
             run_query(start_query(spark, settings, keeper.epoch, drain=drain), keeper, waiting)
             return keeper.because or "everything that had landed is loaded"
         except (PySparkException, Py4JJavaError) as error:
+            if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
+                return keeper.because
             rule = rule_for(line := line_of(str(error)))
             if rule is UNKNOWN:
                 _log.error("%s", error)

@@ -130,7 +130,8 @@ def play(arena: Arena, number: int, fault: str, rng: random.Random) -> Result:
     )
     if not any(problem.startswith("missed") for problem in result.problems):
         result.back, result.flowing = back, time.monotonic() - hit.since
-    result.streams = _newest_stream(arena) - newest
+    begun = arena.rows("SELECT count(*) AS streams FROM ledger.streams WHERE epoch > %s", [newest])
+    result.streams = begun[0]["streams"] if begun else 0
     result.problems += hit.problems + unsaid(arena, hit, began)
     if result.streams > STREAMS_AFTER_A_FAULT:
         result.problems.append(f"{result.streams} streams were begun one after the other")

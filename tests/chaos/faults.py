@@ -346,7 +346,7 @@ def task(arena: Arena, dag: str, name: str) -> psutil.Process:
         running = {row["id"] for row in arena.rows(_RUNNING_TASKS, [dag, name], role="airflow")}
         for process in arena.members("airflow worker -- ") if running else []:
             with contextlib.suppress(psutil.Error):
-                if process.cmdline()[0].rsplit(" ", 1)[-1] in running:
+                if process.cmdline()[0].removeprefix("airflow worker -- ") in running:
                     return process
         time.sleep(0.005)
     raise MissedError(f"no task {dag}.{name} runs")

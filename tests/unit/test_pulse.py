@@ -21,7 +21,8 @@ class Clock:
         monkeypatch.setattr(pulse.time, "monotonic", lambda: self.now)
         self.watched = pulse.Pulse(self.ask)
 
-    def ask(self) -> bool:
+    def ask(self, seconds: float) -> bool:
+        self.asked = seconds
         if isinstance(self.beat, Exception):
             raise self.beat
         return self.beat
@@ -53,6 +54,32 @@ def test_while_the_database_is_away_nobody_is_lost(monkeypatch: pytest.MonkeyPat
     assert clock.lost_after(pulse.LOST_SECONDS)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_scheduler_that_did_not_outlive_an_outage_is_lost_soon_after_it(
+    monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    clock = Clock(monkeypatch)
+    assert not clock.lost_after(10)
+    if told:
+        clock.watched.database_came_back()
+    else:
+        clock.beat = psycopg.OperationalError("away")
+        assert not clock.lost_after(10)
+        clock.beat = True  # a beat from before the outage
+        assert not clock.lost_after(10)
+    clock.beat = False
+    assert not clock.lost_after(pulse.BACK_SECONDS / 2)
+    assert clock.asked <= pulse.BACK_SECONDS / 2, "a beat from before the outage would count"
+    assert clock.lost_after(pulse.BACK_SECONDS / 2)
+
+
+def test_a_scheduler_that_outlived_an_outage_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    assert not clock.lost_after(10)
+    clock.watched.database_came_back()
+    assert not any(clock.lost_after(5) for _ in range(20))
+
+
 def test_a_scheduler_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     clock.beat = False
@@ -62,7 +89,7 @@ def test_a_scheduler_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_launcher_ends_a_scheduler_that_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulse, "START_SECONDS", 0.0)
-    child = Child("scheduler", ["sleep", "600"], tmp_path / "log", dict(os.environ), beats=lambda: False)
+    child = Child("scheduler", ["sleep", "600"], tmp_path / "log", dict(os.environ), beats=lambda seconds: False)
     child.start()
     assert child.process is not None
     assert not child.watch(Console()), "it is started again by a later look"

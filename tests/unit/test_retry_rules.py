@@ -42,6 +42,12 @@ JAVA = """Writing job aborted
 Caused by: java.io.IOException: No space left on device
 \tat java.base/java.io.FileOutputStream.writeBytes(Native Method)
 """
+QUERY = """[STREAM_FAILED] Query [id = bc46bc91, runId = e79822d3] terminated with exception: No space left on device \
+SQLSTATE: XXKST
+=== Streaming Query ===
+Logical Plan:
++- ~StreamingDataSourceV2ScanRelation[file_id#0L]
+"""
 REFUSED = 'connection to server at "127.0.0.1", port 5432 failed: '
 LOGIN = REFUSED + 'FATAL:  password authentication failed for user "sluice_writer"'
 AWAY = REFUSED + "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
@@ -112,6 +118,8 @@ def test_every_rule_is_one_that_some_error_needs_and_says_its_reason() -> None:
 def test_a_java_error_is_judged_by_its_cause() -> None:
     assert line_of(JAVA) == "java.io.IOException: No space left on device"
     assert rule_for(line_of(JAVA)).says.startswith("a disk of the stream's machine is full")
+    assert line_of(QUERY) == "No space left on device SQLSTATE: XXKST"
+    assert rule_for(line_of(QUERY)).says.startswith("a disk of the stream's machine is full")
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,11 @@ RETURNING epoch, lease_until > clock_timestamp() AS living;
 -- A stream that ended itself because its environment is wrong is followed after 15 s, and up to 5 minutes when that
 -- goes on: somebody has to correct something, and a JVM that finds that nobody has costs 10 s of a core.
 WITH last_stream AS (
-    SELECT ended_at, lease_until, stop_requested, ended_because LIKE 'the environment is wrong: %%' AS stopped_itself
+    SELECT
+        ended_at,
+        lease_until,
+        stop_requested IS NOT NULL AND coalesce(ended_because, '') <> ALL(%(by_itself)s) AS was_asked,
+        ended_because LIKE 'the environment is wrong: %%' AS stopped_itself
     FROM ledger.streams
     ORDER BY epoch DESC
     LIMIT 1
@@ -104,7 +108,7 @@ SELECT
         (
             SELECT clock_timestamp() > coalesce(ended_at, lease_until) + make_interval(secs => CASE
                 WHEN ended_at IS NULL THEN 0
-                WHEN stop_requested IS NOT NULL THEN %(stop_grace_seconds)s
+                WHEN was_asked THEN %(stop_grace_seconds)s
                 WHEN stopped_itself THEN least(300, 15 * power(2, least(stops, 10) - 1))
                 ELSE least(%(backoff_max_seconds)s, power(2, least(deaths, 10)))
             END)
