@@ -38,8 +38,8 @@ _RUNNING = "SELECT epoch FROM ledger.streams WHERE state = 'running' AND lease_u
 
 @dataclass
 class Result:
-    """One round. ``back``: seconds until the stream had loaded all that had landed; ``flowing``: until a batch that
-    the scheduled generator made after the fault was loaded too."""
+    """One round. ``back``: seconds until the stream had loaded all that had landed when the fault was over, and one
+    file more; ``flowing``: until a batch that the scheduled generator made after the fault was loaded too."""
 
     number: int
     fault: str
@@ -121,8 +121,7 @@ def play(arena: Arena, number: int, fault: str, rng: random.Random) -> Result:
         result.problems.append(f"missed: {missed}")
         hit = Hit()
     ended = time.time()
-    now.land(100)
-    landed = set(arena.landings.names())
+    landed = {*arena.landings.names(), *now.land(100)}
     arena.wait_for(lambda: is_back(arena, landed), BACK_SECONDS, f"recovery from: {fault}")
     back = time.monotonic() - hit.since
     arena.wait_for(

@@ -61,12 +61,14 @@ class Round:
         write_file(path, rows=rows, shares=Shares(0.01, 0.02, 0.01), seed=seed)
         return path
 
-    def land(self, rows: int, *, copies: int = 1) -> None:
-        """Land such a file, under as many names at the same moment."""
+    def land(self, rows: int, *, copies: int = 1) -> list[str]:
+        """Land such a file, under as many names at the same moment; the names."""
         made = self.make(rows)
-        for copy in range(copies):
-            self.arena.landings.land(made, f"chaos-{self.number:03d}-{self.landed}-{copy}.csv")
+        names = [f"chaos-{self.number:03d}-{self.landed}-{copy}.csv" for copy in range(copies)]
+        for name in names:
+            self.arena.landings.land(made, name)
         made.unlink()
+        return names
 
     def while_loading(self, rows: int = 30_000) -> None:
         """Return in the middle of a load: a file is landed, and a task's transaction is under way."""
@@ -257,8 +259,7 @@ def restore_old_checkpoint(now: Round) -> Hit:
     with contextlib.suppress(shutil.Error):  # Spark may rename a file meanwhile
         shutil.copytree(arena.settings.checkpoint_dir, old)
     for _ in range(3):
-        now.land(2_000)
-        seen = set(arena.landings.names())
+        seen = set(now.land(2_000))
         arena.wait_for(lambda: finished(arena, seen), 120, "a file to be loaded")  # noqa: B023
     checkpoint = _die(now)
     hit = Hit()
