@@ -36,7 +36,7 @@ from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.judge import Judge
 from spark_jobs.landed_bytes import LandedBytes
 from spark_jobs.rejects import Rejects, header_text
-from spark_jobs.retry_rules import UNKNOWN, line_of, rule_for
+from spark_jobs.retry_rules import UNKNOWN, cut, line_of, rule_for
 from spark_jobs.writer_session import UNIQUE_VIOLATION, WriterSession
 
 _log = logging.getLogger(__name__)
@@ -130,11 +130,12 @@ class FileLoader:
         try:
             tally, path = self._load_landed(file)
         except Exception as error:
-            action = rule_for(line_of(error)).action
-            if action not in ("quarantine", "return"):
+            rule = rule_for(line := line_of(error))
+            if rule.action not in ("quarantine", "return"):
                 raise
             contract = getattr(error, "contract", None)
-            tally, path = self._set_aside(file, str(error), contract, back=action == "return")
+            why = str(error) if line.startswith("spark_jobs.") else f"{rule.says} ({cut(line)})"
+            tally, path = self._set_aside(file, why, contract, back=rule.action == "return")
         self._put_away(replace(file, state=tally.state, path=path), was=file.path)
         return tally
 

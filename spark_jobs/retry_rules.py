@@ -61,6 +61,14 @@ RULES = (
         "one of them has committed by now, so the same file meets it as duplicates, or waits for its locks",
     ),
     RetryRule(
+        _DATABASE + r".*SQLSTATE: (21|22|23|54)\w{3}$"
+        r"|^builtins\.(ValueError|OverflowError|UnicodeDecodeError|UnicodeEncodeError|RecursionError): "
+        r"|^pyarrow\.lib\.Arrow\w+: |^_duckdb\.(?!IO|Connection|Permission|Interrupt)\w+: ",
+        "quarantine",
+        "the file cannot be loaded though no contract forbids it: report the defect, land the file again later",
+        "what is made of a file's values would fail in the same way each time, and one file must not stop the others",
+    ),
+    RetryRule(
         r"^spark_jobs\.contracts\.ContractError: ",
         "wait",
         "a contract cannot be used: correct it under include/contracts; it is read again by itself",

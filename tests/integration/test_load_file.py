@@ -142,6 +142,23 @@ def test_a_file_that_changed_after_it_was_registered_does_not_commit_and_goes_ba
     assert connection.execute("SELECT count(*) AS n FROM events").fetchone() == {"n": 0}
 
 
+def test_a_file_that_cannot_be_loaded_for_a_reason_of_its_own_costs_only_itself(
+    loader: FileLoader, land: Land, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("a value that nobody thought of")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loader._judge, "judge", fail)
+        file_id = land(f"{HEADER}\n{event(1)}\n")
+        assert loader.load(file_id).state == "rejected"
+    row = file_row(connection, file_id)
+    assert row["error"].startswith("the file cannot be loaded")
+    assert "a value that nobody thought of" in row["error"]
+    assert row["path"].startswith("archive/rejected/")
+    assert loader.load(land(f"{HEADER}\n{event(1)}\n")).rows_loaded == 1, "the same bytes, landed again"
+
+
 def test_a_fenced_stream_cannot_load(loader: FileLoader, land: Land, connection: Connection) -> None:
     file_id = land(f"{HEADER}\n{event(1)}\n")
     connection.execute("UPDATE ledger.streams SET state = 'fenced', ended_at = now()")

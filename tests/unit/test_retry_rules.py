@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import adbc_driver_manager
+import duckdb
 import psycopg
+import pyarrow as pa
 import pytest
 
 from sluice.leases import StreamFenced
@@ -72,6 +74,9 @@ ERRORS = [
     (adbc("OperationalError", "IO: deadlock detected", "40P01"), "again", "others wrote the same rows"),
     (adbc("OperationalError", "IO: could not serialize access", "40001"), "again", "others wrote the same rows"),
     (psycopg.errors.DeadlockDetected("deadlock detected"), "again", "others wrote the same rows"),
+    (adbc("DataError", "INVALID_DATA: value out of range", "22003"), "quarantine", "the file cannot be loaded"),
+    (pa.ArrowInvalid("offset overflow"), "quarantine", "the file cannot be loaded"),
+    (duckdb.OutOfRangeException("too big"), "quarantine", "the file cannot be loaded"),
     (ContractError("x.odcs.yaml: not YAML"), "wait", "a contract cannot be used"),
     (adbc("OperationalError", "IO: could not extend file", "53100"), "wait", "the disk of PostgreSQL's data folder"),
     (psycopg.errors.DiskFull("could not extend file"), "wait", "the disk of PostgreSQL's data folder is full"),
@@ -87,7 +92,7 @@ ERRORS = [
     (adbc("OperationalError", f"IO: [libpq] Failed to connect: {AWAY}\n"), "wait", "PostgreSQL is away"),
     (adbc("OperationalError", "IO: [libpq] Failed to begin transaction: no connection"), "wait", "PostgreSQL is away"),
     (psycopg.OperationalError(f"{REFUSED}FATAL:  the database system is starting up"), "wait", "PostgreSQL is away"),
-    (ValueError("never seen"), "wait", "the micro-batch failed"),
+    (RuntimeError("never seen"), "wait", "the micro-batch failed"),
 ]
 
 
@@ -136,12 +141,12 @@ def test_a_java_error_is_judged_by_its_cause() -> None:
 )
 def test_what_a_file_holds_never_chooses_the_rule(content: str) -> None:
     assert rule_for(line_of(FileRejectedError(f"no contract knows the header {content}"))).action == "quarantine"
-    assert rule_for(line_of(ValueError(f"no number: {content}"))).action == "wait"
+    assert rule_for(line_of(ValueError(f"no number: {content}"))).action == "quarantine"
     refused = adbc(
         "DataError", f"INVALID_DATA: invalid input syntax for type uuid: {content}\nLINE 1: {content}", "22P02"
     )
-    assert rule_for(line_of(refused)).action == "wait"
-    assert rule_for(line_of(TASK.format(f"adbc_driver_manager.DataError: {refused}"))).action == "wait"
+    assert rule_for(line_of(refused)).action == "quarantine"
+    assert rule_for(line_of(TASK.format(f"adbc_driver_manager.DataError: {refused}"))).action == "quarantine"
 
 
 def test_a_line_leaves_out_the_query_and_the_rows() -> None:
