@@ -79,8 +79,8 @@ class SubmitStreamOperator(SparkSubmitOperator):
         if self._lease is None:
             return
         try:
-            with self._connect(settings.load()) as connection:
-                leases.request_stop(connection)
+            with self._connect(settings.load(), connect_timeout=2) as connection:
+                leases.request_stop(connection, self._lease.epoch)
             deadline = time.monotonic() + KILL_PATIENCE_SECONDS
             while self._driver_runs() and time.monotonic() < deadline:
                 time.sleep(0.1)
@@ -207,5 +207,5 @@ class SubmitStreamOperator(SparkSubmitOperator):
             process.stdout.close()
 
     @staticmethod
-    def _connect(read: settings.Settings) -> leases.Connection:
-        return database.connect(read.writer_dsn, application_name="sluice-submitter")
+    def _connect(read: settings.Settings, connect_timeout: int | None = None) -> leases.Connection:
+        return database.connect(read.writer_dsn, application_name="sluice-submitter", connect_timeout=connect_timeout)

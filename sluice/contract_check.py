@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spark_jobs.contract_sql import BOUNDS
-from spark_jobs.contracts import SEVERITIES, Column, Contract, ContractError, HeaderError, match, parse_contract
+from spark_jobs.contracts import (
+    SEVERITIES,
+    Column,
+    Contract,
+    ContractError,
+    HeaderError,
+    match,
+    parse_contract,
+    read_contract,
+)
 from spark_jobs.judge import Judge
 
 
@@ -58,9 +67,9 @@ def _usable(folder: Path) -> tuple[list[Contract], list[str]]:
     try:
         for path in sorted(folder.glob("*.odcs.yaml")):
             try:
-                contract = parse_contract(path.read_text(encoding="utf-8"), path)
-            except (ContractError, UnicodeDecodeError) as error:
-                problems.append(str(error) if isinstance(error, ContractError) else f"{path.name}: {error}")
+                contract = read_contract(path)
+            except ContractError as error:
+                problems.append(str(error))
                 continue
             found = judge.problems(contract)
             problems += [f"{path.name}: {problem}" for problem in found]

@@ -12,19 +12,20 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from sluice.settings import SQL
+from sluice.settings import SQL, SettingError
 
 _NAME = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
 
 
-# A network that is cut without a word, or a server that is frozen, is noticed after half a minute and not never. What
-# the URL says itself wins.
+# A network that is cut without a word, or a machine that is frozen, is noticed and not waited for without end. A server
+# that takes nothing for two minutes while a file is copied (a lock, a disk that stalls) may still come to it. What the
+# URL says itself wins.
 PATIENCE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
+    "tcp_user_timeout": 120_000,
 }
 
 
@@ -35,7 +36,7 @@ def connect(
 
     ``connect_timeout`` is in seconds; without it, what ``url`` says, or 10.
     """
-    given = conninfo_to_dict(url)
+    given = _parts(url)
     patience: dict[str, Any] = {key: value for key, value in PATIENCE.items() if key not in given}
     if connect_timeout is not None:
         patience["connect_timeout"] = connect_timeout
@@ -46,10 +47,20 @@ def connect(
 
 def url_for_libpq(url: str, application_name: str) -> str:
     """``url`` (postgresql://…) with the name and the patience of ``connect``, for a driver that takes only a URL."""
-    given = conninfo_to_dict(url)
+    given = _parts(url)
     wanted = {key: value for key, value in PATIENCE.items() if key not in given}
-    mark = "&" if "?" in url else "?"
+    mark = "&" if "?" in url.rpartition("@")[2] else "?"
     return f"{url}{mark}{urlencode({'application_name': application_name, **wanted})}"
+
+
+def _parts(url: str) -> dict[str, Any]:
+    try:
+        return conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its message quotes the password
+        raise SettingError(
+            "the database URL cannot be read: write postgresql://user:password@host:port/database, with % and other "
+            "signs of the password percent-encoded"
+        ) from None
 
 
 @functools.cache

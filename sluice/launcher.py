@@ -117,7 +117,7 @@ class Child:
         if not self.not_before:
             self._end_session()
             self.deaths = self.deaths + 1 if time.monotonic() - self.started < 60 else 1
-            wait = min(30.0, 2.0 ** (self.deaths - 1))
+            wait = min(30.0, 2.0 ** min(self.deaths - 1, 10))
             self.not_before = time.monotonic() + wait
             console.say(f"{self.name} ended (exit code {code}): starting it again in {wait:g} s; its log is {self.log}")
         if time.monotonic() < self.not_before:

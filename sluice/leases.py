@@ -134,9 +134,9 @@ def end(connection: Connection, *, epoch: int, because: str) -> None:
             _terminate(connection, epoch)
 
 
-def request_stop(connection: Connection) -> int | None:
+def request_stop(connection: Connection, epoch: int | None = None) -> int | None:
     """Ask the stream to stop; its epoch when it lives. A stream whose lease has lapsed is asked too, should it wake."""
-    row = _one(connection, "request_stop")
+    row = _one(connection, "request_stop", epoch=epoch)
     return int(row["epoch"]) if row is not None and row["living"] else None
 
 

@@ -91,4 +91,4 @@ class ServerWatch:
             self._say(self.trouble)
 
     def _backoff(self) -> float:
-        return min(BACKOFF_MAX_SECONDS, BACKOFF_SECONDS * 2.0 ** (self._failures - 1))
+        return min(BACKOFF_MAX_SECONDS, BACKOFF_SECONDS * 2.0 ** min(self._failures - 1, 10))

@@ -163,7 +163,8 @@ def _typed_columns(contract: Contract) -> Iterator[str]:
 def _typed(column: Column) -> str:
     source = _source(column)
     if column.kind == "uuid":
-        shape = f"length({source}) IN (32, 36) AND try_cast({source} AS UUID) IS NOT NULL"
+        # DuckDB takes braces around it too, which are no hexadecimal digits.
+        shape = f"length({source}) IN (32, 36) AND {source} NOT LIKE '{{%' AND try_cast({source} AS UUID) IS NOT NULL"
         return f"CASE WHEN {shape} THEN replace(lower({source}), '-', '') END"
     if column.logical_type == "integer":
         shape = rf"[+-]?0*[0-9]{{1,{_whole_digits(column)}}}"

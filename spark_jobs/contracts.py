@@ -204,9 +204,18 @@ def load_contracts(folder: Path) -> tuple[Contract, ...]:
     return contracts
 
 
+def read_contract(path: Path) -> Contract:
+    """The contract in this file; raises ContractError when it cannot be used."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path.name}: it is not UTF-8 ({error}): save it as UTF-8") from error
+    return parse_contract(text, path)
+
+
 @functools.lru_cache(maxsize=256)
 def _load(path: Path, _changed: int) -> Contract:
-    return parse_contract(path.read_text(encoding="utf-8"), path)
+    return read_contract(path)
 
 
 class _Yaml(yaml.SafeLoader):

@@ -93,9 +93,7 @@ class Judge:
                     f"{records.num_rows} rows of {len(match.header)} columns do not fit into SLUICE_DUCKDB_MEMORY="
                     f"{self._memory_limit}: raise it, or land narrower files"
                 ) from error
-        except duckdb.IOException:
-            raise
-        except duckdb.Error as error:
+        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
             raise ContractError(f"{match.contract.path.name}: its SQL does not run: {error}") from error
         finally:
             self._duckdb.unregister("records")

@@ -62,7 +62,7 @@ class Keeper(threading.Thread):
         if not self.stop.is_set():
             self.because = because
             self.stop.set()
-            self._in_ledger(leases.request_stop)
+            self._in_ledger(lambda connection: leases.request_stop(connection, self.epoch))
 
     def say(self, state: str, error: str | None = None) -> None:
         """Tell the ledger what the stream does; when it is away, it is told as soon as it is back."""
@@ -92,12 +92,15 @@ class Keeper(threading.Thread):
             self.stop.set()
 
     def _say_unsaid(self) -> None:
-        if (unsaid := self._unsaid) is None:
-            return
-        state, error = unsaid
-        said = self._in_ledger(lambda connection: leases.say(connection, epoch=self.epoch, state=state, error=error))
-        if said and self._unsaid is unsaid:
-            self._unsaid = None
+        if self._unsaid is not None:
+            self._in_ledger(self._say_it)
+
+    def _say_it(self, connection: leases.Connection) -> None:
+        # Read under the lock: the other thread may have said something newer meanwhile.
+        if (unsaid := self._unsaid) is not None:
+            leases.say(connection, epoch=self.epoch, state=unsaid[0], error=unsaid[1])
+            if self._unsaid is unsaid:
+                self._unsaid = None
 
     def _in_ledger(self, action: Callable[[leases.Connection], object]) -> bool:
         """Do it; False when the ledger is away, which the log hears when it begins and when it is over."""

@@ -136,6 +136,9 @@ class FileLoader:
             contract = getattr(error, "contract", None)
             why = str(error) if line.startswith("spark_jobs.") else f"{rule.says} ({cut(line)})"
             tally, path = self._set_aside(file, why, contract, back=rule.action == "return")
+            if line.startswith("_duckdb."):  # an internal error leaves a DuckDB unusable
+                self._judge.close()
+                self._judge = Judge(self._settings.duckdb_memory)
         self._put_away(replace(file, state=tally.state, path=path), was=file.path)
         return tally
 

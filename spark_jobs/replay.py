@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import adbc_driver_manager
 import numpy as np
 import pyarrow as pa
 
@@ -25,7 +24,7 @@ from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, m
 from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.judge import Judge
 from spark_jobs.rejects import without_nul
-from spark_jobs.retry_rules import line_of, rule_for
+from spark_jobs.retry_rules import cut, line_of, rule_for
 from spark_jobs.writer_session import WriterSession
 
 _log = logging.getLogger(__name__)
@@ -114,6 +113,11 @@ def replay(
     return tally
 
 
+def _left(file_id: int, why: str) -> ReplayTally:
+    _log.warning("the rejects of file %s stay as they are: %s", file_id, why)
+    return ReplayTally(not_judged=[f"file {file_id}: {why}"])
+
+
 class _Replayer:
     def __init__(self, settings: Settings, session: WriterSession, judge: Judge, rule: str) -> None:
         self._settings = settings
@@ -126,15 +130,17 @@ class _Replayer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._file(file_id)
-            except adbc_driver_manager.Error as error:
-                self._session.disconnect()
-                if rule_for(line_of(error)).action != "again" or attempt == ATTEMPTS:
-                    raise
-                _log.info("file %s: attempt %s met %s, trying again", file_id, attempt, error.sqlstate)
             except _NotJudgedError as why:
                 self._session.rollback()
-                _log.warning("the rejects of file %s stay as they are: %s", file_id, why)
-                return ReplayTally(not_judged=[f"file {file_id}: {why}"])
+                return _left(file_id, str(why))
+            except Exception as error:
+                self._session.disconnect()
+                rule = rule_for(line := line_of(error))
+                if rule.action == "quarantine":
+                    return _left(file_id, f"{rule.says} ({cut(line)})")
+                if rule.action != "again" or attempt == ATTEMPTS:
+                    raise
+                _log.info("file %s: attempt %s: %s, trying again", file_id, attempt, rule.says)
         raise AssertionError("the last attempt raises")
 
     def _file(self, file_id: int) -> ReplayTally:

@@ -26,7 +26,8 @@ class RetryRule:
 
     Actions: ``again`` (load the same file again at once, a few times), ``quarantine`` (the file is wrong: it is set
     aside), ``return`` (the file goes back to the landing folder), ``wait`` (and try again for as long as it takes),
-    ``stop`` (the environment is wrong: the stream ends with the remedy), ``end`` (another stream writes now).
+    ``forget`` (put the checkpoint aside, then as ``wait``), ``stop`` (the environment is wrong: the stream ends with
+    the remedy), ``end`` (another stream writes now).
     """
 
     pattern: str
@@ -61,9 +62,10 @@ RULES = (
         "one of them has committed by now, so the same file meets it as duplicates, or waits for its locks",
     ),
     RetryRule(
-        _DATABASE + r".*SQLSTATE: (21|22|23|54)\w{3}$"
-        r"|^builtins\.(ValueError|OverflowError|UnicodeDecodeError|UnicodeEncodeError|RecursionError): "
-        r"|^pyarrow\.lib\.Arrow\w+: |^_duckdb\.(?!IO|Connection|Permission|Interrupt)\w+: ",
+        _DATABASE + r".*SQLSTATE: (21|22|23|54|P0)\w{3}$"
+        r"|^builtins\.(ValueError|TypeError|KeyError|IndexError|AssertionError|OverflowError|RecursionError): "
+        r"|^builtins\.Unicode\w+: |^pyarrow\.lib\.Arrow(?!Memory|Cancelled)\w+: "
+        r"|^_duckdb\.(?!IO|Connection|Permission|Interrupt|OutOfMemory)\w+: ",
         "quarantine",
         "the file cannot be loaded though no contract forbids it: report the defect, land the file again later",
         "what is made of a file's values would fail in the same way each time, and one file must not stop the others",
@@ -96,6 +98,12 @@ RULES = (
         "the environment of a process cannot change while it lives, so the same login is refused for ever",
     ),
     RetryRule(
+        r"^(?!psycopg|adbc_driver_manager).*(Incomplete log file|Failed to read log file)",
+        "forget",
+        "the checkpoint is damaged: it is put aside, as checkpoint.damaged, and a new one is begun",
+        "a file that a power cut left torn never heals; what is loaded is decided in the ledger, not in the checkpoint",
+    ),
+    RetryRule(
         _DATABASE + r".*SQLSTATE: (28|3D)\w{3}$",
         "stop",
         "PostgreSQL refuses the login: correct SLUICE_WRITER_URL (or the role's password, or pg_hba.conf), then start "
@@ -115,7 +123,8 @@ RULES = (
         "sessions end by themselves sooner or later; the files wait in the ledger",
     ),
     RetryRule(
-        _DATABASE + r".*SQLSTATE: (08|53|57P)\w*$|^(psycopg|adbc_driver_manager)\.([\w.]*\.)?OperationalError: ",
+        _DATABASE + r".*SQLSTATE: (08|53|57P)\w*$"
+        r"|^(psycopg|adbc_driver_manager)\.([\w.]*\.)?OperationalError: (?!.*SQLSTATE: \w{5}$)",
         "wait",
         "PostgreSQL is away",
         "it comes back without us; until then the files wait in the processing folder",

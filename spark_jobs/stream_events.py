@@ -14,16 +14,19 @@ the environment is wrong (login, schema, grants) and no later attempt of this pr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -164,7 +167,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
 
     Raises StreamFenced or StreamStoppedError for what no later attempt can mend.
     """
-    spark, failures = None, 0
+    spark, failures, printed = None, 0, ""
     every = f"{settings.backoff_seconds:g} to {settings.backoff_max_seconds:g} s"
     waiting = Waiting(
         _log, f"tried again every {every} by itself, nothing is lost: files wait in the processing folder"
@@ -179,17 +182,29 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
                 return keeper.because
             rule = rule_for(line := line_of(str(error)))
-            if rule is UNKNOWN:
+            if rule.action in ("quarantine", "return"):  # the loader decides about files: this is none
+                rule = UNKNOWN
+            if rule is UNKNOWN and line != printed:
+                printed = line
                 _log.error("%s", error)
+            if rule.action == "forget":
+                _put_aside(settings.checkpoint_dir)
             if rule.action == "end":
                 raise leases.StreamFenced(f"{rule.says} ({cut(line)})") from error
             _stop_if_told(rule, line)
             keeper.say("waiting", waiting.failed(rule.says, cut(line), _full_disks(rule, settings)))
         failures = 1 if time.monotonic() - started > STEADY_SECONDS else failures + 1
         spark = _unless_stopped(spark)
-        wait = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** (failures - 1))
+        wait = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** min(failures - 1, 10))
         if keeper.stop.wait(wait * random.uniform(0.8, 1.2)):
             return keeper.because
+
+
+def _put_aside(checkpoint: Path) -> None:
+    aside = checkpoint.with_name(f"{checkpoint.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        checkpoint.rename(aside)
 
 
 def _full_disks(rule: RetryRule, settings: Settings) -> str:
@@ -228,10 +243,10 @@ def start_query(spark: SparkSession, settings: Settings, epoch: int, *, drain: b
 
 def run_query(query: StreamingQuery, keeper: Keeper, waiting: Waiting) -> None:
     """Note progress until the query ends; when a stop is asked for, end it after the current micro-batch."""
-    noted, started = -1, time.monotonic()
+    noted = -1
     while not query.awaitTermination(timeout=1):
         noted = note_progress(query, keeper, noted)
-        if query.lastProgress is not None or time.monotonic() - started > STEADY_SECONDS:
+        if query.lastProgress is not None:
             _say_it_is_over(keeper, waiting)
         if keeper.stop.is_set() and not query.status["isTriggerActive"]:
             query.stop()

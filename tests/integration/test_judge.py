@@ -220,7 +220,10 @@ def test_an_event_id_is_a_uuid_in_any_usual_writing(judge: Judge) -> None:
         str(one): one.bytes,
         str(one).upper(): one.bytes,
         one.hex: one.bytes,
-        **dict.fromkeys((f"{{{one}}}", "17", str(one)[:-1], str(one)[:-1] + "g", "x" * 36), BAD),
+        **dict.fromkeys(
+            (f"{{{one}}}", "{550e8400-e29b41d4-a716446655440000}", "17", str(one)[:-1], str(one)[:-1] + "g", "x" * 36),
+            BAD,
+        ),
         "": ["x.required"],
     }
     assert feed.values("event_id", list(expected)) == expected

@@ -231,6 +231,18 @@ def test_a_missing_stream_is_due_at_first_and_not_while_one_lives(writer: Connec
     assert leases.pulse(writer) == leases.Pulse(living=False, waiting=False, due=True)
 
 
+def test_a_stop_of_an_old_stream_does_not_stop_the_new_one(connection: Connection) -> None:
+    old = leases.take(connection, submitted_by="a test", seconds=60)
+    assert old is not None
+    leases.end(connection, epoch=old.epoch, because="a test")
+    new = leases.take(connection, submitted_by="a test", seconds=60)
+    assert new is not None
+    assert leases.request_stop(connection, old.epoch) is None
+    assert leases.renew(connection, epoch=new.epoch, seconds=60) is False
+    assert leases.request_stop(connection, new.epoch) == new.epoch
+    assert leases.renew(connection, epoch=new.epoch, seconds=60) is True
+
+
 @pytest.mark.parametrize(
     ("deaths", "stopped", "seconds_ago", "due"),
     [

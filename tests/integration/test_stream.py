@@ -79,11 +79,21 @@ def test_a_drain_loads_what_had_landed_once_though_a_task_dies_before_and_after_
     assert died.exists()
     assert states(connection) == ["loaded"] * 6
 
+    # A checkpoint that a power cut has torn.
+    newest = max((settings.checkpoint_dir / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
+    os.truncate(newest, 0)
+    newest.with_name(f".{newest.name}.crc").unlink(missing_ok=True)
+    land(f"{HEADER}\n{event(99)}\n", name="torn.csv")
+    done = submit("--drain")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "the checkpoint is damaged" in done.stdout
+    assert states(connection) == ["loaded"] * 7
+
     # No checkpoint at all.
     shutil.rmtree(settings.checkpoint_dir)
     land(f"{HEADER}\n{event(100)}\n", name="late.csv")
     assert submit("--drain").returncode == 0
-    assert states(connection) == ["loaded"] * 7
+    assert states(connection) == ["loaded"] * 8
     assert reconcile(settings, settings.reader_dsn).holds
 
 

@@ -50,6 +50,9 @@ SQLSTATE: XXKST
 Logical Plan:
 +- ~StreamingDataSourceV2ScanRelation[file_id#0L]
 """
+TORN = """[STREAM_FAILED] Query [id = x, runId = y] terminated with exception: Incomplete log file \
+SQLSTATE: XXKST
+"""
 REFUSED = 'connection to server at "127.0.0.1", port 5432 failed: '
 LOGIN = REFUSED + 'FATAL:  password authentication failed for user "sluice_writer"'
 AWAY = REFUSED + "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
@@ -116,6 +119,7 @@ def test_the_driver_finds_the_same_rule_in_what_spark_made_of_the_error(
 
 def test_every_rule_is_one_that_some_error_needs_and_says_its_reason() -> None:
     needed = {rule_for(line_of(error)) for error, _, _ in ERRORS}
+    needed |= {rule_for(line_of(TORN))}
     assert needed == {*RULES, UNKNOWN}
     assert all(rule.reason and rule.says for rule in needed)
 
@@ -123,6 +127,7 @@ def test_every_rule_is_one_that_some_error_needs_and_says_its_reason() -> None:
 def test_a_java_error_is_judged_by_its_cause() -> None:
     assert line_of(JAVA) == "java.io.IOException: No space left on device"
     assert rule_for(line_of(JAVA)).says.startswith("a disk of the stream's machine is full")
+    assert rule_for(line_of(TORN)).action == "forget"
     assert line_of(QUERY) == "No space left on device SQLSTATE: XXKST"
     assert rule_for(line_of(QUERY)).says.startswith("a disk of the stream's machine is full")
 

@@ -79,7 +79,7 @@ FOR KEY SHARE;
 -- name: request_stop :: epoch and whether it lives, of the stream that was asked
 UPDATE ledger.streams
 SET stop_requested = coalesce(stop_requested, clock_timestamp())
-WHERE ended_at IS NULL
+WHERE ended_at IS NULL AND epoch = coalesce(%(epoch)s::bigint, epoch)
 RETURNING epoch, lease_until > clock_timestamp() AS living;
 
 -- name: read_pulse :: one row: does a stream live, do landed files wait, may a missing stream be submitted now
