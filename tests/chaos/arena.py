@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -27,6 +27,7 @@ from tests.chaos.landings import Landings
 from tests.chaos.proxy import Proxy
 
 START_SECONDS = 420
+LITTLE_BYTES = 40 << 20
 Row = dict[str, Any]
 
 
@@ -45,11 +46,14 @@ class Disk:
         self.is_small = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
 
     @contextmanager
-    def full(self) -> Iterator[None]:
-        """No byte is left while the block runs."""
+    def full(self, before: Callable[[], object]) -> Iterator[None]:
+        """No byte is left while the block runs; ``before`` is called when little is, to give the pipeline work."""
         ballast = self.folder / "ballast"
         with ballast.open("wb", buffering=0) as file:
-            for size in (1 << 24, 1 << 20, 1 << 12):
+            while self._free() > LITTLE_BYTES:
+                file.write(b"\0" * (1 << 20))
+            before()
+            for size in (1 << 20, 1 << 12):
                 with contextlib.suppress(OSError):
                     while file.write(b"\0" * size) == size:
                         pass
@@ -57,6 +61,10 @@ class Disk:
             yield
         finally:
             ballast.unlink()
+
+    def _free(self) -> int:
+        found = os.statvfs(self.folder)
+        return found.f_bavail * found.f_frsize
 
     def close(self) -> None:
         """Take it away."""

@@ -229,16 +229,14 @@ def cut_network(now: Round) -> Hit:
 
 def fill_state_disk(now: Round) -> Hit:
     """Not a byte is left where files land and where the checkpoint is, until the stream has said so."""
-    now.land(30_000)
-    with now.arena.state_disk.full():
+    with now.arena.state_disk.full(lambda: now.land(30_000)):
         _until_said(now, "disk .*is full")
     return Hit(says="disk .*is full")
 
 
 def fill_database_disk(now: Round) -> Hit:
     """Not a byte is left for PostgreSQL, for tables nor for its log."""
-    now.land(60_000)
-    with now.arena.database_disk.full():
+    with now.arena.database_disk.full(lambda: now.land(60_000)):
         _until_said(now, "disk .*is full|PostgreSQL is away")
     return Hit(says="disk .*is full|PostgreSQL is away")
 
