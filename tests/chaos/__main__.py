@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         found = recount(arena.landings.all(), arena.direct_url)
     except ArenaError as error:
         problems.append(str(error))
+    except KeyboardInterrupt:
+        problems.append("it was interrupted")
     finally:
         left = arena.close(keep=options.keep or found is None or not found.holds)
     problems += [f"left behind: {each}" for each in left]
