@@ -235,7 +235,7 @@ def fill_state_disk(now: Round) -> Hit:
 
 
 def fill_database_disk(now: Round) -> Hit:
-    """In the middle of a load, not a byte is left for PostgreSQL, for tables nor for its log; Airflow's are there too."""
+    """In the middle of a load, not a byte is left for PostgreSQL: for tables, its log, and Airflow's own database."""
     with now.arena.database_disk.full(lambda: now.while_loading(60_000)):
         _until_said(now, "disk .*is full|PostgreSQL is away")
     return Hit(says="disk .*is full|PostgreSQL is away")
