@@ -26,6 +26,8 @@ from tests.chaos.arena import Arena
 OUTAGE_SECONDS = 60.0
 DISK_FULL_SECONDS = 90.0
 FROZEN_SECONDS = 150.0
+# What the stream says, or its keeper when no file was being loaded.
+AWAY = "PostgreSQL is away|the ledger does not answer"
 
 
 class MissedError(RuntimeError):
@@ -210,7 +212,7 @@ def kill_postmaster(now: Round) -> Hit:
     """SIGKILL of PostgreSQL itself: it recovers from its log, and Airflow's own database was away as well."""
     now.while_loading()
     kill([now.arena.postmaster()])
-    return Hit(says="PostgreSQL is away")
+    return Hit(says=AWAY)
 
 
 def cut_network(now: Round) -> Hit:
@@ -221,7 +223,7 @@ def cut_network(now: Round) -> Hit:
     now.land(500)
     time.sleep(OUTAGE_SECONDS * 2 / 3)
     now.arena.proxy.mend()
-    return Hit(says="PostgreSQL is away")
+    return Hit(says=AWAY)
 
 
 # --- disks and checkpoints
@@ -237,8 +239,8 @@ def fill_state_disk(now: Round) -> Hit:
 def fill_database_disk(now: Round) -> Hit:
     """In the middle of a load, not a byte is left for PostgreSQL: for tables, its log, and Airflow's own database."""
     with now.arena.database_disk.full(lambda: now.while_loading(60_000)):
-        _until_said(now, "disk .*is full|PostgreSQL is away")
-    return Hit(says="disk .*is full|PostgreSQL is away")
+        _until_said(now, f"disk .*is full|{AWAY}")
+    return Hit(says=f"disk .*is full|{AWAY}")
 
 
 def delete_checkpoint(now: Round) -> Hit:
