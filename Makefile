@@ -129,7 +129,7 @@ fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60, SEED=a number to repea
 chaos: $(VENV)/.dev ## Kill what runs, cut, fill, freeze; then compare every row with the files (ROUNDS=5 SEED=2026)
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),5) --seed $(or $(SEED),2026) $(if $(FAULT),--only "$(FAULT)")
 
-big-file: $(VENV)/.dev ## Load one CSV of 3 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
+big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
 	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)
 
 bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a ratio
