@@ -6,9 +6,10 @@ FROM python:3.11-slim-bookworm AS packages
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
+ENV PIP_CACHE_DIR=/var/cache/pip
 COPY requirements.lock /tmp/
 # The embedded server is for machines without containers. Tests and headers inside packages serve nobody here.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python --disable-pip-version-check --no-input install \
         --quiet --root-user-action=ignore --no-deps --no-compile --require-hashes --requirement /tmp/requirements.lock \

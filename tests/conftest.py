@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, embedded, migrate
+from sluice import database, embedded, leases, migrate
 from sluice.settings import PROJECT, Settings
 
 # Airflow makes its home and reads its settings while it is imported: both are the test session's own.
@@ -131,3 +131,11 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]
     """An autocommit connection, as the owner, to ``database_url``; rows are dicts."""
     with database.connect(database_url, application_name="sluice-test") as opened:
         yield opened
+
+
+@pytest.fixture
+def epoch(connection: psycopg.Connection[dict[str, Any]]) -> int:
+    """The epoch of a living stream."""
+    lease = leases.take(connection, submitted_by="test", seconds=600)
+    assert lease is not None
+    return leases.begin(connection, token=lease.token, host="test", pid=1, seconds=600)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice import database, landing, leases
+from sluice import database, landing
 from sluice.settings import Settings
 from tests.loading import Connection
 
@@ -21,14 +21,6 @@ def writer(settings: Settings) -> Iterator[Connection]:
     """An autocommit connection as the pipeline's own role."""
     with database.connect(settings.writer_dsn, application_name="sluice-mover") as opened:
         yield opened
-
-
-@pytest.fixture
-def epoch(writer: Connection) -> int:
-    """The epoch of a living stream."""
-    lease = leases.take(writer, submitted_by="test", seconds=600)
-    assert lease is not None
-    return leases.begin(writer, token=lease.token, host="test", pid=1, seconds=600)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from sluice import leases
 from sluice.settings import Settings
 from spark_jobs.load_file import FileLoader
 from tests.loading import Connection, change_contract
@@ -47,14 +46,6 @@ def land(settings: Settings, connection: Connection) -> Land:
         return int(row["file_id"])
 
     return register
-
-
-@pytest.fixture
-def epoch(connection: Connection) -> int:
-    """The epoch of a living stream."""
-    lease = leases.take(connection, submitted_by="test", seconds=600)
-    assert lease is not None
-    return leases.begin(connection, token=lease.token, host="test", pid=1, seconds=600)
 
 
 @pytest.fixture
