@@ -9,6 +9,8 @@ ARG PIP_TRUSTED_HOST
 ENV PIP_CACHE_DIR=/var/cache/pip
 COPY requirements.lock /tmp/
 # The embedded server is for machines without containers. Tests and headers inside packages serve nobody here.
+# pip's cache is a mount of the build and not in the image.
+# hadolint ignore=DL3042
 RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python --disable-pip-version-check --no-input install \
