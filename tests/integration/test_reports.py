@@ -312,6 +312,26 @@ def test_what_another_run_built_is_not_published(
     assert table(reader, "last_refresh")[0]["built_by"] == "by-hand"
 
 
+def test_a_clock_that_was_set_back_does_not_stop_the_reports(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row]
+) -> None:
+    refresh(reader)
+    reader.execute("UPDATE report.last_refresh SET as_of = as_of + interval '1 day'")
+    add_event(shop, "product_view", "12:00", user_id="a", product_id="hat")
+    refresh(reader)
+    assert table(reader, "last_refresh")[0]["events"] == 13
+
+
+def test_tables_that_follow_a_refresh_which_was_replaced_are_not_published(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row]
+) -> None:
+    refresh(reader)
+    build(reader)
+    reader.execute("UPDATE report.last_refresh SET built_by = 'an unload', as_of = as_of - interval '1 day'")
+    with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
+        run(reader, "reports/publish")
+
+
 def test_the_summary_says_totals_funnel_products_and_hours(
     shop: psycopg.Connection[Row], reader: psycopg.Connection[Row]
 ) -> None:

@@ -205,6 +205,19 @@ def test_reports_built_before_an_unload_are_not_published_after_it(
     assert users(connection) == {"u2": 1}
 
 
+def test_a_clock_that_was_set_back_does_not_stop_an_unload(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    publish_reports(own_contracts)
+    publish_reports(own_contracts, *BUILD)
+    publish_reports(own_contracts, "publish")
+    with database.connect(own_contracts.reader_dsn) as reader:
+        reader.execute("UPDATE report.last_refresh SET as_of = as_of + interval '1 day'")
+    assert unload(own_contracts, first).reports == "refreshed"
+    assert users(connection) == {}
+
+
 def test_reports_whose_checks_fail_do_not_hold_an_unload_up(
     own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ CREATE UNLOGGED TABLE report.last_refresh__next AS
 SELECT
     '{{ run_id }}'::text AS built_by,
     now() AS as_of,
+    -- The version of the published row that these tables follow: a clock can be set back, a version cannot.
+    (SELECT xmin::text FROM report.last_refresh) AS follows,
     count(*) AS events,
     count(session_id) AS events_of_sessions,
     count(user_id) AS events_of_users,

@@ -11,8 +11,8 @@ BEGIN
     END IF;
     -- An unload published meanwhile: what was built before it has rows that are gone.
     IF EXISTS (
-        SELECT FROM report.last_refresh AS published
-        JOIN report.last_refresh__next AS built ON built.as_of < published.as_of
+        SELECT FROM report.last_refresh__next
+        WHERE follows IS DISTINCT FROM (SELECT xmin::text FROM report.last_refresh)
     ) THEN
         RAISE EXCEPTION 'the published reports are newer than the tables of this run: run report_sales again'
             USING ERRCODE = 'serialization_failure';
@@ -60,7 +60,9 @@ DELETE FROM report.funnel;
 INSERT INTO report.funnel TABLE report.funnel__next;
 
 DELETE FROM report.last_refresh;
-INSERT INTO report.last_refresh TABLE report.last_refresh__next;
+INSERT INTO report.last_refresh
+SELECT built_by, as_of, events, events_of_sessions, events_of_users, events_of_products, sales, revenue
+FROM report.last_refresh__next;
 
 DROP TABLE
     report.last_refresh__next, report.sales__next, report.visits__next, report.sessions__next, report.users__next,
