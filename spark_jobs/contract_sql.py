@@ -386,7 +386,7 @@ def _output(contract: Contract) -> Iterator[str]:
     own = [(literal(_json(c.name) + ":"), _as_kept(c)) for c in contract.columns if c.target is None]
     pairs = _json_pairs(own, '"__file_extra"')
     # As binary jsonb: a version byte, then the text.
-    yield f"encode(chr(1) || '{{' || nullif({pairs}, '') || '}}') AS extra"
+    yield f"encode(chr(1) || '{{' || {pairs} || '}}') AS extra"
     yield '"__file_id" AS file_id'
     yield "record_number"
 
@@ -410,9 +410,12 @@ def _as_kept(column: Column) -> str:
 
 
 def _json_pairs(pairs: Sequence[tuple[str, str]], *more: str) -> str:
-    """The inside of a JSON object, of (SQL of the key and its colon, SQL of the value); nulls are left out."""
-    items = [f"{key} || to_json({value})::VARCHAR" for key, value in pairs]
-    return f"concat_ws(',', {', '.join([*items, *more])})" if items else (more[0] if more else "NULL::VARCHAR")
+    """The inside of a JSON object, of (SQL of the key and its colon, SQL of the value); nulls are left out.
+
+    Null, not empty, when nothing is left: what is joined to it would keep a comma.
+    """
+    items = [*(f"{key} || to_json({value})::VARCHAR" for key, value in pairs), *more]
+    return f"nullif(concat_ws(',', {', '.join(items)}), '')" if items else "NULL::VARCHAR"
 
 
 def _json(text: str) -> str:
