@@ -31,7 +31,9 @@ def extras(connection: Connection) -> list[dict[str, Any] | None]:
     return [row["extra"] for row in connection.execute("SELECT extra FROM events ORDER BY file_id, record_number")]
 
 
-@pytest.mark.parametrize(("header", "line", "name"), [(REES46, VIEW, "brand"), (RETAIL, LINE, "Description")], ids=["rees46", "retail"])
+@pytest.mark.parametrize(
+    ("header", "line", "name"), [(REES46, VIEW, "brand"), (RETAIL, LINE, "Description")], ids=["rees46", "retail"]
+)
 @pytest.mark.parametrize(
     ("more", "values", "kept"),
     [
