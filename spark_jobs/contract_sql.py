@@ -61,7 +61,10 @@ _NULL_OF = {
 }
 # Each bound, and the comparison that breaks it.
 BOUNDS = {"minimum": "<", "maximum": ">", "exclusiveMinimum": "<=", "exclusiveMaximum": ">="}
-_UUID = "[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}"
+# 32 hex digits, with all of a uuid's hyphens or none of them.
+_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+# Within the years 1 to 9999 in every time zone: Python and others know no moments beyond.
+_MOMENTS = "TIMESTAMPTZ '0001-01-02 00:00:00Z' AND TIMESTAMPTZ '9999-12-30 00:00:00Z'"
 
 
 @functools.lru_cache(maxsize=256)
@@ -163,9 +166,7 @@ def _typed_columns(contract: Contract) -> Iterator[str]:
 def _typed(column: Column) -> str:
     source = _source(column)
     if column.kind == "uuid":
-        # DuckDB takes braces around it too, which are no hexadecimal digits.
-        shape = f"length({source}) IN (32, 36) AND {source} NOT LIKE '{{%' AND try_cast({source} AS UUID) IS NOT NULL"
-        return f"CASE WHEN {shape} THEN replace(lower({source}), '-', '') END"
+        return f"CASE WHEN {_matches(source, _UUID)} THEN replace(lower({source}), '-', '') END"
     if column.logical_type == "integer":
         shape = rf"[+-]?0*[0-9]{{1,{_whole_digits(column)}}}"
         return f"CASE WHEN {_matches(source, shape)} THEN try_cast({source} AS {typed_as(column)}) END"
@@ -291,6 +292,8 @@ def _type_rules(contract: Contract) -> Iterator[tuple[str, str]]:
         value = quoted(column.name)
         if column.transform is not None:
             yield f"{column.name}.type", f"({_attempt(column)} IS NULL{_beyond_postgresql(column, value)})"
+        elif column.kind == "timestamptz":
+            yield f"{column.name}.type", f"({_source(column)} IS NOT NULL AND ({value} BETWEEN {_MOMENTS}) IS NOT TRUE)"
         elif _has_format(column):
             yield f"{column.name}.type", f"({_source(column)} IS NOT NULL AND {value} IS NULL)"
 
@@ -303,7 +306,7 @@ def _beyond_postgresql(column: Column, value: str) -> str:
     if kind == "VARCHAR":
         return f" OR contains({value}, chr(0))"
     if kind == "TIMESTAMPTZ":
-        return f" OR {value} NOT BETWEEN TIMESTAMPTZ '0001-01-02 00:00:00Z' AND TIMESTAMPTZ '9999-12-30 00:00:00Z'"
+        return f" OR {value} NOT BETWEEN {_MOMENTS}"
     return f" OR NOT isfinite({value})" if kind == "DOUBLE" else ""
 
 

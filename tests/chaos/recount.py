@@ -16,6 +16,7 @@ import csv
 import functools
 import hashlib
 import re
+import uuid
 from binascii import unhexlify
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -65,7 +66,8 @@ _DUPLICATES = "SELECT file_id, record_number, event_id::text FROM ledger.duplica
 _RETURNED = re.compile(
     r"^(returned-\d+-)+"
 )  # what the pipeline puts before a name that is taken when it returns a file
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE)
+_EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -270,7 +272,7 @@ def _expected(fields: list[str]) -> bytes:
     if kind not in EVENT_TYPES:
         raise _DamagedError(f"event_type {kind!r} is unknown")
     values = (
-        event_id.lower(),
+        str(uuid.UUID(event_id)),
         kind,
         _moment(time.strip(" ")),
         _text(user),
@@ -307,6 +309,8 @@ def _moment(text: str) -> str:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise _DamagedError(f"timestamp {text!r} does not exist") from error
+    if not _EARLIEST <= moment <= _LATEST:
+        raise _DamagedError(f"timestamp {text!r} is not within the years 1 to 9999 in every zone")
     iso = moment.isoformat(" ")[:-6]
     return (iso.rstrip("0") if moment.microsecond else iso) + "+00"
 

@@ -213,6 +213,25 @@ def test_only_the_formats_of_the_contract_are_read(judge: Judge) -> None:
     assert Feed(judge, column).values("event_time", list(expected)) == expected
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_a_moment_that_its_zone_pushes_out_of_the_years_1_to_9999_is_set_aside(judge: Judge, zone: str) -> None:
+    column = {"name": "x", "physicalName": "event_time", "logicalType": "timestamp"}
+    expected: dict[str, Any] = {
+        "9999-12-29T23:00:00Z": at(9999, 12, 29, 23),
+        "0001-01-02T00:00:00Z": at(1, 1, 2),
+        **dict.fromkeys(("9999-12-31T23:00:00-05:00", "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59"), BAD),
+    }
+    assert Feed(judge, column, timezone=zone).values("event_time", list(expected)) == expected
+    patterned = column | {"customProperties": [{"property": "formats", "value": ["yyyy-MM-dd'T'HH:mm:ssXXX"]}]}
+    del expected["9999-12-31T23:59:59"]
+    assert Feed(judge, patterned, timezone=zone).values("event_time", list(expected)) == expected
+
+
+def test_a_far_date_in_extra_keeps_its_text(judge: Judge) -> None:
+    feed = Feed(judge, {"name": "x", "logicalType": "date"})
+    assert extra(feed.judged("kind,x\nview,9999-12-31\n").good.to_pylist()[0]) == {"x": "9999-12-31"}
+
+
 def test_an_event_id_is_a_uuid_in_any_usual_writing(judge: Judge) -> None:
     feed = Feed(judge, {"name": "x", "physicalName": "event_id", "required": True})
     one = uuid.UUID("550e8400-e29b-41d4-a716-446655440000")
@@ -221,7 +240,11 @@ def test_an_event_id_is_a_uuid_in_any_usual_writing(judge: Judge) -> None:
         str(one).upper(): one.bytes,
         one.hex: one.bytes,
         **dict.fromkeys(
-            (f"{{{one}}}", "{550e8400-e29b41d4-a716446655440000}", "17", str(one)[:-1], str(one)[:-1] + "g", "x" * 36),
+            (
+                *(f"{{{one}}}", "{550e8400-e29b41d4-a716446655440000}", "17", str(one)[:-1], str(one)[:-1] + "g"),
+                *("x" * 36, "55-0e8400e29b-41d4a716-44665544-0000", "550e8400-e29b41d4-a716-446655440000"),
+                *("-550e8400-e29b-41d4a716446655440000-", "550e8400e29b41d4a71644665544-000", one.hex + "----"),
+            ),
             BAD,
         ),
         "": ["x.required"],
@@ -257,7 +280,11 @@ def test_text_is_kept_byte_for_byte(judge: Judge) -> None:
     [
         ({"minLength": 2, "maxLength": 3}, ["ab", "äöü"], ["a", "abcd"]),
         ({"pattern": "[a-z]+"}, ["abc"], ["Abc", "abc\n", ""]),
-        ({"format": "uuid"}, ["550e8400-e29b-41d4-a716-446655440000"], ["550e8400"]),
+        (
+            {"format": "uuid"},
+            ["550e8400-e29b-41d4-a716-446655440000", "550e8400e29b41d4a716446655440000"],
+            ["550e8400", "550e8400-e29b41d4a716446655440000"],
+        ),
     ],
 )
 def test_options_of_a_text_are_rules(judge: Judge, options: dict[str, Any], good: list[str], bad: list[str]) -> None:
