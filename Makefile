@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile backup restore test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore copy-sealed test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,10 +57,15 @@ backup: ## Dump the pipeline's database to backups/, or to FILE=…; it may run 
 	@if [ "$(CONTAINERS)" = yes ]; then docker/backup.sh $${FILE:+"$$FILE"}; \
 	else $(MAKE) $(VENV)/.runtime; $(SLUICE) backup $${FILE:+"$$FILE"}; fi
 
-restore: ## Go back to a backup; what landed since then lands again: make restore FILE=backups/….dump
+restore: ## Go back to a backup; what landed since then lands again: make restore FILE=backups/….dump (COPY_SEALED=1: copy rows over whose files are gone)
 	@[ -n "$${FILE:-}" ] || { echo "which backup? make restore FILE=backups/….dump" >&2; exit 2; }
 	@if [ "$(CONTAINERS)" = yes ]; then docker/restore.sh "$$FILE"; \
-	else $(MAKE) $(VENV)/.runtime; $(SLUICE) restore "$$FILE"; fi
+	else $(MAKE) $(VENV)/.runtime; \
+		$(SLUICE) restore $${COPY_SEALED:+--copy-sealed} $${DISCARD_REPLACED:+--discard-replaced} -- "$$FILE"; fi
+
+copy-sealed: ## After a restore: copy over the rows of files whose bytes are gone, from the database that it replaced
+	@if [ "$(CONTAINERS)" = yes ]; then docker/copy-sealed.sh; \
+	else $(MAKE) $(VENV)/.runtime; $(SLUICE) copy-sealed; fi
 
 CHOSEN = $${CONTRACT:+--contract="$$CONTRACT"} $${RULE:+--rule="$$RULE"} $${FILE_ID:+--file-id="$$FILE_ID"}
 

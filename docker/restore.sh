@@ -1,6 +1,6 @@
 #!/bin/bash
 # restore.sh FILE: go back to a backup. Until the restored database has taken the place of the living one, which is one
-# step, nothing is changed; what landed since the backup lands again.
+# step, nothing is changed; what landed since the backup lands again. COPY_SEALED and DISCARD_REPLACED: as `make help` says.
 set -euo pipefail
 backup=$(realpath "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Whatever happens: the pipeline goes on, with the database that is in place then.
 trap 'docker compose start scheduler' EXIT
 docker compose stop scheduler
-once() { docker compose run --rm --no-deps -T init "$1"; }
-once restore-begin
+once() { docker compose run --rm --no-deps -T init "$@"; }
+once restore-begin ${DISCARD_REPLACED:+discard-replaced}
 docker compose exec -T postgres pg_restore --exit-on-error --single-transaction --username=postgres \
     --dbname=sluice_restoring <"$backup" || { echo "$1 could not be read: nothing was changed" >&2; exit 1; }
-once restore-finish
+once restore-finish ${COPY_SEALED:+copy-sealed}

@@ -90,7 +90,15 @@ def _parser() -> argparse.ArgumentParser:
     add("reconcile", _reconcile, "recount conservation from the files and the tables")
     backup = add("backup", _backup, "dump the pipeline's database; it may run meanwhile")
     backup.add_argument("file", type=Path, nargs="?", help="default: backups/sluice-<now>.dump")
-    add("restore", _restore, "go back to a backup; what landed since then lands again").add_argument("file", type=Path)
+    back = add("restore", _restore, "go back to a backup; what landed since then lands again")
+    back.add_argument("file", type=Path)
+    back.add_argument("--copy-sealed", action="store_true", help="copy rows over whose files are gone")
+    back.add_argument(
+        "--discard-replaced",
+        action="store_true",
+        help="go on although the database that the last restore replaced alone has rows of files that are gone",
+    )
+    add("copy-sealed", _copy_sealed, "after a restore: copy rows over whose files are gone")
     add("reland", _reland, "after a restore with other tools: land again what the ledger does not know")
     _choosing(add("rejects", _rejects, "show the quarantine by rule, with examples"))
     _choosing(add("replay", _replay, "judge the quarantine again, load what passes now"))
@@ -272,20 +280,38 @@ def _backup(instance: Instance, parsed: argparse.Namespace) -> int:
 def _restore(instance: Instance, parsed: argparse.Namespace) -> int:
     if not parsed.file.is_file():
         raise InstanceError(f"{parsed.file} is not a file: name a backup that `make backup` made")
-    if (running := instance.running()) is not None:
-        raise InstanceError(f"the pipeline runs (pid {running.pid}): `make down` first, then restore, then `make up`")
+    _check_that_it_stands_still(instance)
     with _server(instance) as server:
-        password = instance.secrets()["sluice_owner"]
         found = restore.restore(
             instance.settings,
             server.url,
-            lambda name: server.url(name, "sluice_owner", password),
+            _owner_url(instance, server),
             server.bin_dir / "pg_restore",
             parsed.file,
             print,
+            copy_sealed=parsed.copy_sealed,
+            discard_replaced=parsed.discard_replaced,
         )
     print("\n".join(found.lines()))
     return 0
+
+
+def _copy_sealed(instance: Instance, parsed: argparse.Namespace) -> int:
+    _check_that_it_stands_still(instance)
+    with _server(instance) as server:
+        copied = restore.copy_sealed(instance.settings, server.url, _owner_url(instance, server))
+    print("\n".join(copied.lines()))
+    return 0
+
+
+def _check_that_it_stands_still(instance: Instance) -> None:
+    if (running := instance.running()) is not None:
+        raise InstanceError(f"the pipeline runs (pid {running.pid}): `make down` first, then this, then `make up`")
+
+
+def _owner_url(instance: Instance, server: embedded.Server) -> restore.Url:
+    password = instance.secrets()["sluice_owner"]
+    return lambda name: server.url(name, "sluice_owner", password)
 
 
 def _reland(instance: Instance, parsed: argparse.Namespace) -> int:

@@ -166,6 +166,10 @@ class AllSecrets(Containers):
         """The superuser's URL of ``database``."""
         return self.embedded_url(SUPERUSER, 5432).removesuffix("sluice") + database
 
+    def owner_url(self, database: str) -> str:
+        """The owner's URL of ``database``."""
+        return self.embedded_url("sluice_owner", 5432).removesuffix("sluice") + database
+
     def deal(self) -> None:
         """Write each part its own; raises OSError when a volume cannot be written."""
         known = self.secrets()
@@ -266,22 +270,33 @@ def init(_: Sequence[str] = ()) -> int:
     return 0
 
 
-def restore_begin(_: Sequence[str] = ()) -> int:
-    """First step of a restore: a database for pg_restore to fill."""
+def restore_begin(arguments: Sequence[str] = ()) -> int:
+    """First step of a restore: a database for pg_restore to fill; with ``discard-replaced``, whatever it costs."""
     instance = AllSecrets(load())
     wait_for_database(instance.server_url("postgres"))
-    restore.begin(instance.server_url)
+    restore.begin(instance.settings, instance.server_url, discard_replaced="discard-replaced" in arguments)
     return 0
 
 
-def restore_finish(_: Sequence[str] = ()) -> int:
-    """Last step of a restore: what was restored becomes the pipeline's, and what it does not know lands again."""
+def restore_finish(arguments: Sequence[str] = ()) -> int:
+    """Last step of a restore: what was restored becomes the pipeline's, and what it does not know lands again.
+
+    With ``copy-sealed``, rows of files whose bytes are gone are copied over.
+    """
     instance = AllSecrets(load())
-    owner = instance.embedded_url("sluice_owner", 5432)
     found = restore.finish(
-        instance.settings, instance.server_url, lambda name: owner.removesuffix(restore.LIVING) + name, say
+        instance.settings, instance.server_url, instance.owner_url, say, copy_sealed="copy-sealed" in arguments
     )
     for line in found.lines():
+        say(line)
+    return 0
+
+
+def copy_sealed(_: Sequence[str] = ()) -> int:
+    """After a restore: copy rows over whose files are gone, from the database that it replaced."""
+    instance = AllSecrets(load())
+    wait_for_database(instance.server_url("postgres"))
+    for line in restore.copy_sealed(instance.settings, instance.server_url, instance.owner_url).lines():
         say(line)
     return 0
 
@@ -435,6 +450,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "init": init,
     "restore-begin": restore_begin,
     "restore-finish": restore_finish,
+    "copy-sealed": copy_sealed,
     "healthy": healthy,
     "spark-master": run_master,
     "spark-worker": run_worker,

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, landing, migrate, roles
+from sluice import database, landing, left_behind, migrate, roles
 from sluice.settings import Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -42,6 +42,8 @@ class Relanded:
     put_back: list[int] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    copied: left_behind.Copied | None = None
+    left: left_behind.LeftBehind = field(default_factory=left_behind.LeftBehind)
 
     def lines(self) -> list[str]:
         """Sentences for people."""
@@ -52,7 +54,7 @@ class Relanded:
             said.append(f"left in the archive, because they had been unloaded: {', '.join(self.kept[:20])}")
         if self.missing:
             said.append(f"waiting in the ledger, but on no disk: {', '.join(self.missing[:20])}; land them again")
-        return said
+        return said + (self.copied.lines() if self.copied else []) + self.left.lines()
 
 
 def dump(url: str, program: Path | str, target: Path) -> None:
@@ -67,25 +69,65 @@ def dump(url: str, program: Path | str, target: Path) -> None:
         making.unlink(missing_ok=True)
 
 
-def restore(settings: Settings, url: Url, owner_url: Url, program: Path | str, backup: Path, say: Say) -> Relanded:
+def restore(
+    settings: Settings,
+    url: Url,
+    owner_url: Url,
+    program: Path | str,
+    backup: Path,
+    say: Say,
+    *,
+    copy_sealed: bool = False,
+    discard_replaced: bool = False,
+) -> Relanded:
     """Replace the pipeline's database by ``backup``, then land again what it does not know. Nothing may run meanwhile.
 
     ``url`` and ``owner_url`` make the superuser's and the owner's URL of a database; ``program`` is pg_restore.
+    ``copy_sealed`` copies the rows of files over whose bytes are gone. Raises RestoreError when an earlier restore's
+    replaced database is the only one that has rows, unless ``discard_replaced``.
     """
-    begin(url)
+    begin(settings, url, discard_replaced=discard_replaced)
     with backup.open("rb") as file:
         _run([str(program), "--exit-on-error", "--single-transaction", f"--dbname={SIDE}"], url(SIDE), stdin=file)
-    return finish(settings, url, owner_url, say)
+    return finish(settings, url, owner_url, say, copy_sealed=copy_sealed)
 
 
-def begin(url: Url) -> None:
-    """An empty database, for pg_restore to fill."""
+def begin(settings: Settings, url: Url, *, discard_replaced: bool = False) -> None:
+    """An empty database, for pg_restore to fill. Raises RestoreError as ``restore`` does."""
+    if not discard_replaced:
+        _keep_what_only_the_replaced_has(settings, url)
     with database.connect(url("postgres"), application_name="sluice-restore") as connection:
         connection.execute(_sql("drop_side"))
         roles.make_database(connection, SIDE, "sluice_owner")
 
 
-def finish(settings: Settings, url: Url, owner_url: Url, say: Say) -> Relanded:
+def _keep_what_only_the_replaced_has(settings: Settings, url: Url) -> None:
+    """A restore deletes what the one before it had replaced."""
+    if not (_exists(url, REPLACED) and _exists(url, LIVING)):
+        return
+    with database.connect(url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
+        lost = left_behind.lost_files(settings, ledger, replaced)
+    if lost:
+        raise RestoreError(
+            f"nothing was changed: {REPLACED}, which an earlier restore has left and this one would delete, alone has "
+            f"the rows of {len(lost):,} files whose bytes are gone: `make copy-sealed` copies them over; to let them "
+            "go, restore with DISCARD_REPLACED=1"
+        )
+
+
+def copy_sealed(settings: Settings, url: Url, owner_url: Url) -> left_behind.Copied:
+    """Copy the rows of files that a restore could not bring back from the database that it replaced.
+
+    Nothing may run meanwhile. Raises RestoreError when there is no such database.
+    """
+    if not _exists(url, REPLACED):
+        raise RestoreError(f"there is no database {REPLACED}: no restore has left one, or it was deleted since")
+    with database.connect(owner_url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
+        reland(settings, ledger, replaced)
+        return left_behind.copy(settings, ledger, replaced)
+
+
+def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_sealed: bool = False) -> Relanded:
     """Bring what was restored up to date, put it in the place of the living database, and land files again.
 
     Raises RestoreError, with nothing changed, when the restored database holds no ledger.
@@ -106,7 +148,12 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say) -> Relanded:
     say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
     with database.connect(owner_url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
         _keep_seals(ledger, replaced)
-        return reland(settings, ledger, replaced)
+        found = reland(settings, ledger, replaced)
+        if copy_sealed:
+            found.copied = left_behind.copy(settings, ledger, replaced)
+            found.missing = _missing(settings, ledger)
+        found.left = left_behind.look(settings, ledger, replaced)
+    return found
 
 
 def reland(settings: Settings, ledger: Connection, replaced: Connection | None = None) -> Relanded:
@@ -123,12 +170,16 @@ def reland(settings: Settings, ledger: Connection, replaced: Connection | None =
         for paths in _pages(_files(settings)):
             _reland_page(settings, ledger, replaced, paths, found)
         _go_on_after_names(settings, ledger)
-    found.missing = [
+    found.missing = _missing(settings, ledger)
+    return found
+
+
+def _missing(settings: Settings, ledger: Connection) -> list[str]:
+    return [
         f"{row['name']} (file {row['file_id']})"
         for row in ledger.execute(_sql("waiting"))
         if not (settings.home_dir / row["path"]).exists()
     ]
-    return found
 
 
 def _reland_page(
@@ -233,6 +284,11 @@ def _run(command: list[str], url: str, **streams: Any) -> None:
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, **streams)
     if done.returncode != 0:
         raise RestoreError(f"{Path(command[0]).name} failed, and nothing was changed: {done.stderr.strip()[-2000:]}")
+
+
+def _exists(url: Url, name: str) -> bool:
+    with database.connect(url("postgres"), application_name="sluice-restore") as connection:
+        return bool(_row(connection, "exists", database=name)["found"])
 
 
 def _row(connection: Connection, query: str, **parameters: Any) -> dict[str, Any]:

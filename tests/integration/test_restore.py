@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from sluice import database, embedded, landing, leases, migrate, restore, roles, unload
+from sluice import (
+    database,
+    embedded,
+    housekeeping,
+    landing,
+    leases,
+    left_behind,
+    migrate,
+    reconcile,
+    restore,
+    roles,
+    unload,
+)
 from sluice.restore import RestoreError
-from sluice.settings import Settings
+from sluice.settings import PROJECT, Settings
 from spark_jobs.load_file import FileLoader
-from tests.loading import Connection, event, recount, table
+from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 
 PASSWORD = "only-for-tests"
 OTHER_SERVER = os.environ.get("SLUICE_TEST_POSTGRES_BIN", "")
@@ -69,11 +85,22 @@ class Pipeline:
     def backup(self) -> None:
         restore.dump(self.server.url("sluice"), self.server.bin_dir / "pg_dump", self.backup_file)
 
-    def restore(self) -> restore.Relanded:
+    def restore(self, **options: bool) -> restore.Relanded:
         program = self.server.bin_dir / "pg_restore"
         return restore.restore(
-            self.settings, self.server.url, self.owner_url, program, self.backup_file, lambda sentence: None
+            self.settings, self.server.url, self.owner_url, program, self.backup_file, lambda sentence: None, **options
         )
+
+    def copy_sealed(self) -> left_behind.Copied:
+        return restore.copy_sealed(self.settings, self.server.url, self.owner_url)
+
+    def seal(self) -> None:
+        """Housekeeping a year later: verified tallies stay, the bytes go."""
+        with self.connect() as connection:
+            housekeeping.seal_archive(self.settings, connection, now=datetime.now(UTC) + timedelta(days=365))
+
+    def reconcile(self) -> list[str]:
+        return reconcile.reconcile(self.settings, self.settings.owner_dsn).broken
 
     def files(self) -> dict[str, str]:
         with self.connect() as connection:
@@ -205,7 +232,7 @@ def test_what_is_no_backup_changes_nothing(pipeline: Pipeline) -> None:
     pipeline.backup_file.write_bytes(b"PGDMP, but not really")
     with pytest.raises(RestoreError, match="nothing was changed"):
         pipeline.restore()
-    restore.begin(pipeline.server.url)
+    restore.begin(pipeline.settings, pipeline.server.url)
     with pytest.raises(RestoreError, match="holds no ledger"):
         restore.finish(pipeline.settings, pipeline.server.url, pipeline.owner_url, print)
     assert pipeline.files() == {"a.csv": "loaded"}
@@ -231,3 +258,182 @@ def test_nothing_lands_again_while_a_mover_works(pipeline: Pipeline, monkeypatch
         pytest.raises(RestoreError, match="stop the pipeline"),
     ):
         restore.reland(pipeline.settings, connection)
+
+
+def sealed_after_the_backup(pipeline: Pipeline) -> None:
+    """File 1 is loaded and 2 waits at the backup; since then 2, 3 (two ids of 1's) and a duplicate of 3 are sealed."""
+    pipeline.land("before.csv", 0)
+    pipeline.move()
+    pipeline.load()
+    pipeline.land("waits.csv", 20)
+    pipeline.move()
+    pipeline.backup()
+    pipeline.load()
+    pipeline.land("overlaps.csv", 1)
+    pipeline.move()
+    pipeline.load()
+    pipeline.land("again.csv", 1)
+    pipeline.move()
+    pipeline.seal()
+    assert not [path for path in pipeline.settings.archive_dir.rglob("*") if path.is_file()]
+
+
+def test_a_restore_names_the_files_that_were_sealed_after_the_backup(pipeline: Pipeline) -> None:
+    sealed_after_the_backup(pipeline)
+    found = pipeline.restore()
+    assert [(row["name"], row["rows_read"]) for row in found.left.files] == [("waits.csv", 3), ("overlaps.csv", 3)]
+    assert "2 files with 6 rows" in "\n".join(found.lines())
+    assert "waits.csv (file 2), overlaps.csv (file 3)" in "\n".join(found.lines())
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_rows_of_sealed_files_are_copied_over_on_request(pipeline: Pipeline, later: bool) -> None:
+    sealed_after_the_backup(pipeline)
+    with pipeline.connect() as connection:
+        before, owned = recount(connection), owners(connection)
+        rejected = [rejects(connection, file_id) for file_id in before]
+
+    found = pipeline.restore(copy_sealed=not later)
+    copied = pipeline.copy_sealed() if later else found.copied
+
+    assert copied is not None
+    assert (copied.files, copied.loaded, copied.rejected, copied.duplicates) == (2, 3, 2, 1)
+    assert later or (found.missing, found.left.files) == ([], [])
+    assert pipeline.files() == {
+        "before.csv": "loaded",
+        "waits.csv": "loaded",
+        "overlaps.csv": "loaded",
+        "again.csv": "duplicate",
+    }
+    with pipeline.connect() as connection:
+        assert (recount(connection), owners(connection)) == (before, owned)
+        assert [rejects(connection, file_id) for file_id in before] == rejected
+    assert pipeline.reconcile() == []
+    assert pipeline.copy_sealed().files == 0
+    pipeline.land("new.csv", 40)
+    assert pipeline.move() > [4]
+
+
+def test_a_row_whose_other_owner_lands_again_is_copied_as_the_only_one(pipeline: Pipeline) -> None:
+    pipeline.backup()
+    pipeline.land("first.csv", 0)
+    pipeline.move()
+    pipeline.load()
+    pipeline.land("second.csv", 1)
+    pipeline.move()
+    pipeline.load()
+    with pipeline.connect() as connection:
+        assert recount(connection) == {1: (2, 1, 0), 2: (1, 1, 1)}
+        connection.execute("UPDATE ledger.files SET sealed_at = now() WHERE file_id = 2")
+    [second] = pipeline.settings.archive_dir.glob("loaded/*/2-*")
+    second.unlink()
+
+    assert pipeline.restore(copy_sealed=True).returned == ["first.csv"]
+
+    with pipeline.connect() as connection:
+        assert recount(connection) == {2: (2, 1, 0)}
+    pipeline.move()
+    pipeline.load()
+    with pipeline.connect() as connection:
+        assert recount(connection) == {2: (2, 1, 0), 3: (1, 1, 1)}
+    assert pipeline.reconcile() == []
+
+
+def test_what_was_loaded_meanwhile_decides_what_a_copied_row_becomes(pipeline: Pipeline) -> None:
+    pipeline.backup()
+    pipeline.land("sealed.csv", 0)
+    pipeline.land("same bytes.csv", 50)
+    pipeline.move()
+    pipeline.load()
+    pipeline.seal()
+    pipeline.restore()
+    path = pipeline.settings.incoming_dir / "meanwhile.csv"
+    path.write_text(table(event(0), event(1, price="1.00")))
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    pipeline.land("same bytes.csv", 50)
+    pipeline.move()
+    pipeline.load()
+
+    copied = pipeline.copy_sealed()
+
+    assert (copied.files, copied.loaded, copied.rejected, copied.duplicates) == (1, 0, 2, 1)
+    with pipeline.connect() as connection:
+        assert sorted(recount(connection).values()) == [(0, 2, 1), (2, 0, 0), (2, 1, 0)]
+        [conflict, _] = rejects(connection, 1)
+    assert (conflict["rules"], conflict["error_class"]) == (["event_id.conflict"], "conflict")
+    assert (conflict["fields"]["event_id"], conflict["fields"]["price"]) == (event_id(1), 9.99)
+    assert pipeline.reconcile() == []
+
+
+def test_an_older_revision_leaves_when_the_newer_is_copied(pipeline: Pipeline, own_contracts: Settings) -> None:
+    pipeline.settings = replace(pipeline.settings, contracts=own_contracts.contracts)
+    change_contract(pipeline.settings, revision="replace")
+    pipeline.land("prices.csv", 0)
+    pipeline.move()
+    pipeline.load()
+    pipeline.backup()
+    pipeline.land("prices.csv", 10)
+    pipeline.move()
+    pipeline.load()
+    pipeline.seal()
+
+    copied = pipeline.restore(copy_sealed=True).copied
+
+    assert copied is not None
+    assert (copied.files, copied.replaced) == (1, [1])
+    with pipeline.connect() as connection:
+        assert recount(connection) == {2: (2, 1, 0)}
+        assert state(connection, 1) == "replaced"
+    assert pipeline.reconcile() == []
+
+
+def test_a_restore_does_not_delete_the_only_rows_of_sealed_files(pipeline: Pipeline) -> None:
+    sealed_after_the_backup(pipeline)
+    pipeline.restore()
+    with pytest.raises(RestoreError, match="2 files whose bytes are gone: `make copy-sealed`"):
+        pipeline.restore()
+    assert pipeline.copy_sealed().files == 2
+    pipeline.backup()
+    assert pipeline.restore().left.files == []
+    assert pipeline.restore(discard_replaced=True).left.files == []
+
+
+def test_a_restore_names_what_people_did_after_the_backup(pipeline: Pipeline) -> None:
+    pipeline.land("wrong.csv", 0)
+    pipeline.land("edited.csv", 10)
+    pipeline.move()
+    pipeline.load()
+    pipeline.backup()
+    with pipeline.connect() as connection:
+        connection.execute('UPDATE ledger.rejects SET fields = fields || \'{"event_type": "cart"}\' WHERE file_id = 2')
+    unload.unload_file(pipeline.settings, 1, "it was wrong", by_whom="somebody")
+
+    said = "\n".join(pipeline.restore().lines())
+
+    assert "has or loads them again: wrong.csv (file 1)" in said
+    assert "edits of rejects made after the backup: 1 of edited.csv (file 2)" in said
+    assert "1 entries of ledger.audit" in said
+    assert "unload of file 1 by somebody: it was wrong" in said
+
+
+COPY = """
+import sys
+from sluice import restore, settings
+server, owner = sys.argv[1:]
+restore.copy_sealed(settings.load(), lambda name: server % name, lambda name: owner % name)
+"""
+
+
+@pytest.mark.parametrize("point", ["restore.before_copied"])
+def test_a_copy_that_is_killed_leaves_nothing(pipeline: Pipeline, point: str, tmp_path: Path) -> None:
+    sealed_after_the_backup(pipeline)
+    pipeline.restore()
+    urls = [pipeline.server.url("sluice").replace("/sluice", "/%s"), pipeline.owner_url("%s")]
+    environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "died")}
+    killed = subprocess.run([sys.executable, "-c", COPY, *urls], env=environment, cwd=PROJECT)
+    assert killed.returncode == -signal.SIGKILL
+    with pipeline.connect() as connection:
+        assert recount(connection) == {1: (2, 1, 0)}
+    assert pipeline.files() == {"before.csv": "loaded", "waits.csv": "landed"}
+    assert pipeline.copy_sealed().files == 2
+    assert pipeline.reconcile() == []
