@@ -64,8 +64,8 @@ class Pulse:
 def take(connection: Connection, *, submitted_by: str, seconds: float) -> Lease | None:
     """Take the lease for ``seconds``; None when a living stream holds it or another taker was first.
 
-    A stream whose lease has lapsed is fenced first: sessions that still hold its row are ended. Raises FenceError when
-    that does not succeed in 30 s, psycopg.errors.InsufficientPrivilege when they belong to another role.
+    A stream whose lease has lapsed is fenced first: its sessions that still hold its row are ended. Raises FenceError
+    when that does not succeed in 30 s, because a session of another role, or of no stream, holds the row.
     """
     deadline = time.monotonic() + _FENCE_SECONDS
     while True:
@@ -170,7 +170,6 @@ def _replace(connection: Connection, lapsed: dict[str, Any] | None, submitted_by
                 connection, "lock_lapsed", lapsed["epoch"], "fenced", f"the lease lapsed; {submitted_by} took over"
             ):
                 return None
-            _terminate(connection, lapsed["epoch"])
         row = _one(connection, "insert_stream", submitted_by=submitted_by, seconds=seconds)
     return None if row is None else Lease(int(row["epoch"]), row["token"])
 

@@ -23,6 +23,7 @@ from pyspark.sql.datasource import (
 from pyspark.sql.types import StructType
 
 from sluice import database, settings
+from sluice.leases import StreamFenced
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +65,10 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
         return Loaded(file_ids)
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
-        """Note the micro-batch in ``ledger.batches``: progress for people, nothing that a promise rests on."""
+        """Note the micro-batch in ``ledger.batches``: progress for people, nothing that a promise rests on.
+
+        Raises StreamFenced when the stream may not write any more.
+        """
         file_ids = [file_id for message in messages if isinstance(message, Loaded) for file_id in message.file_ids]
         if not file_ids:
             return
@@ -72,7 +76,9 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
         with database.connect(
             settings.load().writer_dsn, application_name=f"sluice-stream-{self._epoch}"
         ) as connection:
-            connection.execute(text, {"epoch": self._epoch, "batch": batchId, "file_ids": file_ids})
+            values = {"epoch": self._epoch, "batch": batchId, "file_ids": file_ids}
+            if connection.execute(text, values).fetchone() is None:
+                raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not note batches any more")
 
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
         """Nothing to undo: what committed stays, the rest was rolled back."""

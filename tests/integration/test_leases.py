@@ -182,6 +182,78 @@ def test_a_session_of_the_new_stream_is_left_alone(writer: Connection, settings:
         assert newer.execute("SELECT 1 AS n").fetchone() == {"n": 1}
 
 
+def test_a_session_that_another_role_gives_a_streams_name_stops_no_taker_and_is_left_alone(
+    writer: Connection, settings: Settings
+) -> None:
+    old = take(writer)
+    begin(writer, old)
+    name = f"sluice-stream-{old.epoch}"
+    with (
+        database.connect(settings.reader_dsn, application_name=name, autocommit=False) as another,
+        database.connect(settings.writer_dsn, application_name=name, autocommit=False) as stopped,
+    ):
+        another.execute("SELECT FROM ledger.streams")
+        leases.hold(stopped, epoch=old.epoch)
+        lapse(writer, old.epoch)
+        assert take(writer).epoch > old.epoch
+        assert_ended(stopped)
+        assert another.execute("SELECT 1 AS n").fetchone() == {"n": 1}
+
+
+def test_a_session_of_the_pipeline_that_holds_no_stream_is_left_alone(writer: Connection, settings: Settings) -> None:
+    old = take(writer)
+    name = f"sluice-stream-{old.epoch}"
+    with (
+        database.connect(settings.writer_dsn, application_name=name) as idle,
+        database.connect(settings.writer_dsn, application_name=name, autocommit=False) as stopped,
+    ):
+        leases.hold(stopped, epoch=old.epoch)
+        leases.end(writer, epoch=old.epoch, because="a test")
+        assert_ended(stopped)
+        assert idle.execute("SELECT 1 AS n").fetchone() == {"n": 1}
+
+
+def set_clock_back(connection: Connection, by: str) -> None:
+    """What a clock that is set back looks like: everything in the ledger was written later than it."""
+    connection.execute(
+        "UPDATE ledger.streams SET lease_from = lease_from + %(by)s::interval, "
+        "lease_until = lease_until + %(by)s::interval, ended_at = ended_at + %(by)s::interval, "
+        "stop_requested = stop_requested + %(by)s::interval",
+        {"by": by},
+    )
+
+
+def test_a_lease_lasts_no_longer_because_the_clock_was_set_back(writer: Connection) -> None:
+    dead = take(writer)
+    begin(writer, dead, seconds=15)
+    set_clock_back(writer, "1 hour")
+    assert leases.living(writer) is None
+    assert leases.pulse(writer) == leases.Pulse(living=False, waiting=False, due=True)
+    assert take(writer).epoch > dead.epoch
+
+
+def test_a_living_stream_keeps_its_lease_when_the_clock_is_set_back(writer: Connection) -> None:
+    lease = take(writer)
+    begin(writer, lease, seconds=15)
+    set_clock_back(writer, "10 seconds")
+    assert leases.take(writer, submitted_by="another", seconds=30) is None
+    set_clock_back(writer, "1 hour")
+    leases.renew(writer, epoch=lease.epoch, seconds=15)
+    assert leases.take(writer, submitted_by="another", seconds=30) is None
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_missing_stream_is_due_when_the_clock_was_set_back(writer: Connection, asked: bool) -> None:
+    lease = take(writer)
+    begin(writer, lease)
+    if asked:
+        leases.request_stop(writer)
+    leases.end(writer, epoch=lease.epoch, because="a test")
+    assert leases.pulse(writer).due is False
+    set_clock_back(writer, "1 hour")
+    assert leases.pulse(writer).due is True
+
+
 def test_renewing_does_not_wait_for_a_long_load(writer: Connection, settings: Settings) -> None:
     lease = take(writer)
     begin(writer, lease)

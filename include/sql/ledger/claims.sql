@@ -71,28 +71,38 @@ FROM ledger.files
 WHERE state = 'landed' AND claim > %(start)s AND claim <= %(end)s
 ORDER BY claim;
 
--- name: note_batch :: what a micro-batch loaded, counted from its files' tallies
+-- name: note_batch :: what a micro-batch loaded, counted from its files' tallies; no row when the stream has ended
+WITH held AS (
+    SELECT epoch FROM ledger.streams WHERE epoch = %(epoch)s AND ended_at IS NULL FOR KEY SHARE
+)
 INSERT INTO ledger.batches (epoch, batch, files, rows_read, rows_loaded, rows_rejected, rows_duplicate)
-SELECT
-    %(epoch)s,
-    %(batch)s,
-    count(*),
-    coalesce(sum(rows_read), 0),
-    coalesce(sum(rows_loaded), 0),
-    coalesce(sum(rows_rejected), 0),
-    coalesce(sum(rows_duplicate), 0)
-FROM ledger.files
-WHERE file_id = ANY(%(file_ids)s)
+SELECT held.epoch, %(batch)s, tally.*
+FROM held
+CROSS JOIN (
+    SELECT
+        count(*),
+        coalesce(sum(rows_read), 0),
+        coalesce(sum(rows_loaded), 0),
+        coalesce(sum(rows_rejected), 0),
+        coalesce(sum(rows_duplicate), 0)
+    FROM ledger.files
+    WHERE file_id = ANY(%(file_ids)s)
+) AS tally
 ON CONFLICT (epoch, batch) DO UPDATE
 SET files = excluded.files,
     rows_read = excluded.rows_read,
     rows_loaded = excluded.rows_loaded,
     rows_rejected = excluded.rows_rejected,
-    rows_duplicate = excluded.rows_duplicate;
+    rows_duplicate = excluded.rows_duplicate
+RETURNING epoch;
 
 -- name: note_durations
+WITH held AS (
+    SELECT epoch FROM ledger.streams WHERE epoch = %(epoch)s AND ended_at IS NULL FOR KEY SHARE
+)
 UPDATE ledger.batches
 SET duration_ms = %(duration_ms)s,
     durations = %(durations)s::jsonb,
     backlog_files = (SELECT count(*) FROM ledger.files WHERE state = 'landed')
-WHERE epoch = %(epoch)s AND batch = %(batch)s AND duration_ms IS NULL;
+FROM held
+WHERE batches.epoch = held.epoch AND batch = %(batch)s AND duration_ms IS NULL;

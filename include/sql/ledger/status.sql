@@ -23,8 +23,8 @@ WHERE state = 'loaded' AND loaded_at > clock_timestamp() - interval '1 minute';
 -- name: latency    one row: seconds from landed to queryable over the last %(minutes)s minutes; null: over all
 SELECT
     count(*) AS files,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM loaded_at - landed_at))::float8 AS p50,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM loaded_at - landed_at))::float8 AS p95
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - landed_at), 0))::float8 AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - landed_at), 0))::float8 AS p95
 FROM ledger.files
 WHERE
     state = 'loaded'
@@ -49,7 +49,7 @@ SELECT
     last_error,
     last_error_at,
     extract(epoch FROM lease_until - clock_timestamp())::float8 AS lease_seconds_left,
-    ended_at IS NULL AND lease_until > clock_timestamp() AS living
+    ended_at IS NULL AND clock_timestamp() BETWEEN lease_from AND lease_until AS living
 FROM ledger.streams
 ORDER BY epoch DESC
 LIMIT 1;

@@ -1,0 +1,60 @@
+"""What the sink notes of its micro-batches: only of a stream that may still write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sluice import database, leases
+from sluice.settings import Settings
+from spark_jobs.event_loader import EventLoadWriter, Loaded
+from spark_jobs.load_file import FileLoader
+from tests.loading import Connection, event, table
+
+Land = Callable[..., int]
+
+
+@pytest.fixture
+def loaded(settings: Settings, land: Land, epoch: int) -> int:
+    """A loaded file of two rows."""
+    loader = FileLoader(settings, epoch)
+    file_id = land(table(event(1), event(2)))
+    loader.load(file_id)
+    loader.close()
+    return file_id
+
+
+def batches(connection: Connection) -> list[dict[str, object]]:
+    return connection.execute("SELECT batch, files, rows_loaded, duration_ms FROM ledger.batches").fetchall()
+
+
+def note_durations(settings: Settings, epoch: int) -> None:
+    values = {"epoch": epoch, "batch": 7, "duration_ms": 5, "durations": "{}"}
+    with database.connect(settings.writer_dsn) as writer:
+        writer.execute(database.queries("ledger/claims")["note_durations"], values)  # type: ignore[call-overload]
+
+
+def test_a_living_stream_notes_its_batches(
+    connection: Connection, settings: Settings, loaded: int, epoch: int
+) -> None:
+    for _ in range(2):
+        EventLoadWriter(epoch).commit([Loaded([loaded]), None], 7)
+    note_durations(settings, epoch)
+    assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": 5}]
+
+
+def test_a_fenced_stream_notes_no_batch(connection: Connection, loaded: int, epoch: int) -> None:
+    leases.end(connection, epoch=epoch, because="another took over")
+    with pytest.raises(leases.StreamFenced):
+        EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
+    assert batches(connection) == []
+
+
+def test_a_fenced_stream_changes_no_batch(
+    connection: Connection, settings: Settings, loaded: int, epoch: int
+) -> None:
+    EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
+    leases.end(connection, epoch=epoch, because="another took over")
+    note_durations(settings, epoch)
+    assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": None}]
