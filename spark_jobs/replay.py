@@ -2,7 +2,9 @@
 
 A reject whose ``fields`` were edited is judged by them, every other by its raw bytes, read as today's contract says.
 A file is one transaction: its rows, the states of its rejects and its tally change together or not at all, so a replay
-that was killed is simply run again. A row keeps its file_id and record_number.
+that was killed is simply run again. A row keeps its file_id and record_number. A reject that somebody edits while it is
+judged stays as it is: before anything is decided the rejects are locked, and what is no longer the version that was read
+is left to the next replay.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ _log = logging.getLogger(__name__)
 ATTEMPTS = 8
 CUT = "record.too_long"
 Values = list[str | None]
+_READ = pa.schema([("record_number", pa.int64()), ("version", pa.string())])
 _OUTCOMES = pa.schema([("record_number", pa.int64()), ("rules", pa.list_(pa.string())), ("error_class", pa.string())])
 
 
@@ -73,6 +76,7 @@ class _Reject:
     rules: list[str]
     error_class: str
     edited: bool
+    version: str
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,12 @@ class _Replayer:
         name, sha256, contract, header, marked = rows[0]
         file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, marked)
         run("load.make_staging")
+        run("replay.make_read")
         run("replay.make_outcomes")
         considered = sum(self._page(file, page) for page in self._pages(file_id))
+        run("replay.lock_read", file_id)
+        [(edited,)] = run("replay.leave_edited", file_id)
+        considered -= edited
         run("load.insert_staged")
         run("load.note_duplicates")
         run("replay.keep_conflicts")
@@ -170,7 +178,10 @@ class _Replayer:
         crash_point("replay.before_commit")
         self._session.commit()
         crash_point("replay.after_commit")
-        return ReplayTally(considered, loaded, duplicates, kept, by_rule)
+        tally = ReplayTally(considered, loaded, duplicates, kept, by_rule)
+        if edited:
+            tally.add(_left(file_id, f"{edited} of them were edited while they were judged: run the replay again"))
+        return tally
 
     def _contract(self, name: str) -> Contract:
         if name not in self._contracts:
@@ -187,6 +198,8 @@ class _Replayer:
 
     def _page(self, file: _File, page: list[_Reject]) -> int:
         """Judge these rejects: the good ones are staged, what is wrong with the others is noted. How many there are."""
+        read = [{"record_number": reject.record_number, "version": reject.version} for reject in page]
+        self._session.copy(pa.Table.from_pylist(read, _READ), "replay_read")
         contract = self._contract(file.contract)
         marked = file.marked_encoding
         dialect = replace(contract.dialect, encoding=marked) if marked else contract.dialect

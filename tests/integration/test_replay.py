@@ -10,11 +10,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from sluice import database
 from sluice.settings import PROJECT, Settings
 from sluice.unload import unload_file
+from spark_jobs.judge import Judge
 from spark_jobs.replay import replay
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, table, write_contract
 
@@ -68,6 +71,63 @@ def test_an_edited_reject_is_judged_by_its_fields(own_contracts: Settings, load:
     prices = connection.execute("SELECT price::text FROM events ORDER BY record_number").fetchall()
     assert [row["price"] for row in prices] == ["12.5000", "7.0000"]
     assert recount(connection) == {file_id: (2, 0, 0)}
+
+
+def test_an_edit_that_comes_while_a_reject_is_judged_is_not_lost(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = load(table(event(1, kind="teleport"), event(2, kind="teleport"), event(3, kind="teleport")))
+    allow(own_contracts, "teleport")
+    judge = Judge.judge
+
+    def edit_meanwhile(self: Judge, *arguments: Any, **named: Any) -> Any:
+        edit(connection, file_id, 2, user_id="corrected")
+        edit(connection, file_id, 3, event_type="vanish")
+        monkeypatch.setattr(Judge, "judge", judge)
+        return judge(self, *arguments, **named)
+
+    monkeypatch.setattr(Judge, "judge", edit_meanwhile)
+    tally = replay(own_contracts)
+    assert (tally.considered, tally.loaded, tally.still_rejected) == (1, 1, 0)
+    assert "2 of them were edited" in tally.not_judged[0]
+    assert [reject["state"] for reject in rejects(connection, file_id)] == ["replayed", "quarantined", "quarantined"]
+    assert recount(connection) == {file_id: (1, 2, 0)}
+    tally = replay(own_contracts)
+    assert (tally.loaded, tally.still_rejected_by_rule) == (1, {"event_type.enum": 1})
+    assert connection.execute("SELECT user_id FROM events WHERE record_number = 2").fetchone() == {
+        "user_id": "corrected"
+    }
+
+
+def test_an_edit_that_comes_after_the_decision_is_refused(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = load(table(event(1, kind="teleport")))
+    allow(own_contracts, "teleport")
+    refused: list[psycopg.Error] = []
+
+    def edit_too_late() -> None:
+        with database.connect(own_contracts.database_url, application_name="too-late") as opened:
+            try:
+                edit(opened, file_id, 1, user_id="corrected")
+            except psycopg.Error as error:
+                refused.append(error)
+
+    editing = threading.Thread(target=edit_too_late)
+
+    def begin_to_edit(point: str) -> None:
+        if point == "replay.after_insert":
+            editing.start()
+            waits = "SELECT FROM pg_stat_activity WHERE application_name = 'too-late' AND wait_event_type = 'Lock'"
+            while connection.execute(waits).fetchone() is None:
+                assert editing.is_alive()
+
+    monkeypatch.setattr("spark_jobs.replay.crash_point", begin_to_edit)
+    assert replay(own_contracts).loaded == 1
+    editing.join()
+    assert "reject 1 of file 1 is replayed: its fields are edited only while it is quarantined" in str(refused[0])
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="unload the file"):
+        edit(connection, file_id, 1, user_id="corrected")
 
 
 def test_an_edit_that_is_still_wrong_stays_with_its_new_reason(

@@ -23,6 +23,12 @@ FROM ledger.files
 WHERE file_id = $1 AND state = 'loaded'
 FOR UPDATE;
 
+-- name: make_read :: which version of each reject was read
+CREATE TEMPORARY TABLE IF NOT EXISTS replay_read (
+    record_number bigint NOT NULL,
+    version text NOT NULL
+) ON COMMIT DELETE ROWS;
+
 -- name: make_outcomes
 CREATE TEMPORARY TABLE IF NOT EXISTS replay_outcomes (
     record_number bigint NOT NULL,
@@ -31,7 +37,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS replay_outcomes (
 ) ON COMMIT DELETE ROWS;
 
 -- name: rejects :: the next of a file's quarantined rejects, after record $2, as many as make 16 MiB
-SELECT record_number, line_number, raw, fields, rules, error_class, edited
+SELECT record_number, line_number, raw, fields, rules, error_class, edited, version
 FROM (
     SELECT
         record_number,
@@ -41,10 +47,11 @@ FROM (
         rules,
         error_class,
         edited_at IS NOT NULL AS edited,
+        version,
         row_number() OVER in_order AS place,
         sum(octet_length(raw)) OVER in_order AS bytes_so_far
     FROM (
-        SELECT *
+        SELECT *, xmin::text AS version
         FROM ledger.rejects
         WHERE file_id = $1
             AND record_number > $2
@@ -57,6 +64,34 @@ FROM (
 ) AS counted
 WHERE place = 1 OR bytes_so_far <= 16777216
 ORDER BY record_number;
+
+-- name: lock_read :: nobody edits what was read until the transaction ends; how many those are
+SELECT count(*)
+FROM (
+    SELECT
+    FROM ledger.rejects AS reject
+    JOIN replay_read USING (record_number)
+    WHERE reject.file_id = $1
+    ORDER BY record_number
+    FOR NO KEY UPDATE OF reject
+) AS locked;
+
+-- name: leave_edited :: how many were edited since they were read: nothing is decided about them
+WITH edited AS (
+    SELECT record_number
+    FROM replay_read
+    WHERE NOT EXISTS (
+        SELECT FROM ledger.rejects AS reject
+        WHERE reject.file_id = $1
+            AND reject.record_number = replay_read.record_number
+            AND reject.xmin::text = replay_read.version
+    )
+), not_loaded AS (
+    DELETE FROM staged_events AS staged USING edited WHERE staged.record_number = edited.record_number
+), not_kept AS (
+    DELETE FROM replay_outcomes AS kept USING edited WHERE kept.record_number = edited.record_number
+)
+SELECT count(*) FROM edited;
 
 -- name: keep_conflicts :: rows whose event_id is in events with other content stay
 INSERT INTO replay_outcomes (record_number, rules, error_class)
