@@ -164,12 +164,10 @@ def last_error(connection: Connection) -> str:
 
 
 def _replace(connection: Connection, lapsed: dict[str, Any] | None, submitted_by: str, seconds: float) -> Lease | None:
+    because = f"the lease lapsed; {submitted_by} took over"
     with connection.transaction():
-        if lapsed is not None:
-            if not _close(
-                connection, "lock_lapsed", lapsed["epoch"], "fenced", f"the lease lapsed; {submitted_by} took over"
-            ):
-                return None
+        if lapsed is not None and not _close(connection, "lock_lapsed", lapsed["epoch"], "fenced", because):
+            return None
         row = _one(connection, "insert_stream", submitted_by=submitted_by, seconds=seconds)
     return None if row is None else Lease(int(row["epoch"]), row["token"])
 

@@ -3,8 +3,7 @@
 A reject whose ``fields`` were edited is judged by them, every other by its raw bytes, read as today's contract says.
 A file is one transaction: its rows, the states of its rejects and its tally change together or not at all, so a replay
 that was killed is simply run again. A row keeps its file_id and record_number. A reject that somebody edits while it is
-judged stays as it is: before anything is decided the rejects are locked, and what is no longer the version that was read
-is left to the next replay.
+judged is left to the next replay: before anything is decided the rejects are locked and held against what was read.
 """
 
 from __future__ import annotations

@@ -35,9 +35,7 @@ def note_durations(settings: Settings, epoch: int) -> None:
         writer.execute(database.queries("ledger/claims")["note_durations"], values)  # type: ignore[call-overload]
 
 
-def test_a_living_stream_notes_its_batches(
-    connection: Connection, settings: Settings, loaded: int, epoch: int
-) -> None:
+def test_a_living_stream_notes_its_batches(connection: Connection, settings: Settings, loaded: int, epoch: int) -> None:
     for _ in range(2):
         EventLoadWriter(epoch).commit([Loaded([loaded]), None], 7)
     note_durations(settings, epoch)
@@ -51,9 +49,7 @@ def test_a_fenced_stream_notes_no_batch(connection: Connection, loaded: int, epo
     assert batches(connection) == []
 
 
-def test_a_fenced_stream_changes_no_batch(
-    connection: Connection, settings: Settings, loaded: int, epoch: int
-) -> None:
+def test_a_fenced_stream_changes_no_batch(connection: Connection, settings: Settings, loaded: int, epoch: int) -> None:
     EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
     leases.end(connection, epoch=epoch, because="another took over")
     note_durations(settings, epoch)
