@@ -35,12 +35,17 @@ class _HashedFile(io.RawIOBase):
         self._file: BinaryIO = os.fdopen(descriptor, "rb", buffering=0)
         self._hash = hashlib.sha256()
         self.bytes_read = 0
+        self.error: OSError | None = None
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+        try:
+            data = self._file.read(size)
+        except OSError as error:
+            self.error = error
+            raise
         self._hash.update(data)
         self.bytes_read += len(data)
         return data
@@ -67,8 +72,8 @@ class _HashedFile(io.RawIOBase):
 class LandedBytes:
     """The text bytes of the file at ``path``; ``read`` goes on after the byte order mark, if there is one.
 
-    ``name`` decides on decompression (.gz, .zst). ``marked_encoding`` is what the mark says, or None. Opening raises
-    OSError; reading raises UnreadableFileError when the compressed data is broken.
+    ``name`` decides on decompression (.gz, .zst). ``marked_encoding`` is what the mark says, or None. Both opening and
+    reading raise OSError when the file cannot be read now, UnreadableFileError when its compressed data is broken.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -120,6 +125,8 @@ class LandedBytes:
         try:
             return self._text.read(size)
         except (OSError, EOFError, zlib.error) as error:
+            if self._raw.error is not None:  # the disk's, not the decompressor's: the bytes may be whole
+                raise self._raw.error from None
             if isinstance(self._text, io.RawIOBase):
                 raise
             raise UnreadableFileError(

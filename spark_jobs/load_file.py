@@ -15,6 +15,7 @@ nothing is guaranteed to be called after the commit.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -155,21 +156,8 @@ class FileLoader:
         return _LandedFile(*rows[0])
 
     def _load_landed(self, file: _LandedFile) -> tuple[Tally, str]:
-        path = self._settings.home_dir / file.path
-        try:
-            landed = LandedBytes(path, file.name)
-        except FileNotFoundError as error:
-            raise FileRejectedError(
-                f"{file.path} is gone from the processing folder: land the file again; nothing else moves files there"
-            ) from error
-        with landed:
-            try:
-                tally, found = self._copy(file, landed)
-            except Exception as error:
-                if rule_for(line_of(error)).action == "quarantine":
-                    self._verify(file, landed)
-                raise
-            self._verify(file, landed)
+        with self._reading(file) as landed:
+            tally, found = self._copy(file, landed)
         crash_point("load.before_tally")
         archived = self._archive_path(file, "loaded")
         self._session.run(
@@ -192,6 +180,25 @@ class FileLoader:
         self._session.commit()
         crash_point("load.after_commit")
         return tally, archived
+
+    @contextlib.contextmanager
+    def _reading(self, file: _LandedFile) -> Iterator[LandedBytes]:
+        """The file's bytes. Raises FileChangedError when what was read is not what was registered, also when that is
+        why it looks wrong."""
+        try:
+            landed = LandedBytes(self._settings.home_dir / file.path, file.name)
+        except FileNotFoundError as error:
+            raise FileRejectedError(
+                f"{file.path} is gone from the processing folder: land the file again; nothing else moves files there"
+            ) from error
+        with landed:
+            try:
+                yield landed
+            except Exception as error:
+                if rule_for(line_of(error)).action == "quarantine":
+                    self._verify(file, landed)
+                raise
+            self._verify(file, landed)
 
     def _verify(self, file: _LandedFile, landed: LandedBytes) -> None:
         size, sha256 = landed.digest()
@@ -312,7 +319,7 @@ class FileLoader:
         duplicates = self._session.change("load.note_duplicates")
         conflicts = np.array([row[0] for row in self._session.run("load.conflicting_records")], np.int64)
         if len(conflicts):
-            with LandedBytes(self._settings.home_dir / file.path, file.name) as landed:
+            with self._reading(file) as landed:
                 for block in self._blocks(landed, dialect, found):
                     rows = np.flatnonzero(np.isin(block.record_numbers, conflicts))
                     rejects.add(

@@ -89,6 +89,12 @@ RULES = (
         "nothing was committed; checkpoint and temporary files are written anew as soon as there is space",
     ),
     RetryRule(
+        r"^(builtins\.)?(OSError|PermissionError|FileNotFoundError|NotADirectoryError|TimeoutError): \[Errno \d+\] ",
+        "wait",
+        "a file cannot be read or written now: look at its disk, its mount and its permissions",
+        "a disk or a mount that answers again gives the same bytes; what they are is then held against the ledger",
+    ),
+    RetryRule(
         r"^(psycopg|adbc_driver_manager)\.([\w.]*\.)?OperationalError: .*connection to server at .* failed: FATAL: "
         r"(password authentication failed|no pg_hba\.conf entry|(role|database) \".*\" does not exist|"
         r"permission denied|role \".*\" is not permitted)",

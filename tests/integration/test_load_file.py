@@ -13,6 +13,7 @@ import pytest
 from sluice import database, leases
 from sluice.settings import PROJECT, Settings
 from spark_jobs.load_file import FileLoader, Tally
+from spark_jobs.writer_session import WriterSession
 from tests.loading import HEADER, Connection, event
 
 REES46 = PROJECT.parent / "shared" / "data" / "rees46" / "2019-Oct_first_rows.csv"
@@ -140,6 +141,38 @@ def test_a_file_that_changed_after_it_was_registered_does_not_commit_and_goes_ba
     assert "changed after it was registered" in file_row(connection, file_id)["error"]
     assert (settings.incoming_dir / "growing.csv").exists()
     assert connection.execute("SELECT count(*) AS n FROM events").fetchone() == {"n": 0}
+
+
+def test_what_is_read_a_second_time_for_conflicts_is_held_against_size_and_hash_too(
+    loader: FileLoader, land: Land, connection: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader.load(land(f"{HEADER}\n{event(1)}\n"))
+    file_id = land(f"{HEADER}\n{event(1, price='5')}\n", name="b.csv")
+    [path] = settings.processing_dir.iterdir()
+    run = WriterSession.run
+
+    def change_it_first(self: WriterSession, name: str, *parameters: object) -> object:
+        if name == "load.conflicting_records":
+            path.write_bytes(path.read_bytes().replace(b",5,", b",6,"))
+        return run(self, name, *parameters)
+
+    monkeypatch.setattr(WriterSession, "run", change_it_first)
+    assert loader.load(file_id).state == "rejected"
+    assert "changed after it was registered" in file_row(connection, file_id)["error"]
+    assert rejects(connection, file_id) == []
+    assert (settings.incoming_dir / "b.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["shop.csv", "shop.csv.gz", "shop.csv.zst"])
+def test_a_file_that_cannot_be_read_now_waits_packed_or_not(
+    loader: FileLoader, land: Land, connection: Connection, name: str
+) -> None:
+    file_id = land(f"{HEADER}\n{event(1)}\n", name)
+    # Its first bytes cannot be read by anybody, as those of a disk that fails.
+    connection.execute("UPDATE ledger.files SET path = '/proc/self/mem' WHERE file_id = %s", [file_id])
+    with pytest.raises(OSError, match="Input/output error"):
+        loader.load(file_id)
+    assert file_row(connection, file_id)["state"] == "landed"
 
 
 def test_a_file_that_cannot_be_loaded_for_a_reason_of_its_own_costs_only_itself(

@@ -84,6 +84,8 @@ ERRORS = [
     (adbc("OperationalError", "IO: could not extend file", "53100"), "wait", "the disk of PostgreSQL's data folder"),
     (psycopg.errors.DiskFull("could not extend file"), "wait", "the disk of PostgreSQL's data folder is full"),
     (OSError(28, "No space left on device"), "wait", "a disk of the stream's machine is full"),
+    (OSError(5, "Input/output error"), "wait", "a file cannot be read"),
+    (PermissionError(13, "Permission denied", "shop.csv"), "wait", "a file cannot be read"),
     (psycopg.OperationalError(f"connection failed: {LOGIN}"), "stop", "PostgreSQL refuses the login"),
     (adbc("OperationalError", f"IO: [libpq] Failed to connect: {LOGIN}\n"), "stop", "PostgreSQL refuses the login"),
     (adbc("OperationalError", "IO: not allowed", "28000"), "stop", "PostgreSQL refuses the login"),
