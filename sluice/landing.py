@@ -42,6 +42,8 @@ _UNFINISHED = (".part", ".tmp")
 _BLOCK = 1024 * 1024
 _LOCK = 7_215_482_302
 _OURS = re.compile(r"(\d+)-([0-9a-f]{12})-(.+)", re.DOTALL)
+# The kernel's own time cannot lie so far ahead otherwise; a file server's clock can.
+_CLOCK_WAS_SET_BACK_SECONDS = 60.0
 _NO_LEASES = {"nfs", "nfs4", "cifs", "smb3"}
 _log = logging.getLogger(__name__)
 
@@ -224,6 +226,8 @@ def _say_once(name: str, reason: str) -> None:
 def _settled(found: os.stat_result, settle_seconds: float, now: float) -> bool:
     # A producer may set a modification time in the future; the change time is the kernel's own.
     changed = found.st_mtime if found.st_mtime <= now else found.st_ctime
+    if changed - now > _CLOCK_WAS_SET_BACK_SECONDS and not _on_network(found.st_dev):
+        return True
     return now - changed >= settle_seconds
 
 

@@ -111,6 +111,13 @@ def test_a_file_that_changed_a_moment_ago_waits(settings: Settings) -> None:
     assert landing.look(path, 1.0, NOW + 1.0).verdict is landing.Verdict.TAKE
 
 
+def test_a_file_does_not_wait_until_a_clock_that_was_set_back_has_caught_up(settings: Settings) -> None:
+    path = land(settings, "x.csv", age=0)
+    changed = path.stat().st_ctime
+    assert landing.look(path, 1.0, changed - 3600).verdict is landing.Verdict.TAKE
+    assert landing.look(path, 1.0, changed - 1).verdict is landing.Verdict.WAIT
+
+
 def test_a_modification_time_in_the_future_does_not_wait_for_it(settings: Settings) -> None:
     path = land(settings, "x.csv")
     changed = path.stat().st_ctime
