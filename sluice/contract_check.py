@@ -44,9 +44,10 @@ class Baseline:
 
 def check(folder: Path) -> tuple[list[str], bool]:
     """Lines that say how every contract in ``folder`` stands, and whether all is well."""
-    contracts, lines = _usable(folder)
+    contracts, lines, warnings = _usable(folder)
     is_well = not lines
     lines += [f"{contract.path.name}: {contract.name} {contract.version} is sound" for contract in contracts]
+    lines += warnings
     if overlapping := list(_overlaps(contracts)):
         lines, is_well = lines + overlapping, False
     found = baseline(folder)
@@ -59,10 +60,11 @@ def check(folder: Path) -> tuple[list[str], bool]:
     return lines, is_well
 
 
-def _usable(folder: Path) -> tuple[list[Contract], list[str]]:
-    """The contracts that can be used, and what is wrong with the others."""
+def _usable(folder: Path) -> tuple[list[Contract], list[str], list[str]]:
+    """The contracts that can be used, what is wrong with the others, and what is doubtful in the usable ones."""
     contracts: list[Contract] = []
     problems: list[str] = []
+    warnings: list[str] = []
     judge = Judge()
     try:
         for path in sorted(folder.glob("*.odcs.yaml")):
@@ -73,7 +75,9 @@ def _usable(folder: Path) -> tuple[list[Contract], list[str]]:
                 continue
             found = judge.problems(contract)
             problems += [f"{path.name}: {problem}" for problem in found]
-            contracts += [] if found else [contract]
+            if not found:
+                contracts.append(contract)
+                warnings += [f"{path.name}: warning: {warning}" for warning in judge.warnings(contract)]
     finally:
         judge.close()
     if not contracts and not problems:
@@ -81,7 +85,7 @@ def _usable(folder: Path) -> tuple[list[Contract], list[str]]:
     names = [contract.name for contract in contracts]
     twice = {name for name in names if names.count(name) > 1}
     problems += [f"more than one contract is named {name!r}: rename one" for name in sorted(twice)]
-    return contracts, problems
+    return contracts, problems, warnings
 
 
 def _overlaps(contracts: Sequence[Contract]) -> Iterator[str]:

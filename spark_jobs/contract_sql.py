@@ -86,7 +86,7 @@ def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
 WITH texts AS (
     SELECT
         {_list(_texts(contract, places))},
-        {_json_pairs([(f"${n}", f"c{i}") for n, i in enumerate(unknown, start=3)])} AS "__file_extra",
+        {_json_pairs([(f"${n}", _as_json(f"c{i}")) for n, i in enumerate(unknown, start=3)])} AS "__file_extra",
         "row" AS "__row", record_number, $1::BIGINT AS "__file_id", $2::VARCHAR AS file_sha256
     FROM records
 ), typed AS (
@@ -108,13 +108,15 @@ ORDER BY event_id
 
 def typed_as(column: Column) -> str:
     """The DuckDB type that the column's values have in expressions."""
+    whole, decimals = column.digits
+    decimal = f"DECIMAL({whole + decimals}, {decimals})"
     if column.transform is not None and column.target is not None:
-        return {"uuid": "BLOB", "text": "VARCHAR", "numeric": "DECIMAL(20, 4)"}.get(column.kind, column.kind.upper())
+        events = {"uuid": "BLOB", "text": "VARCHAR", "timestamptz": "TIMESTAMPTZ", "bigint": column.integer}
+        return events.get(column.kind, decimal)
     if column.logical_type == "integer":
-        whole, _ = column.digits
         return f"DECIMAL({whole}, 0)" if column.kind == "numeric" else column.integer
     if column.logical_type == "number":
-        return "DOUBLE" if column.is_float else f"DECIMAL({sum(column.digits)}, {column.digits[1]})"
+        return "DOUBLE" if column.is_float else decimal
     return {"timestamp": "TIMESTAMPTZ", "date": "TIMESTAMPTZ", "boolean": "BOOLEAN"}.get(column.logical_type, "VARCHAR")
 
 
@@ -255,10 +257,14 @@ def derived_levels(contract: Contract) -> list[list[Column]]:
 def _derived_stages(contract: Contract) -> Iterator[str]:
     before = "typed"
     for number, level in enumerate(derived_levels(contract), start=1):
-        tried = [f"{_tried(column)} AS {_attempt(column)}" for column in level]
-        yield f""", tried_{number} AS (
-    SELECT *, {_list(tried)}
+        # The line break ends a comment that the expression may end in.
+        made = [f"TRY({{'v': ({column.transform}\n)}}) AS {_made(column)}" for column in level]
+        yield f""", made_{number} AS (
+    SELECT *, {_list(made)}
     FROM {before}
+), tried_{number} AS (
+    SELECT *, {_list([f"{_tried(column)} AS {_attempt(column)}" for column in level])}
+    FROM made_{number}
 ), derived_{number} AS (
     SELECT *, {_list([f"{_attempt(column)}.v AS {quoted(column.name)}" for column in level])}
     FROM tried_{number}
@@ -271,19 +277,36 @@ def _last_stage(contract: Contract) -> str:
     return f"derived_{len(levels)}" if levels else "typed"
 
 
+def _made(column: Column) -> str:
+    return quoted(f"__made:{column.name}")
+
+
 def _attempt(column: Column) -> str:
     return quoted(f"__tried:{column.name}")
 
 
 def _tried(column: Column) -> str:
-    """The derived value in a struct; null instead of the struct when the expression or the cast raises.
+    """The derived value in a struct; null instead of the struct when making it raised, or its type would change it."""
+    made = f"{_made(column)}.v"
+    value, is_same = _as_typed(column, made)
+    return f"TRY(CASE WHEN {_made(column)} IS NOT NULL AND coalesce({is_same}, true) THEN {{'v': {value}}} END)"
 
-    The line break ends a comment that the expression may end in.
-    """
-    value = f"CAST(({column.transform}\n) AS {typed_as(column)})"
-    if column.kind == "uuid":
-        value = f"unhex(replace(CAST(({column.transform}\n) AS VARCHAR), '-', ''))"
-    return f"TRY({{'v': {value}}})"
+
+def _as_typed(column: Column, made: str) -> tuple[str, str]:
+    """SQL of what an expression made as the column's own type, and of whether nothing is lost by that."""
+    kind = typed_as(column)
+    value = f"CAST({made} AS {kind})"
+    if kind == "BLOB":
+        text = f"CAST({made} AS VARCHAR)"
+        return f"unhex(replace({text}, '-', ''))", _matches(text, _UUID)
+    if kind == "TIMESTAMPTZ":
+        return value, f"nanosecond({made}) % 1000 = 0 AND {value} BETWEEN {_MOMENTS}"
+    if kind == "DOUBLE":
+        is_exact = f"typeof({made}) IN ('DOUBLE', 'FLOAT') OR CAST({value} AS DECIMAL(38, 10)) = {made}"
+        return value, f"isfinite({value}) AND ({is_exact})"
+    if kind == "VARCHAR":
+        return value, f"NOT contains({value}, chr(0))"  # PostgreSQL holds no NUL
+    return value, f"{value} = {made}" if kind.startswith("DECIMAL") else "true"
 
 
 def _type_rules(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -291,23 +314,11 @@ def _type_rules(contract: Contract) -> Iterator[tuple[str, str]]:
     for column in contract.columns:
         value = quoted(column.name)
         if column.transform is not None:
-            yield f"{column.name}.type", f"({_attempt(column)} IS NULL{_beyond_postgresql(column, value)})"
+            yield f"{column.name}.type", f"({_attempt(column)} IS NULL)"
         elif column.kind == "timestamptz":
             yield f"{column.name}.type", f"({_source(column)} IS NOT NULL AND ({value} BETWEEN {_MOMENTS}) IS NOT TRUE)"
         elif _has_format(column):
             yield f"{column.name}.type", f"({_source(column)} IS NOT NULL AND {value} IS NULL)"
-
-
-def _beyond_postgresql(column: Column, value: str) -> str:
-    """Values that an expression may make and PostgreSQL cannot hold."""
-    kind = typed_as(column)
-    if column.kind == "uuid":
-        return f" OR octet_length({value}) <> 16"
-    if kind == "VARCHAR":
-        return f" OR contains({value}, chr(0))"
-    if kind == "TIMESTAMPTZ":
-        return f" OR {value} NOT BETWEEN {_MOMENTS}"
-    return f" OR NOT isfinite({value})" if kind == "DOUBLE" else ""
 
 
 def _content_rules(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -386,7 +397,7 @@ def _output(contract: Contract) -> Iterator[str]:
     fills = {column.target: column for column in contract.columns if column.target}
     for target, kind in EVENT_COLUMNS.items():
         yield f"{_as_copied(fills[target]) if target in fills else _NULL_OF[kind]} AS {target}"
-    own = [(literal(_json(c.name) + ":"), _as_kept(c)) for c in contract.columns if c.target is None]
+    own = [(literal(_json(c.name) + ":"), _as_json(_as_kept(c), c)) for c in contract.columns if c.target is None]
     pairs = _json_pairs(own, '"__file_extra"')
     # As binary jsonb: a version byte, then the text.
     yield f"encode(chr(1) || '{{' || {pairs} || '}}') AS extra"
@@ -412,12 +423,23 @@ def _as_kept(column: Column) -> str:
     return _text(column) if is_other else quoted(column.name)
 
 
+def _as_json(value: str, column: Column | None = None) -> str:
+    """JSON text of a value. Decimals are written digit by digit: to_json takes some of them through a double."""
+    kind = typed_as(column) if column is not None and column.transform is not None else ""
+    if not kind.startswith("DECIMAL"):
+        return f"to_json({value})::VARCHAR"
+    whole, decimals = column.digits if column is not None else (0, 0)
+    # Where the type has no digit before the point, DuckDB writes 0.5 without its zero.
+    text = f"{value}::VARCHAR" if whole else f"replace({value}::VARCHAR, '.', '0.')"
+    return f"rtrim(rtrim({text}, '0'), '.')" if decimals else text
+
+
 def _json_pairs(pairs: Sequence[tuple[str, str]], *more: str) -> str:
-    """The inside of a JSON object, of (SQL of the key and its colon, SQL of the value); nulls are left out.
+    """The inside of a JSON object, of (SQL of the key and its colon, JSON text of the value); nulls are left out.
 
     Null, not empty, when nothing is left: what is joined to it would keep a comma.
     """
-    items = [*(f"{key} || to_json({value})::VARCHAR" for key, value in pairs), *more]
+    items = [*(f"{key} || {value}" for key, value in pairs), *more]
     return f"nullif(concat_ws(',', {', '.join(items)}), '')" if items else "NULL::VARCHAR"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -30,6 +30,7 @@ _ALLOWED = {
     "OPERATOR",
     "TYPE",
 }
+_ROUNDING = ("round", "trunc", "floor", "ceil", "ceiling")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _FITS = {
     "VARCHAR": ("",),
@@ -62,6 +63,27 @@ def problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[
         for problem in _problems(connection, rule.predicate, known, "BOOLEAN", is_derived=False):
             found.append(f"rule {rule.name!r}: {problem}")
     return found
+
+
+def warnings(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
+    """What of a sound contract's expressions is likely a mistake: place, reason and remedy, one a line."""
+    return [warning for column in contract.derived_columns for warning in _warnings(connection, contract, column)]
+
+
+def _warnings(connection: duckdb.DuckDBPyConnection, contract: Contract, column: Column) -> Iterator[str]:
+    before = contract.derived_columns[: contract.derived_columns.index(column)]
+    found = _type_of(connection, _query(column.transform or "", [*contract.read_columns, *before]))
+    is_rounded = any(part.get("function_name") in _ROUNDING for part in _parts(_parsed(connection, column)))
+    if typed_as(column).startswith("DECIMAL") and found in ("DOUBLE", "FLOAT") and not is_rounded:
+        yield (
+            f"{column.name}: transformLogic gives a {found} (a division does): rows whose value has more decimals than "
+            f"{typed_as(column)} break {column.name}.type and are set aside: write round(…, {column.digits[1]})"
+        )
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, column: Column) -> Any:
+    [(text,)] = connection.execute("SELECT json_serialize_sql($1)", [f"SELECT {column.transform}\n"]).fetchall()
+    return json.loads(text)["statements"]
 
 
 def _timezone_problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[str]:
@@ -102,18 +124,28 @@ def _problems(
     if problem := next(_shape_problems(connection, expression, set(names), is_derived=is_derived), None):
         yield problem
         return
-    nulls = [f"NULL::{typed_as(column)} AS {quoted(column.name)}" for column in columns]
-    nulls += ["NULL::BIGINT AS record_number", "NULL::VARCHAR AS file_sha256"]
-    query = f"SELECT ({expression}\n) AS value FROM (SELECT {', '.join(nulls)})"  # noqa: S608
+    query = _query(expression, columns)
     if problem := _why_not(connection, query):
         yield problem
         return
-    [(_, found, *_rest)] = connection.execute(f"DESCRIBE {query}").fetchall()
-    fits = str(found).startswith(_FITS[wanted.split("(")[0]])
+    found = _type_of(connection, query)
+    fits = found.startswith(_FITS[wanted.split("(")[0]])
     if not fits and wanted == "BLOB":
         yield f"it is of type {found}, but a uuid as text is needed: feed_id('feed', …) makes one of any text"
     elif not fits:
         yield f"it is of type {found}, but {wanted} is needed: say how to convert it, such as CAST(… AS {wanted})"
+
+
+def _query(expression: str, columns: Sequence[Column]) -> str:
+    """The expression over one record that has nothing in ``columns``."""
+    nulls = [f"NULL::{typed_as(column)} AS {quoted(column.name)}" for column in columns]
+    nulls += ["NULL::BIGINT AS record_number", "NULL::VARCHAR AS file_sha256"]
+    return f"SELECT ({expression}\n) AS value FROM (SELECT {', '.join(nulls)})"  # noqa: S608
+
+
+def _type_of(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    [(_, found, *_rest)] = connection.execute(f"DESCRIBE {query}").fetchall()
+    return str(found)
 
 
 def _why_not(connection: duckdb.DuckDBPyConnection, query: str) -> str | None:

@@ -57,6 +57,8 @@ class Judge:
             }
         )
         self._duckdb.execute("SET enable_external_access = false")
+        # What stands twice in an expression would be computed outside of the TRY around it, and raise for all rows.
+        self._duckdb.execute("SET disabled_optimizers = 'common_subexpressions'")
         self._duckdb.execute(database.statement(SQL / "load" / "judge_macros.sql"))
         self._memory_limit = memory_limit
         self._checked: weakref.WeakSet[Contract] = weakref.WeakSet()
@@ -68,6 +70,10 @@ class Judge:
     def problems(self, contract: Contract) -> list[str]:
         """What is wrong with the contract's own SQL: place, reason and remedy; empty when nothing is."""
         return expressions.problems(self._duckdb, contract)
+
+    def warnings(self, contract: Contract) -> list[str]:
+        """What of a sound contract's SQL is likely a mistake: place, reason and remedy."""
+        return expressions.warnings(self._duckdb, contract)
 
     def judge(self, block: Block, match: Match, *, file_id: int, sha256: str) -> Judgement:
         """Judge every readable row of ``block``.

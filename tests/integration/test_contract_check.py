@@ -210,3 +210,18 @@ def test_an_empty_folder_fails_the_check(tmp_path: Path) -> None:
     lines, is_well = check(tmp_path)
     assert not is_well
     assert "no contract in" in lines[0]
+
+
+def test_a_derived_amount_that_is_a_double_is_warned_of_until_it_is_rounded(tmp_path: Path) -> None:
+    def derived(logic: str) -> Edit:
+        total = {"name": "total_amount", "logicalType": "number", "transformLogic": logic}
+        return lambda made: made["schema"][0]["properties"].append(total)
+
+    save(tmp_path, derived("price / 3"))
+    lines, is_well = check(tmp_path)
+    assert is_well
+    assert lines[1].startswith("rees46.odcs.yaml: warning: total_amount: transformLogic gives a DOUBLE")
+    assert lines[1].endswith("write round(…, 4)")
+    for logic in ("round(price / 3, 4)", "price * 3"):
+        save(tmp_path, derived(logic))
+        assert not [line for line in check(tmp_path)[0] if "warning" in line]

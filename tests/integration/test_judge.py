@@ -351,6 +351,107 @@ def test_an_expression_that_raises_for_one_row_costs_that_row(judge: Judge) -> N
     assert judged.bad == [(1, ["total_amount.type"], "type"), (2, ["year.type", "the_code_is_even"], "type")]
 
 
+@pytest.mark.parametrize(
+    ("derived", "expected"),
+    [
+        # x is text, so that each expression says what it makes of it.
+        (
+            {"name": "price", "logicalType": "number", "transformLogic": "CAST(x AS DECIMAL(38, 10))"},
+            {
+                "10.00005": ["price.type"],
+                "10.0001": Decimal("10.0001"),
+                "-0.00004": ["price.type"],
+                "1e9": Decimal(10**9),
+            },
+        ),
+        (
+            {
+                "name": "price",
+                "logicalType": "number",
+                "physicalType": "numeric(10,2)",
+                "transformLogic": "x::DECIMAL(9,3)",
+            },
+            {"1.239": ["price.type"], "1.230": Decimal("1.23")},
+        ),
+        (
+            {"name": "price", "logicalType": "number", "transformLogic": "CAST(x AS DOUBLE) / 4"},
+            {"1": Decimal("0.25"), "0.0001": ["price.type"], "nan": ["price.type"], "1e300": ["price.type"]},
+        ),
+        (
+            {"name": "price", "logicalType": "number", "transformLogic": "round(CAST(x AS DOUBLE) / 3, 4)"},
+            {"1": Decimal("0.3333"), "2000000000": Decimal("666666666.6667")},
+        ),
+        (
+            {"name": "quantity", "logicalType": "integer", "transformLogic": "CAST(x AS HUGEINT)"},
+            {"7": 7, "9223372036854775808": ["quantity.type"]},
+        ),
+        (
+            {
+                "name": "event_time",
+                "logicalType": "timestamp",
+                "transformLogic": "strptime(x, '%Y-%m-%d %H:%M:%S.%n')",
+            },
+            {
+                "2026-01-01 00:00:00.123456789": ["event_time.type"],
+                "2026-01-01 00:00:00.123456000": at(2026, 1, 1, 0, 0, 0, 123_456),
+            },
+        ),
+        (
+            {"name": "event_id", "transformLogic": "x"},
+            {
+                "550e8400-e29b-41d4-a716-446655440000": uuid.UUID("550e8400e29b41d4a716446655440000").bytes,
+                "550e8400e29b41d4a716446655440000": uuid.UUID("550e8400e29b41d4a716446655440000").bytes,
+                "55-0e8400e29b-41d4a716-44665544-0000": ["event_id.type"],
+            },
+        ),
+    ],
+    ids=["decimal", "narrow decimal", "double", "rounded double", "integer", "moment", "uuid"],
+)
+def test_a_derived_value_is_exact_in_its_column_or_set_aside(
+    judge: Judge, derived: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    feed = Feed(judge, {"name": "x"}, derived)
+    assert feed.values(derived["name"], list(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("physical_type", "made_as", "expected"),
+    [
+        ("", "DECIMAL(38, 10)", {"1234567890123.4567": "1234567890123.4567", "0.10": "0.1", "-0.5": "-0.5", "0": "0"}),
+        ("numeric(17,4)", "DECIMAL(17, 4)", {"1234567890123.4567": "1234567890123.4567", "100": "100"}),
+        ("numeric(38,0)", "DECIMAL(38, 0)", {"12345678901234567890123456789012345678": None, "-100": "-100"}),
+        ("numeric(4,4)", "DECIMAL(4, 4)", {"-0.5": "-0.5", "0.1234": "0.1234", "0": "0"}),
+        ("numeric(38,38)", "DECIMAL(38, 38)", {"0.12345678901234567890123456789012345678": None}),
+        ("numeric(6,2)", "DECIMAL(8, 4)", {"1.25": "1.25", "1.255": ["d.type"]}),
+        ("double precision", "DOUBLE", {"0.1": "0.1", "1e300": "1e300", "inf": ["d.type"]}),
+        ("double precision", "DECIMAL(38, 10)", {"0.1": "0.1", "1234567890123.4567": ["d.type"]}),
+    ],
+)
+def test_a_derived_number_in_extra_is_written_digit_by_digit(
+    judge: Judge, physical_type: str, made_as: str, expected: dict[str, Any]
+) -> None:
+    derived = {"name": "d", "logicalType": "number", "transformLogic": f"CAST(x AS {made_as})"}
+    feed = Feed(judge, {"name": "x"}, derived | ({"physicalType": physical_type} if physical_type else {}))
+    found = feed.values("extra", list(expected))
+    written = {
+        text: json.loads(v[1:], parse_float=str, parse_int=str)["d"] if isinstance(v, bytes) else v
+        for text, v in found.items()
+    }
+    assert written == {text: text if wanted is None else wanted for text, wanted in expected.items()}
+
+
+def test_a_derived_whole_number_in_extra_is_exact(judge: Judge) -> None:
+    feed = Feed(judge, {"name": "x"}, {"name": "d", "logicalType": "integer", "transformLogic": "CAST(x AS HUGEINT)"})
+    largest = 2**127 - 1
+    assert extra(feed.judged(f"kind,x\nview,{largest}\n").good.to_pylist()[0])["d"] == largest
+
+
+def test_what_an_expression_says_twice_costs_only_the_row_that_raises(judge: Judge) -> None:
+    twice = "CASE WHEN CAST(x AS INTEGER) > 0 THEN CAST(x AS INTEGER) END"
+    feed = Feed(judge, {"name": "x"}, {"name": "quantity", "logicalType": "integer", "transformLogic": twice})
+    assert feed.values("quantity", ["7", "-7", "abc"]) == {"7": 7, "-7": None, "abc": ["quantity.type"]}
+
+
 def test_a_derived_column_may_name_a_derived_column_before_it(judge: Judge) -> None:
     feed = Feed(
         judge,
