@@ -86,7 +86,7 @@ def profile(path: Path) -> Profile:
     if not data:
         raise ProfileError(f"{path} is empty: a contract is drafted from a file with a header and some rows")
     dialect = _dialect(data[:SAMPLE_BYTES], marked or _encoding(data[:SAMPLE_BYTES]))
-    header, blocks = _read(data if is_whole else _whole_lines(data), dialect)
+    header, blocks = _read(data if is_whole else _whole_lines(data, dialect.encoding), dialect)
     if header is None:
         raise ProfileError(f"{path} has no header: its first line must name the columns")
     folded = [name.strip().casefold() for name in header if name.strip()]
@@ -128,7 +128,7 @@ def _encoding(data: bytes) -> str:
 
 def _dialect(data: bytes, encoding: str) -> Dialect:
     """The dialect under which most records have the header's width."""
-    part = _whole_lines(data[: 1 << 18]) if len(data) > 1 << 18 else data
+    part = _whole_lines(data[: 1 << 18], encoding) if len(data) > 1 << 18 else data
     tried = [Dialect(separator=separator, encoding=encoding) for separator in _SEPARATORS]
     best = max(tried, key=lambda dialect: _fitness(part, dialect))
     if b'\\"' in part:
@@ -147,24 +147,27 @@ def _fitness(data: bytes, dialect: Dialect) -> tuple[float, int]:
     return ((readable + 1) / (records + 1), len(header))
 
 
-def _whole_lines(data: bytes) -> bytes:
-    return data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1] or data
+def _whole_lines(data: bytes, encoding: str) -> bytes:
+    """``data`` up to its last line end; all of it when it has none."""
+    return data[: max(_after_last(end.encode(encoding), data) for end in "\n\r")] or data
+
+
+def _after_last(end: bytes, data: bytes) -> int:
+    """Where the last ``end`` that stands at a multiple of its length ends in ``data``; 0 when there is none."""
+    at = data.rfind(end)
+    while at > 0 and at % len(end):
+        at = data.rfind(end, 0, at + len(end) - 1)
+    return at + len(end) if at >= 0 else 0
 
 
 def read_header(data: bytes, dialect: Dialect) -> list[str] | None:
     """The header of a file that begins with ``data``; None when ``dialect`` cannot read it."""
-    try:
-        return RecordReader(io.BytesIO(data), dialect).header()
-    except UnicodeDecodeError:
-        return None
+    return RecordReader(io.BytesIO(data), dialect).header()
 
 
 def _read(data: bytes, dialect: Dialect) -> tuple[list[str] | None, list[Block]]:
     reader = RecordReader(io.BytesIO(data), dialect)
-    try:
-        header = reader.header()
-    except UnicodeDecodeError:
-        return None, []
+    header = reader.header()
     return header, list(reader.blocks(len(header))) if header else []
 
 

@@ -11,6 +11,7 @@ expression, record by record. See docs/decisions/0003-own-record-scanner.md.
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ LF, CR = 10, 13
 RAW_OF_A_LONG_RECORD = 64 * 1024
 _SLOW_RUN = 64
 _FIRST_WINDOW = 64 * 1024
+# U+DC00 + b stands for a byte b that is part of no letter.
+_BYTE = 0xDC00
+_NO_LETTERS = re.compile("([\udc00-\udcff]+)")
 
 Integers = npt.NDArray[np.int64]
 
@@ -143,26 +147,75 @@ def _one(
 def _file_bytes(raw: bytes, dialect: Dialect) -> bytes:
     if not dialect.is_transcoded:
         return raw
-    return raw.decode("utf-8", "surrogatepass").encode(_without_mark(dialect.encoding), "surrogatepass")
+    encoding = without_mark(dialect.encoding)
+    pieces = _NO_LETTERS.split(raw.decode("utf-8", "surrogatepass"))
+    pairs = itertools.zip_longest(pieces[::2], pieces[1::2], fillvalue="")
+    return b"".join(text.encode(encoding) + _escaped_bytes(rest) for text, rest in pairs)
 
 
-def _without_mark(encoding: str) -> str:
+def _escaped_bytes(text: str) -> bytes:
+    """The bytes that ``text``, all of U+DC00 + b, stands for."""
+    return text.encode("utf-16-le", "surrogatepass")[::2]
+
+
+def without_mark(encoding: str) -> str:
+    """``encoding`` as it is where no byte order mark stands; ``utf-16`` and ``utf-32`` alone mean little-endian."""
     name = codecs.lookup(encoding).name
     return name + "-le" if name in ("utf-16", "utf-32") else name
 
 
 class _Transcoded:
-    """Reads UTF-16 or UTF-32 as UTF-8; unpaired surrogates stay, encoded, and fail the record's check later."""
+    """Reads UTF-16 or UTF-32 as UTF-8.
+
+    A byte b that is part of no letter (of half a surrogate pair, of a number beyond Unicode, or left over at the end)
+    becomes U+DC00 + b, which no letter does: it fails the record's check later, and ``_file_bytes`` makes it b again.
+    """
 
     def __init__(self, stream: Readable, encoding: str) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(_without_mark(encoding))("surrogatepass")
+        self._encoding = without_mark(encoding)
+        self._unit = np.dtype(
+            (">" if self._encoding.endswith("be") else "<") + ("u2" if "16" in self._encoding else "u4")
+        )
+        self._rest = b""
 
     def read(self, size: int, /) -> bytes:
         while raw := self._stream.read(size):
-            if text := self._decoder.decode(raw):
-                return text.encode("utf-8", "surrogatepass")
-        return b""
+            data = self._rest + raw
+            whole = self._whole(data)
+            data, self._rest = data[:whole], data[whole:]
+            if data:
+                return self._text(data).encode("utf-8", "surrogatepass")
+        data, self._rest = self._rest, b""
+        return "".join(chr(_BYTE + byte) for byte in data).encode("utf-8", "surrogatepass")
+
+    def _whole(self, data: bytes) -> int:
+        """How many bytes of ``data`` need no further ones to be read."""
+        size = self._unit.itemsize
+        whole = len(data) - len(data) % size
+        last = np.frombuffer(data, self._unit, whole // size)[-1:]
+        return whole - size if size == 2 and (last & 0xFC00 == 0xD800).any() else whole
+
+    def _text(self, data: bytes) -> str:
+        try:
+            return data.decode(self._encoding)
+        except UnicodeDecodeError:
+            units = np.frombuffer(data, self._unit)
+        bad = _no_letters(units)
+        counts = np.where(bad, units.itemsize, 1)
+        spread = np.repeat(units, counts)
+        codes = np.frombuffer(data, np.uint8).reshape(len(units), -1)[bad].ravel()
+        spread[np.repeat(bad, counts)] = codes.astype(np.uint16) + _BYTE
+        return spread.tobytes().decode(self._encoding, "surrogatepass")
+
+
+def _no_letters(units: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.bool_]:
+    """Which units of UTF-16 or UTF-32 are part of no letter."""
+    high, low = units & ~np.uint32(0x3FF) == 0xD800, units & ~np.uint32(0x3FF) == 0xDC00
+    if units.itemsize == 4:
+        return high | low | (units > 0x10FFFF)
+    before, after = np.concatenate(([False], high[:-1])), np.concatenate((low[1:], [False]))
+    return (high & ~after) | (low & ~before)
 
 
 class RecordReader:
@@ -378,7 +431,10 @@ class RecordReader:
 
     def _long_record(self) -> _Found:
         size = len(self._buffer)
-        return _one(0, min(size, RAW_OF_A_LONG_RECORD), size, 0, problem="record.too_long")
+        end = min(size, RAW_OF_A_LONG_RECORD)
+        while self._dialect.is_transcoded and end < size and self._buffer[end] & 0xC0 == 0x80:
+            end -= 1  # half a letter has no bytes of the file
+        return _one(0, end, size, 0, problem="record.too_long")
 
     def _skip_line(self) -> None:
         """Pass over the rest of a record that is too long, in constant memory."""
@@ -451,8 +507,9 @@ class RecordReader:
         first, last = int(starts[0]), int(ends[-1])
         for position in self._nul_positions(first, last):
             problems.setdefault(int(np.searchsorted(starts, position, "right")) - 1, "record.nul_byte")
-        for i in self._undecodable(first, last, starts, ends):
-            problems[i] = "record.invalid_bytes"
+        for i in self._undecodable(starts, ends):
+            if problems.get(i) != "record.too_long":  # whose raw bytes are not all there, and may end in half a letter
+                problems[i] = "record.invalid_bytes"
         return problems
 
     def _nul_positions(self, first: int, last: int) -> Integers:
@@ -460,19 +517,21 @@ class RecordReader:
             return np.empty(0, np.int64)
         return np.flatnonzero(np.frombuffer(self._buffer, np.uint8, last - first, first) == 0) + first
 
-    def _undecodable(self, first: int, last: int, starts: Integers, ends: Integers) -> Iterator[int]:
-        """Indices of the records whose bytes are not of the encoding."""
-        view = memoryview(self._buffer)
-        while first < last:
+    def _undecodable(self, starts: Integers, ends: Integers) -> Iterator[int]:
+        """Indices of the records whose bytes are not of the encoding.
+
+        After one, few records are looked at together, then more again: an error copies all that was looked at.
+        """
+        view, at, many = memoryview(self._buffer), 0, len(starts)
+        while at < len(starts):
+            stop = min(at + many, len(starts))
             try:
-                codecs.decode(view[first:last], self._text_encoding)
-                return
+                codecs.decode(view[starts[at] : ends[stop - 1]], self._text_encoding)
+                at, many = stop, many * 2
             except UnicodeDecodeError as error:
-                i = int(np.searchsorted(starts, first + error.start, "right")) - 1
-                yield i
-                if i + 1 >= len(starts):
-                    return
-                first = int(starts[i + 1])
+                at = int(np.searchsorted(starts, starts[at] + error.start, "right"))
+                many = _SLOW_RUN
+                yield at - 1
 
     def _broken(self, number: int, line: int, start: int, end: int, rule: str) -> BrokenRecord:
         raw = self._buffer[start:end]
@@ -482,13 +541,19 @@ class RecordReader:
 
     def _text(self, part: bytes) -> str:
         """A field's text for a person to read; bytes that are not of the encoding show as \\xNN."""
-        text, quote = part.decode(self._text_encoding, "backslashreplace"), self._dialect.quote
+        text, quote = self._shown(part), self._dialect.quote
         is_quoted = len(text) > 1 and text[0] == text[-1] == quote
         text = text[1:-1] if is_quoted else text
         if self._dialect.escape is None:
             return text.replace(quote * 2, quote) if is_quoted else text
         pair = re.escape(quote * 2) if is_quoted else "(?!)"
         return re.sub(f"{re.escape(self._dialect.escape)}.|{pair}", lambda found: found[0][1:], text, flags=re.DOTALL)
+
+    def _shown(self, part: bytes) -> str:
+        if not self._dialect.is_transcoded:
+            return part.decode(self._text_encoding, "backslashreplace")
+        text = part.decode("utf-8", "surrogatepass")
+        return _NO_LETTERS.sub(lambda found: "\\x" + _escaped_bytes(found[0]).hex(" ").replace(" ", "\\x"), text)
 
     def _split(self, record: bytes) -> list[bytes]:
         """The fields of one well-quoted record, as they stand in the file."""
@@ -498,6 +563,8 @@ class RecordReader:
             quoted = record[position : position + 1] == dialect.quote.encode()
             match = (dialect.quoted_field if quoted else dialect.plain_field).match(record, position)
             if match is None:
+                return [*parts, record[position:]]
+            if match.end() < len(record) and record[match.end()] != ord(dialect.separator):
                 return [*parts, record[position:]]
             parts.append(match.group())
             if match.end() >= len(record):

@@ -16,6 +16,7 @@ nothing is guaranteed to be called after the commit.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import socket
@@ -379,20 +380,7 @@ class FileLoader:
 
 def _header(head: bytes, dialect: Dialect) -> list[str] | None:
     """The header as ``dialect`` reads it; None when it cannot."""
-    stream = _Once(head)
-    try:
-        return RecordReader(stream, dialect, chunk_bytes=len(head) + 1).header()
-    except UnicodeDecodeError:
-        return None
-
-
-class _Once:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, size: int, /) -> bytes:
-        data, self._data = self._data[:size], self._data[size:]
-        return data
+    return RecordReader(io.BytesIO(head), dialect, chunk_bytes=len(head) + 1).header()
 
 
 def total(tallies: Sequence[Tally]) -> Tally:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
-from spark_jobs.csv_records import Block, Dialect, RecordReader
+from spark_jobs.csv_records import Block, Dialect, RecordReader, without_mark
 from spark_jobs.judge import Judge
 from spark_jobs.rejects import without_nul
 from spark_jobs.retry_rules import cut, line_of, rule_for
@@ -255,7 +255,7 @@ def _read_together(page: list[_Reject], width: int, dialect: Dialect) -> dict[in
     Nothing when they do not come apart as they were put together; then each is read alone.
     """
     rejects = [r for r in page if r.raw and not r.edited and r.error_class != "parse"]
-    line_end = "\n".encode(dialect.encoding)
+    line_end = "\n".encode(without_mark(dialect.encoding))
     data = b"".join(reject.raw + line_end for reject in rejects)
     reader = RecordReader(io.BytesIO(data), dialect, chunk_bytes=len(data) + 1, record_bytes_max=len(data) + 1)
     blocks = list(reader.blocks(width))

@@ -56,6 +56,17 @@ def test_a_draft_guesses_dialect_types_formats_and_columns(tmp_path: Path) -> No
     assert not made.missing
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_sample_of_wide_letters_is_cut_between_two_lines(
+    tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.csv_profile.SAMPLE_BYTES", 1 << 19)
+    row = "2025-12-24,\u0a0d,\u0d0a\n"  # letters whose bytes look like line ends
+    made = drafted(tmp_path, ("\ufeff" + "at,one,two\n" + row * 25_000).encode(encoding))
+    assert not [note for note in made.notes if "cannot be read" in note]
+    assert any("only the first" in note for note in made.notes)
+
+
 def test_the_draft_loads_the_file_it_was_drafted_from(
     tmp_path: Path, own_contracts: Settings, epoch: int, land: Callable[..., int], connection: Connection
 ) -> None:

@@ -75,6 +75,20 @@ def test_a_bad_row_costs_one_row_and_keeps_its_bytes_line_and_reason(
     assert unknown["fields"]["event_type"] == "teleport"
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("last", [event(3), event(3) + "\n"])
+def test_a_file_whose_last_letter_is_cut_loads_all_but_its_last_record(
+    loader: FileLoader, land: Land, connection: Connection, encoding: str, last: str
+) -> None:
+    mark = "\ufeff".encode(encoding)
+    data = mark + "\n".join([HEADER, event(1), event(2), last]).encode(encoding)
+    tally = loader.load(land(data[:-1]))
+    assert (tally.state, tally.rows_read, tally.rows_loaded, tally.rows_rejected) == ("loaded", 3, 2, 1)
+    [cut] = rejects(connection, tally.file_id)
+    assert (cut["record_number"], cut["line_number"], cut["rules"]) == (3, 4, ["record.invalid_bytes"])
+    assert bytes(cut["raw"]) == last.encode(encoding)[:-1]
+
+
 def test_loading_twice_adds_nothing(loader: FileLoader, land: Land, connection: Connection) -> None:
     file_id = land(f"{HEADER}\n{event(1)}\n")
     loader.load(file_id)

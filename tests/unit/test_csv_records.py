@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from dataclasses import dataclass
@@ -114,6 +115,100 @@ def test_utf_16_is_read_and_its_raw_bytes_are_the_files_own() -> None:
     found = read(data, Dialect(encoding="utf-16-le"))
     assert found.rows == [["œ", "☃"]]
     assert found.broken[0].raw == "only one".encode("utf-16-le")
+
+
+UNICODES = ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+NO_LETTERS = [b"1", b"\n", b"\0", b"\xd8\x3d", b"\x3d\xd8", b"\xd8\x3d1", b"\xff\xff\xff", b"\xff\xff\xff\xff\xff"]
+
+
+def is_letter(data: bytes, encoding: str) -> bool:
+    try:
+        return bool(data.decode(encoding))
+    except UnicodeDecodeError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("encoding", "tail"), [(e, tail) for e in UNICODES for tail in NO_LETTERS if not is_letter(tail, e)]
+)
+@pytest.mark.parametrize("body", ["1,2\n3,4\n", "1,2\n3,4", '1,2\n"3","4"', '1,2\n3,"4'])
+def test_bytes_at_the_end_that_are_no_letter_cost_a_record_that_keeps_them(
+    encoding: str, tail: bytes, body: str
+) -> None:
+    dialect, data = Dialect(encoding=encoding), ("x,y\n" + body).encode(encoding) + tail
+    lost = "" if body.endswith("\n") else body.rpartition("\n")[2]
+    for chunk in (1, 2, 3, 7, 1 << 20):
+        found = read(data, dialect, chunk=chunk)
+        whole = [["1", "2"], ["3", "4"]][: 1 if lost else 2]
+        assert (found.rows, [b.rule for b in found.broken]) == (whole, ["record.invalid_bytes"])
+        assert found.broken[0].raw == lost.encode(encoding) + tail
+
+
+def test_what_is_no_letter_inside_a_file_costs_its_record_alone() -> None:
+    for encoding in UNICODES:
+        one = "1,2\n".encode(encoding)
+        bad = "\ud83d".encode(encoding, "surrogatepass") if "16" in encoding else b"\xff\xff\xff\xff"
+        found = read("x,y\n".encode(encoding) + one + bad + one + one, Dialect(encoding=encoding), chunk=5)
+        assert (found.numbers, found.rows) == ([1, 3], [["1", "2"]] * 2)
+        [lost] = found.broken
+        assert (lost.rule, lost.raw, lost.line_number) == ("record.invalid_bytes", bad + one[: -len(bad)], 3)
+        assert lost.fields[0].replace("\\x", "").startswith(bad.hex())
+
+
+@st.composite
+def unicode_soup(draw: st.DrawFn) -> tuple[str, bytes]:
+    """An encoding, and bytes that are mostly letters of it: what makes records, halves of pairs, single bytes."""
+    encoding = draw(st.sampled_from(UNICODES))
+    letters = st.sampled_from(["a", ",", '"', "\n", "\r", "\r\n", "\\", "é", "🛒", "\ud83d", "\uded2", "\0"])
+    pieces = letters.map(lambda text: text.encode(encoding, "surrogatepass")) | st.binary(min_size=1, max_size=4)
+    return encoding, b"".join(draw(st.lists(pieces, max_size=40)))
+
+
+@PROPERTY
+@given(unicode_soup(), st.integers(1, 40), st.sampled_from([None, "\\"]))
+def test_every_byte_of_utf_16_and_utf_32_is_in_a_record_or_ends_a_line(
+    soup: tuple[str, bytes], chunk: int, escape: str | None
+) -> None:
+    encoding, body = soup
+    dialect, header = Dialect(encoding=encoding, escape=escape), "x,y\n".encode(encoding)
+    found = read(header + body, dialect, chunk=chunk)
+    raws = dict(zip(found.numbers, found.raws, strict=True)) | {b.record_number: b.raw for b in found.broken}
+    rest, line_ends = body, ("\n".encode(encoding), "\r".encode(encoding))
+    for raw in [raws[number] for number in sorted(raws)] + [b""]:
+        while rest.startswith(line_ends):
+            rest = rest[len(line_ends[0]) :]
+        assert rest.startswith(raw)
+        rest = rest[len(raw) :]
+    assert rest == b""
+    reader = RecordReader(io.BytesIO(header + body), dialect, chunk_bytes=chunk)
+    assert reader.header() == ["x", "y"]
+    assert reader.count() == len(raws)
+
+
+def test_a_record_that_is_too_long_is_so_wherever_it_is_cut() -> None:
+    for text in ("é" * 50_000, "x" + "é" * 50_000, "☃" * 50_000):
+        for encoding in ("utf-8", "utf-16-le"):
+            data = f"a\n{text}\nb\n".encode(encoding)
+            found = read(data, Dialect(encoding=encoding), chunk=1000, longest=80_000)
+            assert ([b.rule for b in found.broken], found.rows) == (["record.too_long"], [["b"]])
+            assert data.find(found.broken[0].raw) > 0
+
+
+def test_records_that_are_not_of_the_encoding_are_found_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied, decode = 0, codecs.decode
+
+    def counting(view: memoryview, encoding: str) -> str:
+        nonlocal copied
+        try:
+            return decode(view, encoding)
+        except UnicodeDecodeError:
+            copied += len(view)  # the error keeps a copy of what was decoded
+            raise
+
+    data = b"a,b\n" + b"1234567,\xff\n" * 20_000
+    monkeypatch.setattr("spark_jobs.csv_records.codecs.decode", counting)
+    assert len(read(data).broken) == 20_000
+    assert copied < 200 * len(data)
 
 
 def test_latin_1_is_read_when_the_dialect_says_so() -> None:
