@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile backup restore copy-sealed test-compose rejects replay unload contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore copy-sealed test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ replay: $(VENV)/.runtime ## Judge the quarantine again, load what passes now (CO
 unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: make unload FILE_ID=7 REASON="…"
 	@: "$${FILE_ID:?name the file: make unload FILE_ID=7 REASON=…}" "$${REASON:?say why: make unload FILE_ID=7 REASON=…}"; \
 	$(SLUICE) unload -- "$$FILE_ID" "$$REASON"
+
+receipt: $(VENV)/.runtime ## Verify one file's rows against its receipt, as JSON: make receipt FILE_ID=7
+	@: "$${FILE_ID:?name the file: make receipt FILE_ID=7}"; $(SLUICE) receipt -- "$$FILE_ID"
 
 dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events
 	@[ -n "$${DAG:-}" ] || { echo "which DAG? make dags-test DAG=ingest_events" >&2; exit 2; }

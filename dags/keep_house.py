@@ -23,6 +23,14 @@ def seal_archive() -> None:
 
 
 @task
+def make_receipts() -> None:
+    """Make receipts that the stream found no time for."""
+    settings = load()
+    with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
+        housekeeping.make_receipts(connection)
+
+
+@task
 def trim_batches() -> None:
     """Delete old rows of ledger.batches."""
     settings = load()
@@ -55,6 +63,7 @@ def clean_metadata() -> None:
 )
 def keep_house() -> None:
     """Wire the chores."""
+    make_receipts()
     seal_archive()
     trim_batches()
     trim_logs()

@@ -19,7 +19,18 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import containers, database, embedded, landing_watch, quarantine, restore, shutdown, status, unload
+from sluice import (
+    containers,
+    database,
+    embedded,
+    landing_watch,
+    quarantine,
+    receipts,
+    restore,
+    shutdown,
+    status,
+    unload,
+)
 from sluice.embedded import EmbeddedError
 from sluice.instance import WEB_USER, Instance, InstanceError, read_env_file, rotate, tail
 from sluice.java import JavaError
@@ -105,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     unload_one = add("unload", _unload, "take one loaded file's rows out of events and the reports")
     unload_one.add_argument("file_id", type=int)
     unload_one.add_argument("reason", help="why, for the audit")
+    receipt = add("receipt", _receipt, "verify one file's rows against its receipt; print both as JSON")
+    receipt.add_argument("file_id", type=int)
     contract = add(
         "contract", _contract, "draft a contract from a CSV file; exit code 3 when a person must complete it"
     )
@@ -363,6 +376,15 @@ def _unload(instance: Instance, parsed: argparse.Namespace) -> int:
     left = unload.unload_file(settings, parsed.file_id, parsed.reason, by_whom=by_whom)
     print(json.dumps(left.as_dict(), indent=2, ensure_ascii=False))
     return 0
+
+
+def _receipt(instance: Instance, parsed: argparse.Namespace) -> int:
+    with database.connect(instance.with_urls(_port(instance)).reader_dsn) as connection:
+        found = receipts.verify(connection, parsed.file_id)
+    if found is None:
+        raise InstanceError(f"there is no file {parsed.file_id}: the files are in ledger.files")
+    print(json.dumps(found, indent=2, ensure_ascii=False))
+    return 1 if found["holds"] is False else 0
 
 
 def _contract(instance: Instance, parsed: argparse.Namespace) -> int:

@@ -22,7 +22,15 @@ from spark_jobs.contracts import Contract, load_contracts
 from spark_jobs.csv_records import RecordReader
 from spark_jobs.landed_bytes import LandedBytes, UnreadableFileError
 
-_NO_ROWS = {"loaded": 0, "rejected": 0, "duplicate": 0, "record_numbers": 0, "first": None, "last": None}
+_NO_ROWS = {
+    "loaded": 0,
+    "rejected": 0,
+    "duplicate": 0,
+    "record_numbers": 0,
+    "first": None,
+    "last": None,
+    "digest": "0" * 32,
+}
 
 
 @dataclass
@@ -125,6 +133,11 @@ def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str
     tally = (file["rows_read"], file["rows_loaded"], file["rows_rejected"], file["rows_duplicate"])
     if tally != (in_file, rows["loaded"], rows["rejected"], rows["duplicate"]):
         return f"the ledger's tally is {tally}, but the tables hold {_shown(rows)}"
+    if file["receipt"] not in (None, rows["digest"]):
+        return (
+            f"its receipt is {file['receipt']}, its rows give {rows['digest']}: "
+            "a row was changed, added or taken by hand"
+        )
     return ""
 
 

@@ -67,6 +67,7 @@ def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) 
     [(removed,)] = run("withdraw.take_out", file_id)
     given_back: dict[int, int] = dict(run("withdraw.give_back", file_id))
     [(rejects, duplicates)] = run("withdraw.close_file", file_id, STATE_AFTER[action])
+    run("receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
     left = Withdrawn(file_id, name, removed - sum(given_back.values()), rejects, duplicates, given_back)
     details = left.as_dict() | {"rows_taken_out": removed, "rows_given_back": sum(given_back.values())}
     run("withdraw.note", action, file_id, reason, by_whom, json.dumps(details))

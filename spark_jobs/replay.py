@@ -165,6 +165,7 @@ class _Replayer:
         run("load.insert_staged")
         run("load.note_duplicates")
         run("replay.keep_conflicts")
+        run("receipts.follow_replayed", file_id, "replay")
         crash_point("replay.after_insert")
         version = self._contract(contract).version
         [(loaded, duplicates)] = run("replay.settle", file_id, version)

@@ -39,6 +39,7 @@ from sluice.settings import Settings, load
 from spark_jobs.event_loader import EventLoader
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFiles
+from spark_jobs.receipt_maker import ReceiptMaker
 from spark_jobs.retry_rules import ENVIRONMENT, FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
 from spark_jobs.waiting import Waiting
 
@@ -83,6 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
         return STOPPED
     signal.signal(signal.SIGTERM, lambda *_: _told_by_signal(keeper))
     because, code = "it failed", 0
+    receipts = ReceiptMaker(settings.writer_dsn)
+    receipts.start()
     try:
         because = stream(settings, keeper, drain=drain)
     except leases.StreamFenced as fenced:
@@ -95,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         because = keeper.because or ("Spark's JVM died" if jvm_is_gone else f"it failed: {cut(line_of(error))}")
         raise
     finally:
+        receipts.close()
         keeper.close(because)
     _log.log(logging.ERROR if code else logging.INFO, "the stream has ended: %s", because)
     return code

@@ -31,6 +31,12 @@ BEGIN
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit TO sluice_writer;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
+
+    -- They run with the rights of whoever calls them.
+    GRANT EXECUTE ON FUNCTION
+        ledger.verify(bigint), ledger.digest(bigint), ledger.row_digest(public.events), ledger.receipt_of(bit),
+        ledger.receipt_after(text, bit), ledger.receipt_columns()
+    TO sluice_writer, sluice_reader;
 EXCEPTION
     WHEN undefined_object THEN
         RAISE NOTICE 'roles sluice_writer and sluice_reader do not exist: nothing is granted';

@@ -194,10 +194,21 @@ WITH counted AS (
         (SELECT count(*) FROM ledger.duplicates WHERE duplicates.file_id = copied.file_id) AS duplicates
     FROM copied_files AS copied
     WHERE copied.state = 'loaded'
+), receipts AS (
+    -- A receipt that came with other rows than the file has here now is made anew.
+    SELECT copied.file_id, CASE WHEN copied.receipt = ledger.digest(copied.file_id) THEN copied.receipt END AS receipt
+    FROM copied_files AS copied
+    WHERE copied.state = 'loaded'
 ), told AS (
     UPDATE ledger.files
-    SET rows_loaded = counted.loaded, rows_rejected = counted.rejected, rows_duplicate = counted.duplicates
+    SET rows_loaded = counted.loaded,
+        rows_rejected = counted.rejected,
+        rows_duplicate = counted.duplicates,
+        receipt = receipts.receipt,
+        receipt_version = CASE WHEN receipts.receipt IS NOT NULL THEN files.receipt_version END,
+        receipt_at = CASE WHEN receipts.receipt IS NOT NULL THEN files.receipt_at END
     FROM counted
+    JOIN receipts USING (file_id)
     WHERE files.file_id = counted.file_id
 )
 SELECT

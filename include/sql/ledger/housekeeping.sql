@@ -7,9 +7,9 @@ SELECT pg_advisory_unlock(7215482303);
 -- name: cutoff :: one row, the moment that lies so many seconds back
 SELECT coalesce(%(now)s::timestamptz, now()) - make_interval(secs => %(seconds)s) AS cutoff;
 
--- name: files_to_seal :: loaded files older than the cutoff, the oldest first, with what the tables hold of each
+-- name: files_to_seal :: loaded files older than the cutoff, the oldest first, and what is wrong with their rows
 WITH due AS (
-    SELECT file_id, name, path, sha256, bytes, rows_read, rows_loaded, rows_rejected, rows_duplicate, loaded_at
+    SELECT file_id, name, path, sha256, bytes, loaded_at, receipt IS NULL AS is_pending
     FROM ledger.files
     WHERE state = 'loaded'
         AND sealed_at IS NULL
@@ -18,14 +18,7 @@ WITH due AS (
     ORDER BY loaded_at, file_id
     LIMIT %(most)s
 )
-SELECT
-    due.*,
-    (SELECT count(*) FROM public.events WHERE events.file_id = due.file_id) AS events_found,
-    (
-        SELECT count(*) FROM ledger.rejects
-        WHERE rejects.file_id = due.file_id AND rejects.state = 'quarantined'
-    ) AS rejects_found,
-    (SELECT count(*) FROM ledger.duplicates WHERE duplicates.file_id = due.file_id) AS duplicates_found
+SELECT due.*, ledger.verify(file_id) -> 'problems' AS problems
 FROM due
 ORDER BY loaded_at, file_id;
 
@@ -36,7 +29,9 @@ SELECT
     files.path,
     files.sha256,
     files.bytes,
-    original.state = 'loaded' AND original.sha256 = files.sha256 AS original_is_loaded
+    original.state = 'loaded' AND original.sha256 = files.sha256 AS original_is_loaded,
+    false AS is_pending,
+    NULL::jsonb AS problems
 FROM ledger.files
 LEFT JOIN ledger.files AS original ON original.file_id = files.duplicate_of
 WHERE files.file_id = ANY(%(file_ids)s)
