@@ -213,6 +213,8 @@ def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
         )
     if before.revision != after.revision:
         yield Change(f"revision {before.revision} → {after.revision}", "writers")
+    if before.cancellations != after.cancellations:
+        yield Change(f"cancellations {before.cancellations} → {after.cancellations}", "writers")
     for name, old, new in (
         ("rows", before.budget_rows, after.budget_rows),
         ("percent", before.budget_percent, after.budget_percent),

@@ -16,7 +16,6 @@ from sluice.csv_profile import ColumnProfile, Profile, profile, read_header
 from spark_jobs.contracts import (
     EVENT_COLUMNS,
     RECORD_NAMES,
-    Contract,
     HeaderError,
     Match,
     load_contracts,
@@ -73,9 +72,22 @@ def draft(path: Path, name: str | None = None) -> Draft:
     document = _document(made.name, path, found, properties)
     made.text = _as_text(document, made)
     if not made.missing:
-        made.notes += _trial(found, parse_contract(made.text, Path(f"{made.name}.odcs.yaml")))
+        document, broken = _signed(found, document, made)
+        made.notes += [f"{rows:,} rows of the sample break {rule}" for rule, rows in broken.most_common()]
         made.text = _as_text(document, made)
     return made
+
+
+def _signed(found: Profile, document: dict[str, Any], made: Draft) -> tuple[dict[str, Any], Counter[str]]:
+    """The document with the sign that cancellations have in the sample, and what it would set aside, by rule."""
+    broken = _trial(found, document)
+    if broken["cancellation.sign"]:
+        custom = [*document.get("customProperties", []), {"property": "cancellations", "value": "positive"}]
+        positive = {**document, "customProperties": custom, "schema": document["schema"]}
+        if (again := _trial(found, positive))["cancellation.sign"] < broken["cancellation.sign"]:
+            made.notes.append("cancellations have a positive quantity or total in the sample: both are negated")
+            return positive, again
+    return document, broken
 
 
 def feed_name(path: Path) -> str:
@@ -295,8 +307,10 @@ def _as_text(document: dict[str, Any], made: Draft) -> str:
     return "\n".join(comments) + "\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _trial(found: Profile, contract: Contract) -> list[str]:
-    """What the drafted contract would set aside of the sample, by rule."""
+def _trial(found: Profile, document: dict[str, Any]) -> Counter[str]:
+    """How many rows of the sample the drafted contract would set aside, by rule."""
+    name = f"{document['name']}.odcs.yaml"
+    contract = parse_contract(yaml.safe_dump(document, allow_unicode=True), Path(name))
     judge = Judge()
     try:
         match = Match(contract, found.header)
@@ -306,7 +320,7 @@ def _trial(found: Profile, contract: Contract) -> list[str]:
             broken.update(rule for _, rules, _ in judged.bad for rule in rules)
     finally:
         judge.close()
-    return [f"{rows:,} rows of the sample break {rule}" for rule, rows in broken.most_common()]
+    return broken
 
 
 def write(path: Path, *, name: str | None, output: Path | None, contracts: Path) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from spark_jobs.contracts import EVENT_COLUMNS, Column, Contract, Match, normal
 
@@ -59,6 +59,8 @@ _NULL_OF = {
     "numeric": "NULL::DECIMAL(20, 4)",
     "bigint": "NULL::BIGINT",
 }
+# What a cancellation carries with a sign; reports count it as it stands.
+_SIGNED = ("quantity", "total_amount")
 # Each bound, and the comparison that breaks it.
 BOUNDS = {"minimum": "<", "maximum": ">", "exclusiveMinimum": "<=", "exclusiveMaximum": ">="}
 # 32 hex digits, with all of a uuid's hyphens or none of them.
@@ -324,9 +326,31 @@ def _type_rules(contract: Contract) -> Iterator[tuple[str, str]]:
 def _content_rules(contract: Contract) -> Iterator[tuple[str, str]]:
     for column in contract.columns:
         yield from column_rules(column)
+    yield from _sign_rule(contract)
     for rule in contract.rules:
         if rule.severity != "warn":
             yield rule.name, _is_broken(rule.predicate)
+
+
+def _sign_rule(contract: Contract) -> Iterator[tuple[str, str]]:
+    """A cancellation has the sign that the contract says: its quantity, its total, or its price in place of a total."""
+    fills = _fills(contract)
+    wrong = ">" if contract.cancellations == "negative" else "<"
+    signs = [f"coalesce({quoted(fills[name].name)} {wrong} 0, false)" for name in _SIGNED if name in fills]
+    if "price" in fills:
+        no_total = f"{quoted(fills['total_amount'].name)} IS NULL" if "total_amount" in fills else "true"
+        signs.append(f"coalesce({quoted(fills['price'].name)} < 0 AND {no_total}, false)")
+    if signs:
+        yield "cancellation.sign", f"({_is_cancellation(fills)} AND ({' OR '.join(signs)}))"
+
+
+def _is_cancellation(fills: Mapping[str, Column]) -> str:
+    return f"{_as_copied(fills['event_type'])} = 'cancellation'"
+
+
+def _fills(contract: Contract) -> dict[str, Column]:
+    """By column of events: the contract's column that fills it."""
+    return {column.target: column for column in contract.columns if column.target}
 
 
 def column_rules(column: Column) -> Iterator[tuple[str, str]]:
@@ -394,9 +418,13 @@ def _any(rules: Sequence[tuple[str, str]]) -> str:
 
 
 def _output(contract: Contract) -> Iterator[str]:
-    fills = {column.target: column for column in contract.columns if column.target}
+    fills = _fills(contract)
     for target, kind in EVENT_COLUMNS.items():
-        yield f"{_as_copied(fills[target]) if target in fills else _NULL_OF[kind]} AS {target}"
+        value = _as_copied(fills[target]) if target in fills else _NULL_OF[kind]
+        if contract.cancellations == "positive" and target in _SIGNED and target in fills:
+            # Only what the rule lets pass: a negative one, in a row that is set aside, may have no positive.
+            value = f"CASE WHEN {_is_cancellation(fills)} AND {value} > 0 THEN -{value} ELSE {value} END"
+        yield f"{value} AS {target}"
     own = [(literal(_json(c.name) + ":"), _as_json(_as_kept(c), c)) for c in contract.columns if c.target is None]
     pairs = _json_pairs(own, '"__file_extra"')
     # As binary jsonb: a version byte, then the text.

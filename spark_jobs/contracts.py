@@ -52,6 +52,7 @@ _LOGICAL_TYPE_OF = {
 }
 SEVERITIES = ("warn", "reject", "fail")
 REVISIONS = ("append", "replace", "reject")
+CANCELLATIONS = ("negative", "positive")
 # What an expression may name besides the contract's own columns.
 RECORD_NAMES = ("record_number", "file_sha256")
 _OPTIONS_OF = {
@@ -69,7 +70,7 @@ _OPTIONS_OF = {
     "boolean": set[str](),
 }
 _OPTIONS_OF |= {"integer": _OPTIONS_OF["number"], "date": _OPTIONS_OF["timestamp"]}
-_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision")
+_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations")
 _COLUMN_PROPERTIES = ("formats", "valueMap", "decimalSeparator", "trim")
 _TIMESTAMP, _INTEGER = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int"
 _NUMERIC = re.compile(r"(?:numeric|decimal|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
@@ -160,6 +161,7 @@ class Contract:
     budget_rows: int | None
     budget_percent: float | None
     revision: str
+    cancellations: str
     path: Path
 
     @functools.cached_property
@@ -273,6 +275,7 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         budget_rows=budget.get("rows"),
         budget_percent=budget.get("percent"),
         revision=str(custom.get("revision", "append")),
+        cancellations=str(custom.get("cancellations", "negative")),
         path=path,
     )
 
@@ -463,6 +466,8 @@ def _check(contract: Contract) -> None:
         raise ContractError("no column comes from the file, so no header could be recognised: describe one at least")
     if contract.revision not in REVISIONS:
         raise ContractError(f"revision {contract.revision!r} is none of {', '.join(REVISIONS)}")
+    if contract.cancellations not in CANCELLATIONS:
+        raise ContractError(f"cancellations {contract.cancellations!r} is none of {', '.join(CANCELLATIONS)}")
 
 
 def _check_names(contract: Contract) -> None:

@@ -82,6 +82,11 @@ BREAKING: list[tuple[str, Edit, str]] = [
         lambda d: d.update(customProperties=[{"property": "errorBudget", "value": {"rows": 5}}]),
         "errorBudget.rows none → 5",
     ),
+    (
+        "writers",
+        lambda d: d.update(customProperties=[{"property": "cancellations", "value": "positive"}]),
+        "cancellations negative → positive",
+    ),
     ("readers", lambda d: d.update(customProperties=[{"property": "timezone", "value": "Asia/Tokyo"}]), "timezone"),
 ]
 COMPATIBLE: list[tuple[Edit, str]] = [

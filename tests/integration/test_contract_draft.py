@@ -192,3 +192,14 @@ def test_what_is_no_table_is_refused_with_the_remedy(tmp_path: Path, data: str, 
 )
 def test_a_feed_is_named_after_its_file_without_the_date(file_name: str, name: str) -> None:
     assert feed_name(Path(file_name)) == name
+
+
+def test_a_draft_says_that_cancellations_are_positive_when_they_are(tmp_path: Path) -> None:
+    lines = [f"{i},2026-01-01 10:00,{kind},{{sign}}2,p{i}" for i, kind in enumerate(["purchase", "cancellation"] * 3)]
+    text = "id,time,event_type,quantity,product\n" + "\n".join(lines) + "\n"
+    positive = drafted(tmp_path, text.format(sign=""))
+    assert {"property": "cancellations", "value": "positive"} in yaml.safe_load(positive.text)["customProperties"]
+    assert any("both are negated" in note for note in positive.notes)
+    assert not any("cancellation.sign" in note for note in positive.notes)
+    negative = drafted(tmp_path, text.format(sign="-"))
+    assert "cancellations" not in str(yaml.safe_load(negative.text).get("customProperties"))

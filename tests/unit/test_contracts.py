@@ -276,9 +276,9 @@ def test_the_worked_example_of_the_documentation_does_what_it_says() -> None:
     judged = Judge().judge(block, found, file_id=1, sha256="0" * 64)
     assert judged.bad == []
     rows = sorted(judged.good.to_pylist(), key=lambda row: row["record_number"])
-    assert [(row["event_type"], row["user_id"], str(row["total_amount"])) for row in rows] == [
-        ("purchase", "K17", "19.0000"),
-        ("cancellation", None, "1234.0000"),
+    assert [(row["event_type"], row["user_id"], row["quantity"], str(row["total_amount"])) for row in rows] == [
+        ("purchase", "K17", 2, "19.0000"),
+        ("cancellation", None, -1, "-1234.0000"),
     ]
     assert json.loads(rows[1]["extra"][1:]) == {"Bestellung": "B-1002", "Bemerkung": "zu\nspät"}
     assert rows[0]["event_time"].isoformat() == "2025-12-24T18:05:00+01:00"
