@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, receipts
+from sluice import database, poolers, receipts
 from sluice.settings import SettingError, Settings
 
 log = logging.getLogger(__name__)
@@ -223,6 +223,7 @@ def _pages(paths: Iterator[Path]) -> Iterator[list[Path]]:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
+    poolers.refuse_shared_sessions(connection)  # the lock belongs to the session
     _rows(connection, "lock_archive")
     try:
         yield

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice import database
+from sluice import database, poolers
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
 
@@ -291,7 +291,11 @@ def _check_folders(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
-    """Hold the lock that keeps two movers apart; False when another had it for ``wait_seconds``."""
+    """Hold the lock that keeps two movers apart; False when another had it for ``wait_seconds``.
+
+    Raises SharedSessionsError when ``connection`` has no session of its own, which the lock belongs to.
+    """
+    poolers.refuse_shared_sessions(connection)
     try:
         with connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(1, int(wait_seconds * 1000))}ms"])

@@ -24,7 +24,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, disks, embedded, java, leases, migrate, processes, roles, shutdown, status
+from sluice import database, disks, embedded, java, leases, migrate, poolers, processes, roles, shutdown, status
 from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
 from sluice.pulse import Pulse, job_lives
 from sluice.server_watch import ServerWatch
@@ -240,6 +240,8 @@ class Launcher:
         with database.connect(settings.owner_dsn) as connection:
             clock = connection.execute(_status("clock")).fetchone()
         self.since = clock["now"] if clock else self.since
+        with database.connect(settings.writer_dsn) as connection:
+            poolers.refuse_shared_sessions(connection)
         where = "your own server" if self.instance.settings.database_url else f"127.0.0.1:{self.server.port}"
         self.console.say(
             f"PostgreSQL is ready: {where}, {len(applied)} migrations applied ({time.monotonic() - begun:.1f} s)"

@@ -34,7 +34,7 @@ from py4j.protocol import Py4JJavaError, Py4JNetworkError  # type: ignore[import
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sluice import database, disks, leases
+from sluice import database, disks, leases, poolers
 from sluice.settings import Settings, load
 from spark_jobs.event_loader import EventLoader
 from spark_jobs.keeper import Keeper
@@ -135,6 +135,7 @@ def _exchange_token(settings: Settings) -> int:
     while True:
         try:
             with database.connect(settings.writer_dsn) as connection:
+                poolers.refuse_shared_sessions(connection)
                 epoch = leases.begin(
                     connection,
                     token=os.environ.get("SLUICE_STREAM_TOKEN", ""),
@@ -144,6 +145,8 @@ def _exchange_token(settings: Settings) -> int:
                 )
             waiting.over()
             return epoch
+        except poolers.SharedSessionsError as error:
+            raise StreamStoppedError(f"{ENVIRONMENT}{error}") from error
         except psycopg.Error as error:
             rule = rule_for(line := line_of(error))
             _stop_if_told(rule, line)
