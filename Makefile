@@ -17,7 +17,7 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help run up down restart status load psql reconcile backup restore copy-sealed test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
+.PHONY: help run up down restart status load psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ restore: ## Go back to a backup; what landed since then lands again: make restor
 copy-sealed: ## After a restore: copy over the rows of files whose bytes are gone, from the database that it replaced
 	@if [ "$(CONTAINERS)" = yes ]; then docker/copy-sealed.sh; \
 	else $(MAKE) $(VENV)/.runtime; $(SLUICE) copy-sealed; fi
+
+adopt: $(VENV)/.runtime ## Make the folders processing and archive, as they are now, this pipeline's own
+	@$(SLUICE) adopt
 
 CHOSEN = $${CONTRACT:+--contract="$$CONTRACT"} $${RULE:+--rule="$$RULE"} $${FILE_ID:+--file-id="$$FILE_ID"}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from airflow.providers.standard.sensors.filesystem import FileSensor
 
-from sluice import database, landing, leases, settings
+from sluice import database, folders, landing, leases, settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,8 +27,9 @@ class LandedFileSensor(FileSensor):
     """Waits until the mover would take a file, tidy one, or a missing stream should be submitted.
 
     The plain FileSensor also fires for links, folders and unreadable files, which nobody takes away, and would spin;
-    this one shares its predicate with the mover. While the database is away it waits: nothing could be moved. In a run
-    made by hand it waits only for files that have landed and still change, at most a few seconds.
+    this one shares its predicate with the mover. While the database is away it waits: nothing could be moved. While the
+    folders are not there it brings back a stream, which says so, and fires for no file. In a run made by hand it waits
+    only for files that have landed and still change, at most a few seconds.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -45,6 +46,7 @@ class LandedFileSensor(FileSensor):
         super().__init__(**defaults | kwargs)
         self._connection: leases.Connection | None = None
         self._away = False
+        self._wrong = ""
         self._next_strays = 0.0
         self._patience: float | None = None
 
@@ -75,15 +77,29 @@ class LandedFileSensor(FileSensor):
     def _reason(self, read: settings.Settings) -> str:
         connection = self._connect(read)
         pulse = leases.pulse(connection)
-        if paths := landing.takeable(read):
+        are_there = self._folders_are_there(read, connection)
+        if are_there and (paths := landing.takeable(read)):
             return f"{len(paths)} landed files can be moved"
         if not pulse.living and pulse.due:
             return f"no stream lives{', and landed files wait' if pulse.waiting else ''}"
-        if time.monotonic() >= self._next_strays:
+        if are_there and time.monotonic() >= self._next_strays:
             self._next_strays = time.monotonic() + STRAYS_EVERY_SECONDS
             if strays := landing.strays(read, connection):
                 return f"{len(strays)} files in processing are to be tidied"
         return ""
+
+    def _folders_are_there(self, read: settings.Settings, connection: leases.Connection) -> bool:
+        try:
+            folders.check(read, connection)
+        except folders.FoldersError as error:
+            if str(error) != self._wrong:
+                self._wrong = str(error)
+                self.log.error("files stay in incoming: %s", error)
+            return False
+        if self._wrong:
+            self._wrong = ""
+            self.log.info("the folders are back")
+        return True
 
     def _nothing_changes(self, read: settings.Settings) -> bool:
         if self._patience is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperator
 from landed_file_sensor import is_scheduled
 
-from sluice import database, landing, settings
+from sluice import database, folders, landing, settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,11 +23,18 @@ class MoveLandedFilesOperator(BaseOperator):
     """
 
     def execute(self, context: Context) -> dict[str, int]:
-        """Move; raises LandingError when the folders cannot be used, OperationalError when the database is away."""
+        """Move; raises LandingError when the folders cannot be used, OperationalError when the database is away.
+
+        While the folders are not there it moves nothing; a run made by hand then raises FoldersError.
+        """
         read = settings.load()
         with database.connect(read.writer_dsn, application_name="sluice-mover") as connection:
             if not is_scheduled(context):
                 landing.move_landed(read, connection, BY_HAND_WAIT_SECONDS)
                 return landing.waiting_range(connection) or {}
-            moved = landing.move_landed(read, connection).moved
+            try:
+                moved = landing.move_landed(read, connection).moved
+            except folders.FoldersError as error:
+                self.log.error("nothing is moved: %s", error)  # the stream that is submitted after this one says it too
+                return {}
             return {"first": min(moved), "last": max(moved)} if moved else {}

@@ -23,6 +23,7 @@ from sluice import (
     containers,
     database,
     embedded,
+    folders,
     landing_watch,
     quarantine,
     receipts,
@@ -49,6 +50,8 @@ _EXPECTED = (
     psycopg.OperationalError,
     unload.UnloadError,
     restore.RestoreError,
+    folders.FoldersError,
+    folders.AdoptError,
 )
 
 
@@ -111,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("copy-sealed", _copy_sealed, "after a restore: copy rows over whose files are gone")
     add("reland", _reland, "after a restore with other tools: land again what the ledger does not know")
+    add("adopt", _adopt, "make the folders processing and archive, as they are now, this pipeline's own")
     _choosing(add("rejects", _rejects, "show the quarantine by rule, with examples"))
     _choosing(add("replay", _replay, "judge the quarantine again, load what passes now"))
     unload_one = add("unload", _unload, "take one loaded file's rows out of events and the reports")
@@ -331,6 +335,12 @@ def _reland(instance: Instance, parsed: argparse.Namespace) -> int:
     with database.connect(instance.with_urls(_port(instance)).owner_dsn, application_name="sluice-reland") as ledger:
         found = restore.reland(instance.settings, ledger)
     print("\n".join(found.lines()))
+    return 0
+
+
+def _adopt(instance: Instance, parsed: argparse.Namespace) -> int:
+    with database.connect(instance.with_urls(_port(instance)).owner_dsn, application_name="sluice-adopt") as ledger:
+        print("\n".join(folders.adopt(instance.settings, ledger)))
     return 0
 
 

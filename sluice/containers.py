@@ -30,7 +30,7 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import database, migrate, pulse, restore, roles, shutdown
+from sluice import database, folders, migrate, pulse, restore, roles, shutdown
 from sluice.instance import Instance, InstanceError, Running, write_private
 from sluice.migrate import MigrationError
 from sluice.settings import PROJECT, SettingError, Settings, load
@@ -261,6 +261,11 @@ def init(_: Sequence[str] = ()) -> int:
         roles.make_roles(connection, instance.secrets())
     applied = migrate.migrate(instance.embedded_url("sluice_owner", 5432))
     say(f"PostgreSQL is ready: {len(applied)} migrations applied")
+    with database.connect(instance.embedded_url("sluice_owner", 5432), application_name="sluice-init") as connection:
+        try:
+            folders.check(instance.settings, connection)
+        except folders.FoldersError as error:
+            say(f"waiting: {error}")
     environment = instance.environment(instance.last_said())
     _airflow(environment, ["db", "migrate"])
     with database.connect(instance.embedded_url("airflow", 5432)) as connection:

@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, poolers, receipts
+from sluice import database, folders, poolers, receipts
 from sluice.settings import SettingError, Settings
 
 log = logging.getLogger(__name__)
@@ -86,8 +86,10 @@ def seal_archive(settings: Settings, connection: Connection, *, now: datetime | 
 
     Duplicates of loaded files go at the same age. Rejected files stay: no table holds their rows. The seal is committed
     before the file is deleted; what a crash leaves between the two is deleted by the next call. Raises
-    HousekeepingError, after all files were looked at, when one could not be verified; that one is kept.
+    HousekeepingError, after all files were looked at, when one could not be verified; that one is kept. Raises
+    FoldersError, with nothing sealed or deleted, when the folders are not there.
     """
+    folders.check(settings, connection)
     cutoff = _cutoff(connection, settings.keep_archive_days * DAY, now)
     outcome = Sealed()
     with _alone(connection):

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice import database, poolers
+from sluice import database, folders, poolers
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
 
@@ -124,9 +124,10 @@ def move_landed(settings: Settings, connection: Connection, wait_seconds: float 
     """Tidy processing, then register every takeable file and move it there; ``connection`` is an autocommit one.
 
     Two movers never overlap: the second waits up to ``wait_seconds``, then returns a result that says busy. Raises
-    LandingError when the folders cannot be used, psycopg.OperationalError when the database is away: what was
-    under way then is decided by the next call.
+    LandingError when the folders cannot be used, FoldersError when they are not there, psycopg.OperationalError when
+    the database is away: what was under way then is decided by the next call.
     """
+    folders.check(settings, connection)
     _check_folders(settings)
     result = MoveResult()
     with only_mover(connection, wait_seconds) as alone:
@@ -410,11 +411,20 @@ def _register_and_rename(
         target.parent.mkdir(parents=True, exist_ok=True)
         if not rename_if_free(path, target):
             raise FileExistsError(errno.EEXIST, "exists already; the database may have been restored", str(target))
+        _undo_unless_ours(settings, connection, path, target)
         _sync(target.parent)
         crash_point("mover.after_rename")
     crash_point("mover.after_commit")
     (result.duplicates if outcome == "duplicate" else result.moved).append(file_id)
     _log.info("%r is file %s, %s, %s bytes", readable_name(path.name), file_id, outcome, fingerprint.bytes)
+
+
+def _undo_unless_ours(settings: Settings, connection: Connection, path: Path, target: Path) -> None:
+    """A folder that went away a moment ago may have left its mount point, where the file now lies: it goes back."""
+    if why := folders.problem(settings, connection):
+        with contextlib.suppress(FileNotFoundError):
+            rename_if_free(target, path)
+        raise folders.FoldersError(why)
 
 
 def _register(

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database
+from sluice import database, folders
 from sluice.instance import Instance, InstanceError
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -35,6 +35,8 @@ def load(instance: Instance, source: Path, say: Say, timeout: float) -> int:
     with database.connect(
         instance.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
     ) as opened:
+        if why := folders.problem(instance.settings, opened):
+            raise InstanceError(f"{source} is not landed: {why}")
         after = _row(opened, "newest_file")["file_id"]
         landed, sha256 = land_copy(source, instance.settings.incoming_dir)
         say(f"{source} landed as {landed.name}; waiting for the ledger …")

@@ -24,7 +24,20 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, disks, embedded, java, leases, migrate, poolers, processes, roles, shutdown, status
+from sluice import (
+    database,
+    disks,
+    embedded,
+    folders,
+    java,
+    leases,
+    migrate,
+    poolers,
+    processes,
+    roles,
+    shutdown,
+    status,
+)
 from sluice.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
 from sluice.pulse import Pulse, job_lives
 from sluice.server_watch import ServerWatch
@@ -239,6 +252,7 @@ class Launcher:
         applied = migrate.migrate(settings.owner_dsn)
         with database.connect(settings.owner_dsn) as connection:
             clock = connection.execute(_status("clock")).fetchone()
+            self._check_folders(connection)
         self.since = clock["now"] if clock else self.since
         with database.connect(settings.writer_dsn) as connection:
             poolers.refuse_shared_sessions(connection)
@@ -246,6 +260,13 @@ class Launcher:
         self.console.say(
             f"PostgreSQL is ready: {where}, {len(applied)} migrations applied ({time.monotonic() - begun:.1f} s)"
         )
+
+    def _check_folders(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
+        """Those of a new ledger are marked here. What is not there is waited for: the stream goes on by itself then."""
+        try:
+            folders.check(self.instance.settings, connection)
+        except folders.FoldersError as error:
+            self.console.say(f"WAITING: {error}")
 
     def migrate_airflow(self) -> None:
         """Bring Airflow's own database up to date, and let generate_events follow SLUICE_GENERATOR."""

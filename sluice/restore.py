@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, landing, left_behind, migrate, roles
+from sluice import database, folders, landing, left_behind, migrate, roles
 from sluice.settings import Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -140,9 +140,12 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
     applied = migrate.migrate(owner_url(SIDE))
     say(f"the backup is read, {len(applied)} migrations were applied to it")
     with database.connect(url(LIVING)) as living:
-        marks = _row(living, "marks")
+        marks, identity = _row(living, "marks"), folders.identity(living)
     with database.connect(url(SIDE)) as side:
         _row(side, "go_on_after", **marks)
+        # The folders stay where they are, and so does the id that they carry.
+        folders.take_over(side, identity)
+        _folders_are_there(settings, side)
         side.execute(_sql("end_streams"))
     _change_places(url)
     say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
@@ -163,6 +166,7 @@ def reland(settings: Settings, ledger: Connection, replaced: Connection | None =
     ``replaced`` is the ledger that was there before, when there is one: it knows under which name a file had landed,
     and which were unloaded since: those stay where they are. Doing it again changes nothing.
     """
+    _folders_are_there(settings, ledger)
     found = Relanded()
     with landing.only_mover(ledger, 60) as alone:
         if not alone:
@@ -180,6 +184,13 @@ def _missing(settings: Settings, ledger: Connection) -> list[str]:
         for row in ledger.execute(_sql("waiting"))
         if not (settings.home_dir / row["path"]).exists()
     ]
+
+
+def _folders_are_there(settings: Settings, ledger: Connection) -> None:
+    try:
+        folders.check(settings, ledger)
+    except folders.FoldersError as error:
+        raise RestoreError(f"{error}; then restore again") from error
 
 
 def _reland_page(

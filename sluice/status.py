@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, disks
+from sluice import database, disks, folders
 from sluice.instance import Instance, write_private
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -66,6 +66,7 @@ def report(instance: Instance) -> dict[str, Any]:
     try:
         with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
             found |= ledger_report(connection)
+            found["problems"] += [why for why in [folders.problem(instance.settings, connection)] if why]
     except psycopg.Error as error:
         found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return found

@@ -16,7 +16,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType
 
-from sluice import database, settings
+from sluice import database, folders, settings
 from sluice.crash_points import crash_point
 from sluice.leases import StreamFenced
 
@@ -66,12 +66,16 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return ReadMaxFiles(self._settings.batch_files)
 
     def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:
-        """Claim what has landed and say how far the next micro-batch goes; ``start`` itself when there is nothing."""
+        """Claim what has landed and say how far the next micro-batch goes; ``start`` itself when there is nothing.
+
+        Raises FoldersError while the folders of the files are not there, StreamFenced once the stream has ended.
+        """
         files = limit.max_files if isinstance(limit, ReadMaxFiles) else _NO_LIMIT
         size = _NO_LIMIT if isinstance(limit, ReadAllAvailable) else self._settings.batch_bytes
         with self._open().transaction():
             if self._stop_is_requested():
                 return start
+            folders.check(self._settings, self._open())
             if self._target is None:
                 self._run("renumber_passed", start=start["claim"])
                 self._run("claim_landed", start=start["claim"], limit=files)
@@ -91,6 +95,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Claim everything that has landed now; nothing after it is part of this run."""
         with self._open().transaction():
             self._stop_is_requested()
+            folders.check(self._settings, self._open())
             self._run("renumber_passed", start=_NO_LIMIT)
             self._run("claim_landed", start=0, limit=_NO_LIMIT)
             self._target = self._row("highest_claim")["claim"]

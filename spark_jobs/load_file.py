@@ -29,7 +29,9 @@ import adbc_driver_manager
 import numpy as np
 import pyarrow as pa
 
+from sluice import archive, folders
 from sluice.crash_points import crash_point
+from sluice.landing import rename_if_free
 from sluice.leases import StreamFenced
 from sluice.settings import Settings
 from sluice.unload import withdraw
@@ -97,6 +99,7 @@ class FileLoader:
         self._session = WriterSession(settings.writer_dsn, f"sluice-stream-{epoch}")
         self._judge = Judge(settings.duckdb_memory)
         self._stage_first: set[str] = set()
+        self._ledger_id = ""
 
     def close(self) -> None:
         """Close the connection and the judge; what was not committed is rolled back by the server."""
@@ -145,9 +148,11 @@ class FileLoader:
         return tally
 
     def _begin(self, file_id: int) -> _LandedFile:
-        if not self._session.run("load.hold_stream", self._epoch):
+        held = self._session.run("load.hold_stream", self._epoch)
+        if not held:
             self._session.rollback()
             raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not write any more")
+        self._ledger_id = held[0][0]
         rows = self._session.run("load.lock_file", file_id)
         if not rows:
             self._session.rollback()
@@ -186,13 +191,7 @@ class FileLoader:
     def _reading(self, file: _LandedFile) -> Iterator[LandedBytes]:
         """The file's bytes. Raises FileChangedError when what was read is not what was registered, also when that is
         why it looks wrong."""
-        try:
-            landed = LandedBytes(self._settings.home_dir / file.path, file.name)
-        except FileNotFoundError as error:
-            raise FileRejectedError(
-                f"{file.path} is gone from the processing folder: land the file again; nothing else moves files there"
-            ) from error
-        with landed:
+        with self._open(file) as landed:
             try:
                 yield landed
             except Exception as error:
@@ -200,6 +199,27 @@ class FileLoader:
                     self._verify(file, landed)
                 raise
             self._verify(file, landed)
+
+    def _open(self, file: _LandedFile) -> LandedBytes:
+        """The file's bytes. Gone is what neither processing nor the archive has, while both are there."""
+        path = self._settings.home_dir / file.path
+        try:
+            return LandedBytes(path, file.name)
+        except FileNotFoundError as error:
+            if why := folders.why_not_ours(self._settings, self._ledger_id):
+                raise folders.FoldersError(why) from error
+            found = archive.find(self._settings, path.name)
+            if found is None:
+                raise FileRejectedError(
+                    f"{file.path} is gone, and it is not in the archive either: land the file again; nothing else "
+                    "moves files there"
+                ) from error
+        # The ledger is older than the file: it was restored to a moment before the file was finished.
+        rename_if_free(found, path)
+        _log.warning(
+            "file %s lay in the archive, as %s: it is loaded again, the ledger has it landed", path.name, found
+        )
+        return LandedBytes(path, file.name)
 
     def _verify(self, file: _LandedFile, landed: LandedBytes) -> None:
         size, sha256 = landed.digest()
@@ -363,6 +383,9 @@ class FileLoader:
         source = self._settings.processing_dir / Path(was or file.path).name
         target = self._settings.home_dir / file.path
         if source == target:
+            return
+        if not folders.is_ours(self._settings.archive_dir, self._ledger_id):
+            _log.warning("file %s stays in the processing folder: the archive is not there", file.file_id)
             return
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -71,6 +71,12 @@ RULES = (
         "what is made of a file's values would fail in the same way each time, and one file must not stop the others",
     ),
     RetryRule(
+        r"^sluice\.folders\.FoldersError: ",
+        "wait",
+        "a folder of the pipeline is not there: mount it, or adopt a new one with `make adopt`",
+        "what an empty mount point lacks is not gone; as soon as the folder is back, the files in it are loaded",
+    ),
+    RetryRule(
         r"^spark_jobs\.contracts\.ContractError: ",
         "wait",
         "a contract cannot be used: correct it under include/contracts; it is read again by itself",

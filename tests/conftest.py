@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, embedded, leases, migrate
+from sluice import database, embedded, folders, leases, migrate
 from sluice.settings import PROJECT, Settings
 
 # Airflow makes its home and reads its settings while it is imported: both are the test session's own.
@@ -123,6 +123,8 @@ def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     for folder in (made.incoming_dir, made.processing_dir, made.archive_dir):
         folder.mkdir(parents=True)
+    with database.connect(database_url) as opened:
+        folders.check(made, opened)
     return made
 
 

@@ -47,4 +47,4 @@ def test_a_mover_killed_anywhere_loses_and_doubles_nothing(
     assert sorted(row["state"] for row in rows) == (["duplicate", "landed"] if twins else ["landed", "landed"])
     assert sorted((settings.home_dir / row["path"]).read_bytes() for row in rows) == sorted(contents)
     assert list(settings.incoming_dir.iterdir()) == []
-    assert len([path for path in settings.home_dir.rglob("*") if path.is_file()]) == 2
+    assert len([path for path in settings.home_dir.rglob("[!.]*") if path.is_file()]) == 2

@@ -107,7 +107,7 @@ def test_a_file_that_was_changed_after_it_was_registered_commits_no_row_and_goes
     settings: Settings, connection: Connection, epoch: int, land: Land, change: str
 ) -> None:
     [file_id] = land(changed=table(event(1), event(2)))
-    [path] = settings.processing_dir.iterdir()
+    [path] = settings.processing_dir.glob("[!.]*")
     path.write_bytes(CHANGES[change](path.read_bytes()))
     loader = FileLoader(settings, epoch)
     assert loader.load(file_id).state == "rejected"

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -46,8 +47,8 @@ def files(connection: Connection) -> list[dict[str, Any]]:
 
 
 def everything(settings: Settings) -> list[bytes]:
-    """The contents of all files in the state folder."""
-    return sorted(path.read_bytes() for path in settings.home_dir.rglob("*") if path.is_file())
+    """The contents of all files in the state folder, the folders' own markers left out."""
+    return sorted(path.read_bytes() for path in settings.home_dir.rglob("[!.]*") if path.is_file())
 
 
 def verdict(settings: Settings, path: Path) -> landing.Look:
@@ -173,8 +174,9 @@ def test_a_refusal_is_logged_once_with_its_reason(settings: Settings, caplog: py
 
 
 def test_missing_folders_are_made(settings: Settings, writer: Connection) -> None:
+    writer.execute("UPDATE ledger.identity SET folders_marked_at = NULL")
     for folder in (settings.incoming_dir, settings.processing_dir, settings.archive_dir):
-        folder.rmdir()
+        shutil.rmtree(folder)
     assert landing.takeable(settings) == []
     assert landing.move_landed(settings, writer) == landing.MoveResult()
     assert settings.incoming_dir.is_dir()
@@ -365,8 +367,9 @@ def test_a_session_that_dies_before_commit_is_put_right_by_the_next_mover(
 
 
 def test_folders_on_different_file_systems_are_an_error_with_a_remedy(settings: Settings, writer: Connection) -> None:
-    settings.archive_dir.rmdir()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        shutil.copytree(settings.archive_dir, elsewhere, dirs_exist_ok=True)
+        shutil.rmtree(settings.archive_dir)
         settings.archive_dir.symlink_to(elsewhere)
         with pytest.raises(landing.LandingError, match="different file systems"):
             landing.move_landed(settings, writer)
@@ -393,7 +396,7 @@ def test_a_loaded_file_whose_task_died_is_moved_to_the_archive(settings: Setting
     path = loaded(settings, writer, file_id)
     assert len(landing.move_landed(settings, writer).finished) == 1
     assert (settings.home_dir / path).read_bytes() == b"content"
-    assert list(settings.processing_dir.iterdir()) == []
+    assert list(settings.processing_dir.glob("[!.]*")) == []
     assert landing.move_landed(settings, writer) == landing.MoveResult()
 
 

@@ -58,7 +58,7 @@ def test_a_loaded_file_moves_to_the_archive(
     path = file_row(connection, file_id)["path"]
     assert path.startswith("archive/loaded/")
     assert (settings.home_dir / path).exists()
-    assert not list(settings.processing_dir.iterdir())
+    assert not list(settings.processing_dir.glob("[!.]*"))
 
 
 def test_a_bad_row_costs_one_row_and_keeps_its_bytes_line_and_reason(
@@ -148,7 +148,7 @@ def test_a_file_that_changed_after_it_was_registered_does_not_commit_and_goes_ba
     loader: FileLoader, land: Land, connection: Connection, settings: Settings
 ) -> None:
     file_id = land(f"{HEADER}\n{event(1)}\n", name="growing.csv")
-    [path] = settings.processing_dir.iterdir()
+    [path] = settings.processing_dir.glob("[!.]*")
     with path.open("a") as still_writing:
         still_writing.write(event(2) + "\n")
     assert loader.load(file_id).state == "rejected"
@@ -162,7 +162,7 @@ def test_what_is_read_a_second_time_for_conflicts_is_held_against_size_and_hash_
 ) -> None:
     loader.load(land(f"{HEADER}\n{event(1)}\n"))
     file_id = land(f"{HEADER}\n{event(1, price='5')}\n", name="b.csv")
-    [path] = settings.processing_dir.iterdir()
+    [path] = settings.processing_dir.glob("[!.]*")
     run = WriterSession.run
 
     def change_it_first(self: WriterSession, name: str, *parameters: object) -> object:

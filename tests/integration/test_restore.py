@@ -18,6 +18,7 @@ import pytest
 from sluice import (
     database,
     embedded,
+    folders,
     housekeeping,
     landing,
     leases,
@@ -115,6 +116,8 @@ def pipeline(settings: Settings, postgres_server: embedded.Server, tmp_path: Pat
         roles.make_database(connection, restore.LIVING, "sluice_owner")
         made = Pipeline(settings, postgres_server, tmp_path / "backups" / "one.dump")
         migrate.migrate(made.settings.owner_dsn)
+        with made.connect() as ledger:
+            folders.adopt(made.settings, ledger)
         yield made
         for name in names:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -219,9 +222,30 @@ def test_a_file_that_waits_in_the_ledger_but_is_gone_is_named(pipeline: Pipeline
     pipeline.land("a.csv", 0)
     [file_id] = pipeline.move()
     pipeline.backup()
-    [waiting] = pipeline.settings.processing_dir.iterdir()
+    [waiting] = pipeline.settings.processing_dir.glob("[!.]*")
     waiting.unlink()
     assert pipeline.restore().missing == [f"a.csv (file {file_id})"]
+
+
+def test_the_folders_stay_the_pipelines_own_though_the_backup_is_of_another_ledger(pipeline: Pipeline) -> None:
+    with pipeline.connect() as connection:
+        connection.execute("UPDATE ledger.identity SET ledger_id = gen_random_uuid()")
+        pipeline.backup()
+        connection.execute("UPDATE ledger.identity SET ledger_id = gen_random_uuid()")
+        folders.adopt(pipeline.settings, connection)
+    pipeline.restore()
+    with pipeline.connect() as connection:
+        assert folders.problem(pipeline.settings, connection) == ""
+
+
+def test_a_restore_changes_nothing_while_a_folder_is_not_there(pipeline: Pipeline) -> None:
+    pipeline.backup()
+    pipeline.land("since.csv", 0)
+    pipeline.move()
+    (pipeline.settings.archive_dir / folders.MARKER).unlink()
+    with pytest.raises(RestoreError, match="archive lacks"):
+        pipeline.restore()
+    assert pipeline.files() == {"since.csv": "landed"}
 
 
 def test_what_is_no_backup_changes_nothing(pipeline: Pipeline) -> None:
@@ -275,7 +299,7 @@ def sealed_after_the_backup(pipeline: Pipeline) -> None:
     pipeline.land("again.csv", 1)
     pipeline.move()
     pipeline.seal()
-    assert not [path for path in pipeline.settings.archive_dir.rglob("*") if path.is_file()]
+    assert not [path for path in pipeline.settings.archive_dir.rglob("[!.]*") if path.is_file()]
 
 
 def test_a_restore_names_the_files_that_were_sealed_after_the_backup(pipeline: Pipeline) -> None:

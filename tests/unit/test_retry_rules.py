@@ -8,6 +8,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from sluice.folders import FoldersError
 from sluice.leases import StreamFenced
 from spark_jobs.contracts import ContractError
 from spark_jobs.judge import BlockTooLargeError
@@ -80,6 +81,7 @@ ERRORS = [
     (adbc("DataError", "INVALID_DATA: value out of range", "22003"), "quarantine", "the file cannot be loaded"),
     (pa.ArrowInvalid("offset overflow"), "quarantine", "the file cannot be loaded"),
     (duckdb.OutOfRangeException("too big"), "quarantine", "the file cannot be loaded"),
+    (FoldersError("/data/processing lacks the marker"), "wait", "a folder of the pipeline is not there"),
     (ContractError("x.odcs.yaml: not YAML"), "wait", "a contract cannot be used"),
     (adbc("OperationalError", "IO: could not extend file", "53100"), "wait", "the disk of PostgreSQL's data folder"),
     (psycopg.errors.DiskFull("could not extend file"), "wait", "the disk of PostgreSQL's data folder is full"),

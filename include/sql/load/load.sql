@@ -1,7 +1,7 @@
 -- What one file's transaction says to PostgreSQL. Parameters are numbered: the driver (ADBC) speaks no other style.
 
--- name: hold_stream :: one row while the epoch may write; the row stays locked until the transaction ends
-SELECT epoch
+-- name: hold_stream :: the ledger's id while the epoch may write; its row stays locked until the transaction ends
+SELECT (SELECT ledger_id::text FROM ledger.identity) AS ledger_id
 FROM ledger.streams
 WHERE epoch = $1 AND ended_at IS NULL
 FOR KEY SHARE;

@@ -1,0 +1,5 @@
+DROP TABLE ledger.contracts;
+DROP INDEX ledger.files_waiting_for_contract, ledger.files_waiting;
+ALTER TABLE ledger.files DROP COLUMN waits_for, DROP COLUMN waits_under;
+CREATE INDEX files_waiting ON ledger.files (file_id) WHERE state = 'landed';
+DROP TABLE ledger.identity;
