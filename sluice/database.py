@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -28,21 +29,49 @@ PATIENCE = {
     "tcp_user_timeout": 120_000,
 }
 
+# And the server notices a client that is frozen in a transaction, or whose machine is gone, on any server: its
+# transaction is rolled back then, and what it held (a file's rows, a lock) is free.
+SESSION = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
 
 def connect(
-    url: str, *, application_name: str = "sluice", autocommit: bool = True, connect_timeout: int | None = None
+    url: str,
+    *,
+    application_name: str = "sluice",
+    autocommit: bool = True,
+    connect_timeout: int | None = None,
+    **session: str,
 ) -> psycopg.Connection[dict[str, Any]]:
     """Open a connection whose rows are dicts; raises psycopg.OperationalError when the server is away.
 
-    ``connect_timeout`` is in seconds; without it, what ``url`` says, or 10.
+    ``connect_timeout`` is in seconds; without it, what ``url`` says, or 10. ``session`` are settings of PostgreSQL.
     """
     given = _parts(url)
     patience: dict[str, Any] = {key: value for key, value in PATIENCE.items() if key not in given}
     if connect_timeout is not None:
         patience["connect_timeout"] = connect_timeout
-    return psycopg.connect(
-        url, autocommit=autocommit, row_factory=dict_row, application_name=application_name, **patience
+    connection = psycopg.connect(
+        url, autocommit=True, row_factory=dict_row, application_name=application_name, **patience
     )
+    try:
+        set_up: Any = queries("session")["set_named"]
+        connection.execute(set_up, {"settings": json.dumps(session_settings(url, **session))})
+        connection.autocommit = autocommit
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def session_settings(url: str, **more: str) -> dict[str, str]:
+    """What each session of ours asks of PostgreSQL, whatever the server's own settings say; the URL's options win."""
+    options = _parts(url).get("options", "")
+    return {name: value for name, value in (SESSION | more).items() if name not in options}
 
 
 def url_for_libpq(url: str, application_name: str) -> str:

@@ -31,6 +31,7 @@ BUILD = (
     "searches_without_result",
     "analyze",
 )
+NOT_REFRESHED = "not refreshed, and stale until the next run of DAG report_sales"
 CHECKS = ("revenue", "funnel", "keys", "references", "events")
 _STAGING = re.compile(r"\breport\.(\w+__next)\b")
 
@@ -43,20 +44,34 @@ def are_published(connection: Connection) -> bool:
 
 
 def begin(connection: Connection) -> None:
-    """The first statements of a transaction that will refresh: one snapshot, and no other refresh until it ends."""
+    """The first statements of a transaction that will refresh: one snapshot, and no other refresh until it ends.
+
+    Raises psycopg.errors.LockNotAvailable when another refresh is under way for longer than the session's lock_timeout.
+    """
     connection.execute(_script("reports/begin", ""))
 
 
 def refresh(connection: Connection, run_id: str) -> str:
     """Build, check and publish as the transaction sees ``events`` now; returns what became of it, for people.
 
-    When a check fails nothing is published: the published numbers stay, and DAG report_sales will show the same.
+    What fails here fails alone: the published numbers stay, and the transaction goes on. Raises psycopg.Error only when
+    the connection is lost.
     """
+    try:
+        with connection.transaction():
+            return _refresh(connection, run_id)
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return f"{NOT_REFRESHED} ({str(error).strip()})"
+
+
+def _refresh(connection: Connection, run_id: str) -> str:
     for name in BUILD[1:]:
         connection.execute(_script(f"reports/{name}", run_id))
     failed = [name for name in CHECKS if not _holds(connection, name)]
     if failed:
-        return f"not refreshed: check {', '.join(failed)} fails; see the next run of DAG report_sales"
+        return f"{NOT_REFRESHED} (check {', '.join(failed)} fails)"
     connection.execute(_script("reports/publish", run_id))
     return "refreshed"
 

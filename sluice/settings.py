@@ -72,6 +72,9 @@ class Settings:
     chunk_bytes: int = 16 * 1024 * 1024
     duckdb_memory: str = "256MB"
 
+    # An unload tries for so long to get a file that others use.
+    unload_patience_seconds: float = 120.0
+
     # Reports and housekeeping.
     report_every_seconds: float = 300.0
     keep_house_every_seconds: float = 3600.0

@@ -7,10 +7,13 @@ docs/decisions/0007-duplicates-give-rows-back.md says why its bytes need not be 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import logging
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,11 +26,17 @@ from sluice.settings import Settings
 
 log = logging.getLogger(__name__)
 
+Connection = psycopg.Connection[dict[str, Any]]
 Run = Callable[..., list[tuple[Any, ...]]]
 STATE_AFTER = {"unload": "unloaded", "replace": "replaced"}
-ATTEMPTS = 5
+# How long an attempt waits for each lock: loads that want it queue up behind for no longer.
+LOCK_TIMEOUT = "500ms"
 REASON_MIN = 3
-_COLLISIONS = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+_COLLISIONS = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+)
 
 
 class UnloadError(ValueError):
@@ -52,7 +61,7 @@ class Withdrawn:
 
 
 def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) -> Withdrawn:
-    """Take a loaded file's rows out within the caller's transaction, which must hold the lock of ``lock_events``.
+    """Take a loaded file's rows out within the caller's transaction, which must hold the file's lock (``hold_file``).
 
     ``run(name, *parameters)`` runs a query of include/sql/load; ``action`` is unload or replace. Raises UnloadError
     when the file is not loaded.
@@ -65,6 +74,7 @@ def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) 
         raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
     run("withdraw.make_withdrawn")
     [(removed,)] = run("withdraw.take_out", file_id)
+    run("withdraw.hold_heirs", file_id)
     given_back: dict[int, int] = dict(run("withdraw.give_back", file_id))
     [(rejects, duplicates)] = run("withdraw.close_file", file_id, STATE_AFTER[action])
     run("receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
@@ -77,40 +87,89 @@ def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) 
 def unload_file(settings: Settings, file_id: int, reason: str, *, by_whom: str) -> Withdrawn:
     """Take one loaded file back, out of ``events`` and the published reports at the same moment.
 
-    Loads wait until it is done. Raises UnloadError when the file is not loaded or the reason says nothing,
+    Loads that have rows of the file wait until it is done, others do not. Raises UnloadError when the file is not
+    loaded, the reason says nothing, or others hold the file for longer than SLUICE_UNLOAD_PATIENCE_SECONDS;
     psycopg.OperationalError when the database is away: then a second call finds out whether it was done.
     """
     if len(reason.strip()) < REASON_MIN:
         raise UnloadError(f"reason {reason!r} says nothing: the audit keeps it for those who come after")
-    with database.connect(settings.writer_dsn, application_name="sluice-unload") as connection:
-        for attempt in range(1, ATTEMPTS + 1):
+    with database.connect(settings.writer_dsn, application_name="sluice-unload", lock_timeout=LOCK_TIMEOUT) as opened:
+        return _Unloading(opened, file_id, reason.strip(), by_whom).patiently(settings.unload_patience_seconds)
+
+
+class _Unloading:
+    """One unload: short attempts, each of which lets go of everything that it holds before the next."""
+
+    def __init__(self, connection: Connection, file_id: int, reason: str, by_whom: str) -> None:
+        self._connection = connection
+        self._cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
+        self._file_id = file_id
+        self._reason = reason
+        self._by_whom = by_whom
+        self._reports_are_held = False
+
+    def patiently(self, seconds: float) -> Withdrawn:
+        """Attempts until one is through, for ``seconds``; reports that are in use are waited for half of that."""
+        begun = time.monotonic()
+        for attempt in itertools.count(1):
+            waited = time.monotonic() - begun
             try:
-                return _unload(connection, file_id, reason.strip(), by_whom)
+                with self._held():
+                    return self._attempt(with_reports=not self._reports_are_held or waited < seconds / 2)
             except _COLLISIONS as error:
-                if attempt == ATTEMPTS:
-                    raise
-                log.info("file %s: attempt %s met %s, trying again", file_id, attempt, error)
-                time.sleep(0.2 * attempt)
-    raise AssertionError("the last attempt raises")
+                if waited > seconds:
+                    raise UnloadError(self._who_holds(waited)) from error
+                log.info("file %s: attempt %s met %s, trying again", self._file_id, attempt, error)
+            # Longer than the attempt: loads that came to the lock meanwhile go first.
+            time.sleep(random.uniform(0.5, 1.5) * min(2.0, 0.25 * attempt))
+        raise AssertionError("the loop has no end of its own")
 
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the file's lock, in the session: a transaction would have taken its snapshot before it had the lock."""
+        self._run("withdraw.hold_file_in_session", self._file_id)
+        try:
+            yield
+        finally:
+            # A broken connection has released the lock already, and must not hide the error that broke it.
+            with contextlib.suppress(psycopg.OperationalError):
+                self._run("withdraw.let_go_of_file", self._file_id)
 
-def _unload(connection: psycopg.Connection[dict[str, Any]], file_id: int, reason: str, by_whom: str) -> Withdrawn:
-    cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
+    def _attempt(self, *, with_reports: bool) -> Withdrawn:
+        published = report_refresh.are_published(self._connection)
+        with self._connection.transaction():
+            if published and with_reports:
+                self._reports_are_held = True
+                report_refresh.begin(self._connection)
+                self._reports_are_held = False
+            if not self._run("withdraw.is_held", self._file_id):
+                raise UnloadError(
+                    "the database is reached through a pooler that changes sessions between transactions: set "
+                    "SLUICE_WRITER_URL to PostgreSQL itself, or pool sessions"
+                )
+            left = withdraw(self._run, self._file_id, "unload", reason=self._reason, by_whom=self._by_whom)
+            crash_point("unload.after_withdraw")
+            if published and with_reports:
+                left.reports = report_refresh.refresh(self._connection, f"unload of file {self._file_id}")
+            elif published:
+                left.reports = f"{report_refresh.NOT_REFRESHED} (another session holds them)"
+            else:
+                left.reports = "none yet"
+            crash_point("unload.before_commit")
+        crash_point("unload.after_commit")
+        log.info("unloaded file %s (%s): %s", self._file_id, left.name, left)
+        return left
 
-    def run(name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    def _who_holds(self, seconds: float) -> str:
+        rows = self._run("withdraw.holders", self._file_id)
+        said = "; ".join(f"pid {pid} ({name}, {state}, for {age:,} s)" for pid, name, state, age in rows[:10])
+        return (
+            f"file {self._file_id} was in use for {seconds:.0f} s and is loaded as before. "
+            f"It is held by {said or 'sessions that have ended by now'}: ask again later, end such a session with "
+            "SELECT pg_terminate_backend(pid), or raise SLUICE_UNLOAD_PATIENCE_SECONDS"
+        )
+
+    def _run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         file, _, query = name.partition(".")
-        cursor.execute(database.queries(f"load/{file}")[query], parameters or None)
-        return cursor.fetchall() if cursor.description else []
-
-    with_reports = report_refresh.are_published(connection)
-    with connection.transaction():
-        if with_reports:
-            report_refresh.begin(connection)
-        run("withdraw.lock_events")
-        left = withdraw(run, file_id, "unload", reason=reason, by_whom=by_whom)
-        crash_point("unload.after_withdraw")
-        left.reports = report_refresh.refresh(connection, f"unload of file {file_id}") if with_reports else "none yet"
-        crash_point("unload.before_commit")
-    crash_point("unload.after_commit")
-    log.info("unloaded file %s (%s): %s", file_id, left.name, left)
-    return left
+        self._cursor.execute(database.queries(f"load/{file}")[query], parameters or None)
+        return self._cursor.fetchall() if self._cursor.description else []

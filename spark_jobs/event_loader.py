@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Loaded(WriterCommitMessage):
-    """The files that one task finished."""
+    """The files that one task finished; one that must wait for another transaction is not among them."""
 
     file_ids: list[int]
 
@@ -60,9 +60,7 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Loaded:
         """Load each file; raises what the database raised, and Spark retries the task."""
         file_ids = [file_id for batch in iterator for file_id in batch.column("file_id").to_pylist()]
-        for file_id in file_ids:
-            loader(self._epoch).load(file_id)
-        return Loaded(file_ids)
+        return Loaded([file_id for file_id in file_ids if loader(self._epoch).load(file_id).state != "landed"])
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
         """Note the micro-batch in ``ledger.batches``: progress for people, nothing that a promise rests on.

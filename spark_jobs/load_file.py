@@ -35,6 +35,7 @@ from sluice.landing import rename_if_free
 from sluice.leases import StreamFenced
 from sluice.settings import Settings
 from sluice.unload import withdraw
+from spark_jobs import staging
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.judge import Judge
@@ -48,6 +49,8 @@ _log = logging.getLogger(__name__)
 # Files up to this size go through the staging table at once: for them a second attempt costs more than the staging.
 STAGED_BYTES_MAX = 4 << 20
 ATTEMPTS = 8
+# A load waits for nobody longer: its micro-batch, and every file after it, would wait with it.
+LOCK_TIMEOUT = "1s"
 
 
 class FileRejectedError(Exception):
@@ -96,7 +99,7 @@ class FileLoader:
     def __init__(self, settings: Settings, epoch: int) -> None:
         self._settings = settings
         self._epoch = epoch
-        self._session = WriterSession(settings.writer_dsn, f"sluice-stream-{epoch}")
+        self._session = WriterSession(settings.writer_dsn, f"sluice-stream-{epoch}", lock_timeout=LOCK_TIMEOUT)
         self._judge = Judge(settings.duckdb_memory)
         self._stage_first: set[str] = set()
         self._ledger_id = ""
@@ -108,6 +111,8 @@ class FileLoader:
 
     def load(self, file_id: int) -> Tally:
         """Load the file, or set it aside, or find that this was done before; return what became of it.
+
+        A file that must wait for another transaction stays ``landed``, for a later micro-batch: it holds up no other.
 
         spark_jobs/retry_rules.py says what an error does: the file again at once, set aside, back, or raised from here.
         Raises StreamFenced when the epoch may not write any more, adbc_driver_manager.Error when the database is away
@@ -121,6 +126,9 @@ class FileLoader:
                 rule = rule_for(line := line_of(error))
                 if rule is UNKNOWN:
                     _log.warning("file %s: %s", file_id, line)
+                if rule.action == "later":
+                    _log.info("file %s: %s", file_id, rule.says)
+                    return Tally(file_id, "landed")
                 if rule.action != "again" or attempt == ATTEMPTS:
                     raise
                 _log.info("file %s: attempt %s: %s, trying again", file_id, attempt, rule.says)
@@ -196,6 +204,8 @@ class FileLoader:
                 yield landed
             except Exception as error:
                 if rule_for(line_of(error)).action == "quarantine":
+                    # Hashing the rest of a big file takes long, and nothing is to be held meanwhile.
+                    self._session.rollback()
                     self._verify(file, landed)
                 raise
             self._verify(file, landed)
@@ -287,7 +297,8 @@ class FileLoader:
                 f"unload file {others[0]} first, land this one under another name, or change revision in the contract",
                 contract,
             )
-        self._session.run("withdraw.lock_events")
+        for file_id in others:
+            self._session.run("withdraw.hold_file", file_id)
         others = self._same_name(file, contract)
         if newer := [file_id for file_id in others if file_id > file.file_id]:
             raise FileRejectedError(
@@ -336,12 +347,14 @@ class FileLoader:
 
     def _from_staging(self, file: _LandedFile, found: Match, dialect: Dialect, rejects: Rejects) -> tuple[int, int]:
         """Insert what was staged; return how many rows are duplicates and how many conflicts (set aside)."""
-        self._session.run("load.insert_staged")
+        if not staging.insert(self._session):
+            return 0, 0
         duplicates = self._session.change("load.note_duplicates")
         conflicts = np.array([row[0] for row in self._session.run("load.conflicting_records")], np.int64)
         if len(conflicts):
             with self._reading(file) as landed:
                 for block in self._blocks(landed, dialect, found):
+                    self._session.run("load.say_alive")
                     rows = np.flatnonzero(np.isin(block.record_numbers, conflicts))
                     rejects.add(
                         replace(block, broken=[]), [(int(row), ["event_id.conflict"], "conflict") for row in rows]

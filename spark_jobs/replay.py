@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
+from spark_jobs import staging
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader, without_mark
 from spark_jobs.judge import Judge
@@ -148,7 +149,6 @@ class _Replayer:
 
     def _file(self, file_id: int) -> ReplayTally:
         run = self._session.run
-        run("replay.share_events")
         rows = run("replay.lock_file", file_id)
         if not rows:
             self._session.rollback()
@@ -162,7 +162,7 @@ class _Replayer:
         run("replay.lock_read", file_id)
         [(edited,)] = run("replay.leave_edited", file_id)
         considered -= edited
-        run("load.insert_staged")
+        staging.insert(self._session)
         run("load.note_duplicates")
         run("replay.keep_conflicts")
         run("receipts.follow_replayed", file_id, "replay")

@@ -24,7 +24,8 @@ _DATABASE = r"^(psycopg|adbc_driver_manager)\.[\w.]+: "
 class RetryRule:
     """``pattern`` is looked for in an error's line; ``says`` is for people, with the remedy; ``reason`` says why.
 
-    Actions: ``again`` (load the same file again at once, a few times), ``quarantine`` (the file is wrong: it is set
+    Actions: ``again`` (load the same file again at once, a few times), ``later`` (the file waits for a later
+    micro-batch, and holds up no other), ``quarantine`` (the file is wrong: it is set
     aside), ``return`` (the file goes back to the landing folder), ``wait`` (and try again for as long as it takes),
     ``forget`` (put the checkpoint aside, then as ``wait``), ``stop`` (the environment is wrong: the stream ends with
     the remedy), ``end`` (another stream writes now).
@@ -60,6 +61,18 @@ RULES = (
         "again",
         "others wrote the same rows at the same time",
         "one of them has committed by now, so the same file meets it as duplicates, or waits for its locks",
+    ),
+    RetryRule(
+        r"^spark_jobs\.staging\.RowsMovedError: ",
+        "again",
+        "a file was taken back whose rows this one has as well",
+        "the same file finds the row gone, or under the file that has it now",
+    ),
+    RetryRule(
+        _DATABASE + r".*SQLSTATE: 55P03$",
+        "later",
+        "an unload, a replay or another load holds rows that this file needs: it is loaded when they are free",
+        "who waits in a micro-batch holds up every file of it, and the lock may be held for long",
     ),
     RetryRule(
         _DATABASE + r".*SQLSTATE: (21|22|23|54|P0)\w{3}$"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -19,19 +20,33 @@ UNIQUE_VIOLATION = "23505"
 class WriterSession:
     """One transaction after the other, over a connection made when it is first needed and anew after an error.
 
-    ``url`` is a postgresql URL. Every method raises adbc_driver_manager.Error when the database says no or is away.
+    ``url`` is a postgresql URL; ``session`` are settings of PostgreSQL for each connection. Every method raises
+    adbc_driver_manager.Error when the database says no or is away.
     """
 
-    def __init__(self, url: str, application_name: str) -> None:
+    def __init__(self, url: str, application_name: str, **session: str) -> None:
         self._url = database.url_for_libpq(url, application_name)
+        self._settings = database.session_settings(url, **session)
         self._connection: adbc.Connection | None = None
 
     @property
     def connection(self) -> adbc.Connection:
         """The connection itself, in a transaction as soon as it is used."""
         if self._connection is None:
-            self._connection = adbc.connect(self._url)
+            self._connection = self._connect()
         return self._connection
+
+    def _connect(self) -> adbc.Connection:
+        connection = adbc.connect(self._url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(database.queries("session")["set_numbered"], (json.dumps(self._settings),))
+                cursor.fetchall()
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run query ``file.name`` of include/sql/load; its rows, if it has any."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+import pytest
 import yaml
 
 from sluice.settings import PROJECT, Settings
@@ -27,6 +33,33 @@ _CONSERVED = """
     WHERE state = 'loaded'
     ORDER BY file_id
 """
+
+
+@dataclass
+class Pause:
+    """Somebody stands at a crash point: ``reached`` says so, ``go_on`` lets them go."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def paused_at(monkeypatch: pytest.MonkeyPatch, point: str, module: str = "spark_jobs.load_file") -> Iterator[Pause]:
+    """The first thread of this process that comes to crash point ``point`` of ``module`` stands there until the end."""
+    pause = Pause()
+    theirs = importlib.import_module(module).crash_point
+
+    def stand_there(name: str) -> None:
+        if name == point and not pause.reached.is_set():
+            pause.reached.set()
+            assert pause.go_on.wait(60)
+        theirs(name)
+
+    monkeypatch.setattr(f"{module}.crash_point", stand_there)
+    try:
+        yield pause
+    finally:
+        pause.go_on.set()
 
 
 def event_id(number: int) -> str:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from sluice.settings import PROJECT, Settings
 from sluice.unload import unload_file
 from spark_jobs.load_file import FileLoader
 from spark_jobs.replay import replay
-from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table
+from tests.loading import Connection, change_contract, event, owners, paused_at, recount, rejects, state, table
 
 
 def error(connection: Connection, file_id: int) -> str:
@@ -122,7 +124,8 @@ def test_of_two_revisions_that_load_at_once_the_last_one_stays(
 
     def load_with_own_connection(file_id: int) -> None:
         loader = FileLoader(own_contracts, epoch)
-        loader.load(file_id)
+        while loader.load(file_id).state == "landed":
+            pass  # another revision is at it
         loader.close()
 
     loading = [threading.Thread(target=load_with_own_connection, args=[file_id]) for file_id in files]
@@ -133,6 +136,39 @@ def test_of_two_revisions_that_load_at_once_the_last_one_stays(
     assert owners(connection) == {1: (files[-1], 1)}
     assert recount(connection) == {files[-1]: (1, 0, 0)}
     assert {state(connection, file_id) for file_id in files[:-1]} <= {"replaced", "rejected"}
+
+
+def test_a_revision_is_put_off_while_a_load_counts_on_the_old_file_and_holds_up_no_other(
+    own_contracts: Settings, load: Any, land: Any, connection: Connection, epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_contract(own_contracts, revision="replace")
+    first = load(table(event(1)))
+    second = land(table(event(1, price="5")))
+    loader = FileLoader(own_contracts, epoch)
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "load.before_commit") as loading:
+        other = pool.submit(load, table(event(2), event(1)), "other.csv")
+        assert loading.reached.wait(60)
+        begun = time.monotonic()
+        assert loader.load(second).state == "landed"
+        assert 1.0 <= time.monotonic() - begun < 3.0
+    assert loader.load(second).state == "loaded"
+    loader.close()
+    assert state(connection, first) == "replaced"
+    assert recount(connection) == {other.result(): (2, 0, 0), second: (0, 1, 0)}
+
+
+def test_loads_that_have_no_row_of_the_old_file_do_not_wait_for_the_revision_that_replaces_it(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_contract(own_contracts, revision="replace")
+    load(table(event(1)))
+    loaded = load(table(event(3)), "c.csv")
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "load.after_replace") as replacing:
+        second = pool.submit(load, table(event(1, price="5")))
+        assert replacing.reached.wait(60)
+        other = load(table(event(2), event(3)), "other.csv")
+        assert not second.done()
+    assert recount(connection) == {loaded: (1, 0, 0), other: (1, 0, 1), second.result(): (1, 0, 0)}
 
 
 def test_the_rejects_of_a_replaced_file_are_not_replayed(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import jinja2
 import psycopg
@@ -21,7 +24,8 @@ from sluice.settings import PROJECT, SQL, Settings
 from sluice.unload import UnloadError, unload_file
 from spark_jobs.load_file import FileLoader
 from spark_jobs.replay import replay
-from tests.loading import Connection, event, owners, recount, rejects, state, table
+from spark_jobs.writer_session import WriterSession
+from tests.loading import Connection, event, owners, paused_at, recount, rejects, state, table
 
 WRONG = "a test feed by mistake"
 
@@ -241,26 +245,178 @@ def test_a_row_is_not_lost_when_a_file_that_has_it_too_loads_meanwhile(
 
 
 def test_an_unload_waits_for_a_load_that_counts_on_its_rows(
-    own_contracts: Settings, load: Any, connection: Connection
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The load has found the event in the other file and not committed yet: the unload must see its duplicate."""
-    first, second = load(table(event(1))), load(table(event(2)))
-    writer = own_contracts.writer_dsn
-    with database.connect(writer) as watching, database.connect(writer, autocommit=False) as loading:
-        loading.execute("LOCK TABLE events IN ROW EXCLUSIVE MODE")  # as its INSERT did
-        loading.execute(
-            "INSERT INTO ledger.duplicates SELECT %s, 2, event_id FROM events WHERE file_id = %s", [second, first]
-        )
-        loading.execute("UPDATE ledger.files SET rows_read = 2, rows_duplicate = 1 WHERE file_id = %s", [second])
-        unloading = threading.Thread(target=unload, args=[own_contracts, first])
-        unloading.start()
-        waiting = "SELECT FROM pg_stat_activity WHERE application_name = 'sluice-unload' AND wait_event_type = 'Lock'"
-        while watching.execute(waiting).fetchone() is None:
-            assert unloading.is_alive()
-        loading.commit()
-        unloading.join()
-    assert owners(connection) == {1: (second, 2), 2: (second, 1)}
+    first = load(table(event(1)))
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "load.before_commit") as loading:
+        second = pool.submit(load, table(event(2), event(1)), "b.csv")
+        assert loading.reached.wait(60)
+        unloading = pool.submit(unload, own_contracts, first)
+        _until_it_waits_for_a_lock(own_contracts, "sluice-unload")
+        loading.go_on.set()
+        assert unloading.result().given_back == {second.result(): 1}
+    assert owners(connection) == {1: (second.result(), 2), 2: (second.result(), 1)}
+    assert recount(connection) == {second.result(): (2, 0, 0)}
+
+
+def test_an_unload_does_not_wait_for_a_load_that_has_none_of_its_rows(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(table(event(1)))
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "load.before_commit") as loading:
+        second = pool.submit(load, table(event(2), event(3)), "b.csv")
+        assert loading.reached.wait(60)
+        assert unload(own_contracts, first).rows_removed == 1
+        assert not second.done()
+    assert recount(connection) == {second.result(): (2, 0, 0)}
+
+
+def test_a_load_does_not_wait_for_an_unload_that_has_none_of_its_rows(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = load(table(event(1))), load(table(event(2)))
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.unload") as pause:
+        unloading = pool.submit(unload, own_contracts, first)
+        assert pause.reached.wait(60)
+        second = load(table(event(2), event(3)), "b.csv")
+        assert not unloading.done()
+    assert recount(connection) == {other: (1, 0, 0), second: (1, 0, 1)}
+
+
+def test_a_load_that_has_rows_of_a_file_which_leaves_is_put_off_and_holds_up_no_other(
+    own_contracts: Settings,
+    load: Any,
+    land: Any,
+    epoch: int,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = load(table(event(1)))
+    second = land(table(event(1), event(2)), "b.csv")
+    loader = FileLoader(own_contracts, epoch)
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.unload") as pause:
+        pool.submit(unload, own_contracts, first)
+        assert pause.reached.wait(60)
+        begun = time.monotonic()
+        assert loader.load(second).state == "landed"
+        assert 1.0 <= time.monotonic() - begun < 3.0
+    assert loader.load(second).state == "loaded"
+    loader.close()
     assert recount(connection) == {second: (2, 0, 0)}
+
+
+def test_a_file_whose_rows_left_while_they_were_compared_is_loaded_with_them(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load has found its event in the other file, and the unload is done before the load holds that file."""
+    first = load(table(event(1)))
+    run = WriterSession.run
+
+    def unload_first(session: WriterSession, name: str, *parameters: Any) -> Any:
+        if name == "load.hold_originals" and state(connection, first) == "loaded":
+            unload(own_contracts, first)
+        return run(session, name, *parameters)
+
+    monkeypatch.setattr(WriterSession, "run", unload_first)
+    second = load(table(event(1), event(2)), "b.csv")
+    assert state(connection, first) == "unloaded"
+    assert recount(connection) == {second: (2, 0, 0)}
+
+
+def test_an_unload_comes_through_while_files_that_have_its_rows_load_without_a_break(
+    own_contracts: Settings, load: Any, land: Any, connection: Connection, epoch: int
+) -> None:
+    first = load(table(*map(event, range(500))))
+    over = threading.Event()
+
+    def load_on(start: int) -> list[int]:
+        loader, done = FileLoader(own_contracts, epoch), []
+        for number in itertools.count(start, 2):
+            file_id = land(table(*map(event, range(500)), event(1000 + number)), f"{number}.csv")
+            while loader.load(file_id).state == "landed":
+                pass
+            done.append(file_id)
+            if over.is_set():
+                break
+        loader.close()
+        return done
+
+    with ThreadPoolExecutor() as pool:
+        streams = [pool.submit(load_on, start) for start in range(2)]
+        _until(connection, "SELECT FROM ledger.duplicates")
+        begun = time.monotonic()
+        unload(own_contracts, first)
+        print(f"the unload took {time.monotonic() - begun:.2f} s")
+        over.set()
+        assert sum(len(each.result()) for each in streams) > 2
+    recount(connection)
+
+
+def test_an_unload_gives_up_and_names_who_holds_the_file(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(table(event(1)))
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "load.before_commit") as loading:
+        second = pool.submit(load, table(event(2), event(1)), "b.csv")
+        assert loading.reached.wait(60)
+        with pytest.raises(UnloadError, match=r"pid \d+ \(sluice-stream-\d+, idle in transaction, for \d+ s\)"):
+            unload(replace(own_contracts, unload_patience_seconds=1.0), first)
+    assert recount(connection) == {first: (1, 0, 0), second.result(): (1, 0, 1)}
+
+
+def test_a_client_that_is_frozen_in_a_transaction_is_ended_by_the_server(
+    own_contracts: Settings, load: Any, connection: Connection, tmp_path: Path
+) -> None:
+    """On any server: our own sessions ask for it. Here after 2 s, which the URL says; otherwise after a minute."""
+    first = load(table(event(1)))
+    url = f"{own_contracts.writer_dsn}?options=-cidle_in_transaction_session_timeout%3D2s"
+    frozen = subprocess.Popen([sys.executable, "-c", _HOLD, url, str(first)], cwd=PROJECT, stdout=subprocess.PIPE)
+    try:
+        assert frozen.stdout is not None
+        assert frozen.stdout.readline() == b"held\n"
+        frozen.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        unload(own_contracts, first)
+        assert time.monotonic() - begun < 10
+    finally:
+        frozen.kill()
+        frozen.communicate()
+    assert recount(connection) == {}
+
+
+_HOLD = """
+import sys, time
+from spark_jobs.writer_session import WriterSession
+session = WriterSession(sys.argv[1], "frozen")
+session.run("withdraw.hold_file", int(sys.argv[2]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_every_session_of_ours_asks_the_server_to_notice_a_frozen_client(own_contracts: Settings) -> None:
+    asked = "SELECT current_setting('idle_in_transaction_session_timeout') AS idle"
+    with database.connect(own_contracts.writer_dsn) as writer:
+        assert writer.execute(asked).fetchone() == {"idle": "1min"}
+    session = WriterSession(own_contracts.writer_dsn, "sluice-test")
+    with session.connection.cursor() as cursor:
+        cursor.execute(asked)
+        assert cursor.fetchall() == [("1min",)]
+    session.disconnect()
+
+
+def _until_it_waits_for_a_lock(settings: Settings, name: str) -> None:
+    waits = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+    with database.connect(settings.writer_dsn) as writer:
+        _until(writer, waits, [name])
+
+
+def _until(connection: Connection, query: LiteralString, parameters: list[Any] | None = None) -> None:
+    deadline = time.monotonic() + 60
+    while connection.execute(query, parameters).fetchone() is None:
+        assert time.monotonic() < deadline, query
+        time.sleep(0.01)
 
 
 def test_two_unloads_and_a_replay_at_once_agree(own_contracts: Settings, load: Any, connection: Connection) -> None:

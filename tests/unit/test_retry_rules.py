@@ -15,6 +15,7 @@ from spark_jobs.judge import BlockTooLargeError
 from spark_jobs.landed_bytes import UnreadableFileError
 from spark_jobs.load_file import FileChangedError, FileRejectedError
 from spark_jobs.retry_rules import RULES, UNKNOWN, cut, line_of, rule_for
+from spark_jobs.staging import RowsMovedError
 
 # What Spark makes of an error of the source (on the driver), and of one of a task.
 SOURCE = """[PYTHON_STREAMING_DATA_SOURCE_RUNTIME_ERROR] Failed when Python streaming data source perform partitions: \
@@ -74,6 +75,12 @@ ERRORS = [
     (UnreadableFileError("not gzip"), "quarantine", "the file is wrong"),
     (BlockTooLargeError("too large"), "quarantine", "the file is wrong"),
     (FileChangedError("x.csv changed"), "return", "the file changed"),
+    (RowsMovedError("1 of 2 rows were in events"), "again", "a file was taken back"),
+    (
+        adbc("OperationalError", "[libpq] Failed to execute query: ERROR: canceling statement", "55P03"),
+        "later",
+        "an unload, a replay or another load holds rows",
+    ),
     (adbc("IntegrityError", "INTEGRITY: duplicate key", "23505"), "again", "others wrote the same rows"),
     (adbc("OperationalError", "IO: deadlock detected", "40P01"), "again", "others wrote the same rows"),
     (adbc("OperationalError", "IO: could not serialize access", "40001"), "again", "others wrote the same rows"),

@@ -22,6 +22,34 @@ FROM staged_events
 ORDER BY event_id, record_number
 ON CONFLICT (event_id) DO NOTHING;
 
+-- name: count_staged
+SELECT count(*) FROM staged_events;
+
+-- name: hold_originals :: files whose rows were there already: none can be taken back until this transaction ends
+-- The locks of withdraw.sql, in order.
+SELECT slot
+FROM (
+    SELECT slot, pg_advisory_xact_lock_shared(7215, slot) AS held
+    FROM (
+        SELECT DISTINCT (present.file_id % 512)::integer AS slot
+        FROM staged_events AS staged
+        JOIN public.events AS present USING (event_id)
+        WHERE present.file_id <> staged.file_id
+        ORDER BY slot
+    ) AS originals
+) AS held_slots;
+
+-- name: count_held :: staged rows whose event is there, under this file or under one that is held
+SELECT count(*)
+FROM staged_events AS staged
+JOIN public.events AS present USING (event_id)
+WHERE present.file_id = staged.file_id
+    OR present.file_id % 512 IN (
+        SELECT objid::bigint
+        FROM pg_locks
+        WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND classid = 7215 AND objsubid = 2
+    );
+
 -- name: note_duplicates
 INSERT INTO ledger.duplicates (file_id, record_number, event_id)
 SELECT staged.file_id, staged.record_number, staged.event_id
@@ -53,6 +81,9 @@ WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record
         present.quantity, present.total_amount, present.payment_method, present.extra
     )
 ORDER BY staged.record_number;
+
+-- name: say_alive :: the file is read a second time: for long, perhaps, and PostgreSQL ends a client that says nothing
+SELECT 1;
 
 -- name: mark_loaded
 UPDATE ledger.files

@@ -14,9 +14,6 @@ WHERE state = 'loaded'
     )
 ORDER BY file_id;
 
--- name: share_events :: the lock that an INSERT takes, before the file's row is locked, as an unload does
-LOCK TABLE public.events IN ROW EXCLUSIVE MODE;
-
 -- name: lock_file :: one row while the file is loaded
 SELECT name, sha256, contract, header::text AS header, marked_encoding
 FROM ledger.files

@@ -1,9 +1,46 @@
 -- Taking one loaded file's rows back, within the caller's transaction: for an unload and for a revision that replaces.
 -- Parameters are numbered, as the loader's driver wants them.
 
--- name: lock_events :: loads that write wait until this transaction ends, and it for them; readers do not
--- A load that has seen one of the rows notes a duplicate of it: were the row gone by then, no file would have it.
-LOCK TABLE public.events IN SHARE ROW EXCLUSIVE MODE;
+-- A load that has noted a duplicate of a file's row counts on that file. So it holds the file's lock, shared, until it
+-- commits (hold_originals in load.sql), and who takes a file back holds it alone: were the row gone by then, no file
+-- would have it. Loads that have no row of the file do not wait, nor do readers. The locks are 512, so that a load that
+-- repeats the rows of many files never asks for more. 7215 says that they are Sluice's.
+
+-- name: hold_file :: until this transaction ends
+SELECT 1 FROM (SELECT pg_advisory_xact_lock(7215, ($1::bigint % 512)::integer)) AS held;
+
+-- name: hold_file_in_session :: until let_go_of_file, or the session's end: the snapshot of an unload comes after it
+SELECT 1 FROM (SELECT pg_advisory_lock(7215, ($1::bigint % 512)::integer)) AS held;
+
+-- name: is_held :: one row when this session holds the file's lock
+SELECT 1
+FROM pg_locks
+WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'
+    AND classid = 7215 AND objsubid = 2 AND objid::bigint = $1::bigint % 512;
+
+-- name: let_go_of_file
+SELECT pg_advisory_unlock(7215, ($1::bigint % 512)::integer);
+
+-- name: holders :: the sessions that stand in the way: a row each, the longest at it first
+SELECT DISTINCT
+    held.pid,
+    coalesce(nullif(activity.application_name, ''), 'unnamed') AS name,
+    coalesce(activity.state, 'of another role') AS state,
+    coalesce(extract(epoch FROM clock_timestamp() - activity.xact_start), 0)::bigint AS seconds
+FROM pg_locks AS held
+LEFT JOIN pg_stat_activity AS activity USING (pid)
+WHERE held.granted AND held.pid <> pg_backend_pid() AND (
+    (
+        held.locktype = 'advisory' AND held.classid = 7215 AND held.objsubid = 2 AND held.objid::bigint = $1::bigint % 512
+        AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
+    OR (
+        held.locktype = 'relation' AND held.relation = 'ledger.files'::regclass
+        AND held.mode IN ('RowShareLock', 'RowExclusiveLock')
+        AND activity.xact_start < clock_timestamp() - interval '0.5 s'
+    )
+)
+ORDER BY seconds DESC;
 
 -- name: lock_name :: loads of one name under one contract follow one another
 SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended($1::text || '/' || $2::text, 0))) AS locked;
@@ -33,6 +70,18 @@ WITH gone AS (
     SELECT * FROM gone
 )
 SELECT count(*) FROM gone;
+
+-- name: hold_heirs :: the files that have some of the rows as well stay as they are until this transaction ends
+SELECT file_id
+FROM ledger.files
+WHERE file_id IN (
+    SELECT duplicate.file_id
+    FROM withdrawn_events AS withdrawn
+    JOIN ledger.duplicates AS duplicate USING (event_id)
+    WHERE withdrawn.file_id = $1 AND duplicate.file_id <> $1
+)
+ORDER BY file_id
+FOR NO KEY UPDATE;
 
 -- name: give_back :: file_id and rows of each file that now has rows which the withdrawn file had
 -- A duplicate's content was equal to the row's when it was noted, and the row has not changed since: so the row comes
