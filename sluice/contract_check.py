@@ -215,6 +215,8 @@ def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
         yield Change(f"revision {before.revision} → {after.revision}", "writers")
     if before.cancellations != after.cancellations:
         yield Change(f"cancellations {before.cancellations} → {after.cancellations}", "writers")
+    if before.drift != after.drift:
+        yield Change(f"drift {before.drift} → {after.drift}", "writers" if after.drift == "reject" else "")
     for name, old, new in (
         ("rows", before.budget_rows, after.budget_rows),
         ("percent", before.budget_percent, after.budget_percent),

@@ -15,9 +15,9 @@ import yaml
 from sluice.csv_profile import ColumnProfile, Profile, profile, read_header
 from spark_jobs.contracts import (
     EVENT_COLUMNS,
-    RECORD_NAMES,
     HeaderError,
     Match,
+    can_be_described,
     load_contracts,
     match,
     normal,
@@ -66,7 +66,7 @@ def draft(path: Path, name: str | None = None) -> Draft:
     made = Draft(name or feed_name(path), "")
     targets = _targets(found)
     made.notes += _reading_notes(found)
-    described = [column for column in found.columns if _can_be_named(column.name)]
+    described = [column for column in found.columns if can_be_described(column.name)]
     properties = [_property(column, targets.get(column.name), made) for column in described]
     properties = [*_derived(found, targets, made), *properties]
     document = _document(made.name, path, found, properties)
@@ -95,11 +95,6 @@ def feed_name(path: Path) -> str:
     stem = re.sub(r"\.(csv|tsv|psv|ssv|txt|gz|zst)\b", "", path.name.lower())
     words = re.sub(r"[^a-z0-9]+", "_", re.sub(r"\d{4}[-_]?\d{2}([-_]?\d{2})?", "", stem)).strip("_")
     return words or "feed"
-
-
-def _can_be_named(name: str) -> bool:
-    """Whether a contract can describe a column of this name; the others go to extra by themselves."""
-    return bool(name) and not name.startswith("__") and normal(name) not in RECORD_NAMES
 
 
 def _targets(found: Profile) -> dict[str, str]:
@@ -221,7 +216,7 @@ def _event_id(found: Profile, targets: dict[str, str], made: Draft) -> str:
     own = [
         c
         for c in found.columns
-        if _can_be_named(c.name) and c.is_unique and _OWN_ID.search(_plain(c.name)) and c.name not in targets
+        if can_be_described(c.name) and c.is_unique and _OWN_ID.search(_plain(c.name)) and c.name not in targets
     ]
     if not own:
         made.notes.append("no column is an id of the row: the id is made of the file's content and the row's number")

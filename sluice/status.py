@@ -12,6 +12,7 @@ import psycopg
 
 from sluice import database, disks, folders
 from sluice.instance import Instance, write_private
+from spark_jobs.drift import says
 
 Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
@@ -38,12 +39,14 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
     latency = {"last_10_minutes": _latency(connection, 10)}
     if everything:
         latency["all"] = _latency(connection, None)
+    drift = connection.execute(_sql("drift")).fetchall()
     return {
         "stream": connection.execute(_sql("stream")).fetchone(),
         "files": {state["state"]: state["files"] for state in states},
         "rows": rows,
         "rows_per_second": _row(connection, "rate")["rows_per_second"],
         "landed_to_queryable_seconds": latency,
+        "drift": drift,
     }
 
 
@@ -132,7 +135,13 @@ def _ledger_lines(found: dict[str, Any]) -> list[str]:
         f"speed        {found['rows_per_second']:,.0f} rows/s in the last minute",
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
         f"             {_percentiles(latency['all'])} (all files)",
+        *map(_drift_line, found["drift"]),
     ]
+
+
+def _drift_line(feed: dict[str, Any]) -> str:
+    newest = f"newest file {feed['file_id']}, {feed['name']}"
+    return f"drift        {feed['contract']} since {_when(feed['since'])}: {says(feed['drift'])} ({newest})"
 
 
 def _tally(rows: dict[str, int]) -> str:

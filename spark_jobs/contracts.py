@@ -23,6 +23,7 @@ from jsonschema import Draft201909Validator, ValidationError
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaProperty
 
 from spark_jobs.csv_records import Dialect
+from spark_jobs.drift import Drift, of_header
 
 # The columns of table events that a feed may fill, and how the judge must hand each to PostgreSQL.
 EVENT_COLUMNS = {
@@ -53,6 +54,7 @@ _LOGICAL_TYPE_OF = {
 SEVERITIES = ("warn", "reject", "fail")
 REVISIONS = ("append", "replace", "reject")
 CANCELLATIONS = ("negative", "positive")
+DRIFTS = ("warn", "reject")
 # What an expression may name besides the contract's own columns.
 RECORD_NAMES = ("record_number", "file_sha256")
 _OPTIONS_OF = {
@@ -70,7 +72,7 @@ _OPTIONS_OF = {
     "boolean": set[str](),
 }
 _OPTIONS_OF |= {"integer": _OPTIONS_OF["number"], "date": _OPTIONS_OF["timestamp"]}
-_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations")
+_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations", "drift")
 _COLUMN_PROPERTIES = ("formats", "valueMap", "decimalSeparator", "trim")
 _TIMESTAMP, _INTEGER = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int"
 _NUMERIC = re.compile(r"(?:numeric|decimal|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
@@ -162,6 +164,7 @@ class Contract:
     budget_percent: float | None
     revision: str
     cancellations: str
+    drift: str
     path: Path
 
     @functools.cached_property
@@ -189,6 +192,11 @@ class Contract:
 def normal(name: str) -> str:
     """A header name as it is compared: without surrounding blanks, letters folded."""
     return name.strip().casefold()
+
+
+def can_be_described(name: str) -> bool:
+    """Whether a contract can describe a column of this name; the others go to extra by themselves."""
+    return bool(normal(name)) and not normal(name).startswith("__") and normal(name) not in RECORD_NAMES
 
 
 def load_contracts(folder: Path) -> tuple[Contract, ...]:
@@ -276,6 +284,7 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         budget_percent=budget.get("percent"),
         revision=str(custom.get("revision", "append")),
         cancellations=str(custom.get("cancellations", "negative")),
+        drift=str(custom.get("drift", "warn")),
         path=path,
     )
 
@@ -464,10 +473,9 @@ def _check(contract: Contract) -> None:
         _check_column(column)
     if not contract.read_columns:
         raise ContractError("no column comes from the file, so no header could be recognised: describe one at least")
-    if contract.revision not in REVISIONS:
-        raise ContractError(f"revision {contract.revision!r} is none of {', '.join(REVISIONS)}")
-    if contract.cancellations not in CANCELLATIONS:
-        raise ContractError(f"cancellations {contract.cancellations!r} is none of {', '.join(CANCELLATIONS)}")
+    for name, known in (("revision", REVISIONS), ("cancellations", CANCELLATIONS), ("drift", DRIFTS)):
+        if (value := getattr(contract, name)) not in known:
+            raise ContractError(f"{name} {value!r} is none of {', '.join(known)}")
 
 
 def _check_names(contract: Contract) -> None:
@@ -531,6 +539,23 @@ class Match:
             names.append(name if name not in {*names, *derived} else _next_free(name, {*names, *derived, *self.header}))
         return tuple(names)
 
+    @functools.cached_property
+    def drift(self) -> Drift:
+        """How the header differs from what the contract describes, as far as a contract can."""
+        there = {normal(name) for name in self.header}
+        known = {name for column in self.contract.read_columns for name in column.names}
+        missing = {c.name: (c.name, *c.aliases) for c in self.contract.read_columns if not there.intersection(c.names)}
+        unknown = [name for name in self.header if can_be_described(name) and normal(name) not in known]
+        new = [name.strip().replace("\0", "\\0") for name in unknown]
+        return of_header(missing, new)
+
+    @functools.cached_property
+    def fillable(self) -> tuple[str, ...]:
+        """The columns of events that may or may not have values in a file with this header."""
+        lost = {*self.drift.get("missing", ()), *self.drift.get("renamed", ())}
+        targets = (column.target for column in self.contract.columns if column.name not in lost)
+        return tuple(target for target in targets if target and target not in _MUST_BE_FILLED)
+
 
 def _next_free(name: str, taken: set[str]) -> str:
     return next(free for n in itertools.count(2) if (free := f"{name}_{n}") not in taken)
@@ -572,10 +597,19 @@ def _why_none(readable: list[tuple[Contract, list[str]]]) -> str:
     held = ", ".join(sorted(contract.name for contract, _ in readable))
     shown = [name[:80] for name in header[:40]]
     if nearest.matched(header):
-        why = f"nearest is {nearest.name}, which also needs {', '.join(nearest.missing(header))}"
+        why = (
+            f"nearest is {nearest.name}, which also needs {', '.join(nearest.missing(header))}{_looks(nearest, header)}"
+        )
     else:
         why = "it has no column of any of them"
     return (
         f"header {shown} fits no contract (held against {held}): {why}; "
         "correct the header, or add a contract for this feed under include/contracts"
     )
+
+
+def _looks(contract: Contract, header: list[str]) -> str:
+    """Which names of the header look like columns that the contract needs."""
+    missing = Match(contract, tuple(header)).drift.get("renamed", {})
+    looks = [f"{theirs[:80]} looks like {ours}: add a synonym" for ours, theirs in missing.items()]
+    return f" ({'; '.join(looks)})" if looks else ""

@@ -38,6 +38,8 @@ from sluice.unload import withdraw
 from spark_jobs import staging
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader
+from spark_jobs.drift import Drift, says
+from spark_jobs.feed_look import Look
 from spark_jobs.judge import Judge
 from spark_jobs.landed_bytes import LandedBytes
 from spark_jobs.rejects import Rejects, header_text
@@ -173,6 +175,7 @@ class FileLoader:
         with self._reading(file) as landed:
             tally, found = self._copy(file, landed)
         crash_point("load.before_tally")
+        is_news = self._look.say(file.file_id)
         archived = self._archive_path(file, "loaded")
         self._session.run(
             "load.mark_loaded",
@@ -189,10 +192,16 @@ class FileLoader:
             archived,
             header_text(found.field_names),
             landed.marked_encoding,
+            self._look.drift_text,
+            self._look.filled_text,
         )
         crash_point("load.before_commit")
         self._session.commit()
         crash_point("load.after_commit")
+        if is_news:
+            _log.warning(
+                "file %s (%s) of contract %s %s", file.file_id, file.name, found.contract.name, self._look.words
+            )
         return tally, archived
 
     @contextlib.contextmanager
@@ -244,6 +253,8 @@ class FileLoader:
         if file.bytes == 0:
             raise FileRejectedError("the file is empty: a file must have a header that names its columns")
         found, dialect = self._match(landed)
+        self._look = Look(self._session.run, found)
+        self._refuse_drift(found.contract, found.drift)
         self._make_way(file, found.contract)
         staged = file.bytes <= STAGED_BYTES_MAX or found.contract.name in self._stage_first
         if staged:
@@ -261,6 +272,7 @@ class FileLoader:
                         "correct it and land it again",
                         found.contract,
                     )
+                self._look.add(judged.good)
                 self._ingest(judged.good, staged)
                 crash_point("load.after_copy")
                 rejects.add(block, judged.bad)
@@ -277,6 +289,7 @@ class FileLoader:
                 self._stage_first.discard(found.contract.name)
         rejects.flush()
         self._within_budget(found.contract, rejects.count, read)
+        self._refuse_drift(found.contract, self._look.drift())
         tally = Tally(
             file.file_id, "loaded", read, good - duplicates - conflicts, rejects.count, duplicates, file.bytes
         )
@@ -370,6 +383,15 @@ class FileLoader:
             raise FileRejectedError(
                 f"{rejected} of {read} rows would be rejected ({percent:.2f} %), over the error budget of {budget} of "
                 f"contract {contract.name}: correct the file, or raise errorBudget",
+                contract,
+            )
+
+    @staticmethod
+    def _refuse_drift(contract: Contract, drift: Drift) -> None:
+        if drift and contract.drift == "reject":
+            raise FileRejectedError(
+                f"the file is not as contract {contract.name} and earlier files let expect, and the contract rejects "
+                f"drift: {says(drift)}: correct the file, describe the columns in the contract, or let drift be warn",
                 contract,
             )
 

@@ -87,6 +87,11 @@ BREAKING: list[tuple[str, Edit, str]] = [
         lambda d: d.update(customProperties=[{"property": "cancellations", "value": "positive"}]),
         "cancellations negative → positive",
     ),
+    (
+        "writers",
+        lambda d: d.update(customProperties=[{"property": "drift", "value": "reject"}]),
+        "drift warn → reject",
+    ),
     ("readers", lambda d: d.update(customProperties=[{"property": "timezone", "value": "Asia/Tokyo"}]), "timezone"),
 ]
 COMPATIBLE: list[tuple[Edit, str]] = [

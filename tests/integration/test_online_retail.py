@@ -55,6 +55,8 @@ def test_forty_days_load_and_every_line_is_what_it_was(
     assert amounts == {"rows": 0}
     warned = connection.execute("SELECT sum(rows_warned) AS rows FROM ledger.files").fetchone()
     assert warned == {"rows": 231}
+    drifted = connection.execute("SELECT name, drift FROM ledger.files WHERE drift IS NOT NULL").fetchall()
+    assert drifted == []
 
 
 def test_customers_are_cleaned_and_their_text_is_kept(

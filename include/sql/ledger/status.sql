@@ -60,3 +60,21 @@ FROM ledger.files
 WHERE state = 'loaded' AND loaded_at >= %(since)s
 ORDER BY loaded_at
 LIMIT 1;
+
+-- name: drift    a row a contract whose newest loaded file has drifted: since when, and how
+SELECT
+    feeds.contract,
+    newest.file_id,
+    newest.name,
+    newest.drift,
+    CASE WHEN feeds.drift = newest.drift THEN feeds.since ELSE newest.loaded_at END AS since
+FROM ledger.feeds
+CROSS JOIN LATERAL (
+    SELECT file_id, name, drift, loaded_at
+    FROM ledger.files
+    WHERE files.contract = feeds.contract AND state = 'loaded' AND filled IS NOT NULL
+    ORDER BY file_id DESC
+    LIMIT 1
+) AS newest
+WHERE newest.drift IS NOT NULL
+ORDER BY feeds.contract;

@@ -100,6 +100,8 @@ SET state = 'loaded',
     path = $11,
     header = $12::text::jsonb,
     marked_encoding = $13::text,
+    drift = $14::text::jsonb,
+    filled = $15::text::jsonb,
     loaded_at = clock_timestamp(),
     error = NULL
 WHERE file_id = $1 AND state = 'landed';
