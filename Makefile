@@ -17,12 +17,19 @@ export UV_LINK_MODE ?= copy
 # pip trusts what this machine trusts; so does uv.
 export UV_SYSTEM_CERTS ?= 1
 
+# What a user gives on make's command line reaches recipes as it was written: make would expand its $ otherwise. Recipes
+# read it from the environment, where no shell expands it either.
+GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED
+$(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
+
 .PHONY: help run up down restart status load psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Settings are environment variables, listed in .env.example; a file .env is read too."
+	@echo "  make ends with 2 whenever a command fails; $(SLUICE) status ends with its own code: 0 all is well,"
+	@echo "  1 there are problems, 3 it does not run."
 
 ## Running
 
@@ -37,7 +44,7 @@ down: $(VENV)/.runtime ## Stop it; nothing stays behind
 
 restart: down up ## Stop it, then run it in the background
 
-status: $(VENV)/.runtime ## Tell what it does (JSON=1: as JSON); exit code 3 when it does not run
+status: $(VENV)/.runtime ## Tell what it does (JSON=1: as JSON); fails when it does not run or something is wrong
 	@$(SLUICE) status $(if $(JSON),--json)
 
 load: $(VENV)/.runtime ## Land a copy of a CSV and tell its tally: make load FILE=path/to/file.csv
@@ -55,7 +62,7 @@ CONTAINERS ?= $(if $(shell docker compose ps --quiet --status running postgres 2
 
 backup: ## Dump the pipeline's database to backups/, or to FILE=…; it may run meanwhile
 	@if [ "$(CONTAINERS)" = yes ]; then docker/backup.sh $${FILE:+"$$FILE"}; \
-	else $(MAKE) $(VENV)/.runtime; $(SLUICE) backup $${FILE:+"$$FILE"}; fi
+	else $(MAKE) $(VENV)/.runtime; $(SLUICE) backup $${FILE:+-- "$$FILE"}; fi
 
 restore: ## Go back to a backup; what landed since then lands again: make restore FILE=backups/….dump (COPY_SEALED=1: copy rows over whose files are gone)
 	@[ -n "$${FILE:-}" ] || { echo "which backup? make restore FILE=backups/….dump" >&2; exit 2; }
@@ -85,12 +92,13 @@ unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: ma
 receipt: $(VENV)/.runtime ## Verify one file's rows against its receipt, as JSON: make receipt FILE_ID=7
 	@: "$${FILE_ID:?name the file: make receipt FILE_ID=7}"; $(SLUICE) receipt -- "$$FILE_ID"
 
-dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events
+dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events (CONF='{"…": …}': its parameters)
 	@[ -n "$${DAG:-}" ] || { echo "which DAG? make dags-test DAG=ingest_events" >&2; exit 2; }
-	@$(SLUICE) dags-test "$$DAG"
+	@$(SLUICE) dags-test $${CONF:+--conf="$$CONF"} -- "$$DAG"
 
 airflow: $(VENV)/.runtime ## Run an airflow command in the pipeline's environment: make airflow ARGS="dags list"
-	@$(SLUICE) airflow $(ARGS)
+	@[ -n "$${ARGS:-}" ] || { echo 'which command? make airflow ARGS="dags list"' >&2; exit 2; }
+	@$(SLUICE) airflow-line -- "$$ARGS"
 
 env: $(VENV)/.runtime ## Print the environment of Airflow's processes, for `eval "$(make env)"`
 	@$(SLUICE) env

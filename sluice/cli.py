@@ -21,6 +21,7 @@ import psycopg
 
 from sluice import (
     containers,
+    dag_params,
     database,
     embedded,
     folders,
@@ -37,7 +38,7 @@ from sluice.instance import WEB_USER, Instance, InstanceError, read_env_file, ro
 from sluice.java import JavaError
 from sluice.launcher import Launcher
 from sluice.migrate import MigrationError
-from sluice.settings import PROJECT, SettingError, load
+from sluice.settings import PROJECT, SettingError, load, refuse_unknown
 
 UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
@@ -52,6 +53,7 @@ _EXPECTED = (
     restore.RestoreError,
     folders.FoldersError,
     folders.AdoptError,
+    dag_params.DagParamsError,
 )
 
 
@@ -64,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed.arguments = words[len(own) :]
     try:
         read_env_file(PROJECT / ".env", os.environ)
+        refuse_unknown(os.environ)
         instance = containers.Containers(load()) if containers.inside() else Instance(load())
         code: int = parsed.command(instance, parsed)
         return code
@@ -98,8 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     load_one.add_argument("--stdin", action="store_true", help="its bytes come from standard input, FILE is its name")
     load_one.add_argument("--timeout", type=float, default=900.0, help="seconds to wait (default %(default)g)")
     add("psql", _psql, "open SQL as the owner; arguments are psql's")
-    add("dags-test", _dags_test, "run one DAG from start to end with `airflow dags test`").add_argument("dag_id")
+    dags_test = add("dags-test", _dags_test, "run one DAG from start to end with `airflow dags test`")
+    dags_test.add_argument("dag_id")
+    dags_test.add_argument("--conf", default="", help="its parameters, a JSON object")
     add("airflow", _airflow, "run an airflow command; arguments are airflow's")
+    line = add("airflow-line", _airflow_line, "run an airflow command that is one text, quoted as in a shell")
+    line.add_argument("line")
     add("env", _env, "print the environment of Airflow's processes as export lines")
     add("reconcile", _reconcile, "recount conservation from the files and the tables")
     backup = add("backup", _backup, "dump the pipeline's database; it may run meanwhile")
@@ -259,8 +266,17 @@ def _airflow(instance: Instance, parsed: argparse.Namespace) -> int:
         return subprocess.call([program, *parsed.arguments], env=environment, cwd=PROJECT)
 
 
+def _airflow_line(instance: Instance, parsed: argparse.Namespace) -> int:
+    try:
+        parsed.arguments = shlex.split(parsed.line)
+    except ValueError as error:
+        raise InstanceError(f"ARGS={parsed.line!r} cannot be split into words: {error}") from error
+    return _airflow(instance, parsed)
+
+
 def _dags_test(instance: Instance, parsed: argparse.Namespace) -> int:
-    parsed.arguments = ["dags", "test", parsed.dag_id]
+    dag_params.check(parsed.dag_id, parsed.conf)
+    parsed.arguments = ["dags", "test", parsed.dag_id, *(["--conf", parsed.conf] if parsed.conf.strip() else [])]
     return _airflow(instance, parsed)
 
 

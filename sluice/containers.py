@@ -31,12 +31,13 @@ from pathlib import Path
 import psycopg
 
 from sluice import database, folders, migrate, pulse, restore, roles, shutdown
-from sluice.instance import Instance, InstanceError, Running, write_private
+from sluice.instance import Instance, InstanceError, Running, read_env_file, write_private
 from sluice.migrate import MigrationError
-from sluice.settings import PROJECT, SettingError, Settings, load
+from sluice.settings import PROJECT, SettingError, Settings, load, refuse_unknown
 
 SECRETS = Path("/run/sluice/secrets.json")
 DEALT = Path("/run/secrets-of")
+HOST = Path("/run/host")  # the project's folder as the host has it
 # What each part is told; the service init alone knows everything.
 PARTS = {
     "airflow": (
@@ -186,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("arguments", nargs="*")
     parsed = parser.parse_args(arguments)
     try:
+        refuse_unknown(os.environ)
         command = _COMMANDS.get(parsed.command) or (lambda _: run_airflow(parsed.command))
         code: int = command(parsed.arguments)
         return code
@@ -254,6 +256,7 @@ def _answers_as_airflow(port: int) -> bool | None:
 
 def init(_: Sequence[str] = ()) -> int:
     """Service init: everything that must be there before Airflow starts; doing it again changes nothing."""
+    refuse_unknown_in_file(HOST / ".env")
     instance = AllSecrets(load())
     check_volumes(instance)
     wait_for_database(instance.server_url("postgres"))
@@ -273,6 +276,19 @@ def init(_: Sequence[str] = ()) -> int:
             _airflow(environment, command)
     say("Airflow's database is up to date")
     return 0
+
+
+def refuse_unknown_in_file(path: Path) -> None:
+    """Compose hands on the settings that it knows, so a typo in the host's .env is found here or nowhere.
+
+    Raises SettingError. A file that this user may not read is passed over, with a word.
+    """
+    found: dict[str, str] = {}
+    try:
+        read_env_file(path, found)
+    except OSError as error:
+        say(f".env cannot be read ({error.strerror}): a misspelt setting in it is not noticed")
+    refuse_unknown(found)
 
 
 def restore_begin(arguments: Sequence[str] = ()) -> int:

@@ -83,6 +83,16 @@ class MoveResult:
 
 def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
     """Judge one entry of incoming; ``now`` in seconds since the epoch. An entry that vanished is to be ignored."""
+    found = _stat_or_verdict(path)
+    if isinstance(found, Look):
+        return found
+    if not _settled(found, settle_seconds, time.time() if now is None else now):
+        return Look(Verdict.WAIT, "it changed a moment ago")
+    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, found) else Look(Verdict.TAKE)
+
+
+def _stat_or_verdict(path: Path) -> os.stat_result | Look:
+    """What is never taken, or not for now, has its verdict; the others are only a matter of time."""
     name = path.name.lower()
     if name.startswith((".", "_")) or name.endswith(_UNFINISHED):
         return Look(Verdict.IGNORE, "its name says that it is not finished")
@@ -94,13 +104,42 @@ def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
         return Look(Verdict.REFUSE, f"it cannot be looked at ({error.strerror})")
     if not stat.S_ISREG(found.st_mode):
         return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(found.st_mode), "it is a special file: land regular files"))
-    if not name.endswith(ENDINGS):
-        return Look(Verdict.REFUSE, f"its name ends in none of {', '.join(ENDINGS)}: rename it")
+    if why := why_not_its_name(name):
+        return Look(Verdict.REFUSE, why)
     if not os.access(path, os.R_OK):
         return Look(Verdict.REFUSE, "it cannot be read: give the mover's user permission, chmod a+r")
-    if not _settled(found, settle_seconds, time.time() if now is None else now):
-        return Look(Verdict.WAIT, "it changed a moment ago")
-    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, found) else Look(Verdict.TAKE)
+    return found
+
+
+def why_not_its_name(name: str) -> str:
+    """The reason, with the remedy, why a file of this name is never taken; "" when its ending is one of ours."""
+    name = name.lower()
+    if name.endswith(ENDINGS):
+        return ""
+    other = (why for endings, why in _OTHER_FORMATS.items() if name.endswith(endings))
+    return next(other, f"its name ends in none of {', '.join(ENDINGS)}: rename it")
+
+
+class Incoming(NamedTuple):
+    """How many entries are or will be taken, and the reason of each that never will be, by its name as text."""
+
+    waiting: int
+    refused: dict[str, str]
+
+
+def incoming(settings: Settings) -> Incoming:
+    """What lies in incoming, for people; nothing when the folder does not exist. No file is opened."""
+    waiting, refused = 0, {}
+    if settings.incoming_dir.is_dir() and not os.access(settings.incoming_dir, os.R_OK | os.X_OK):
+        return Incoming(0, {".": "the folder itself cannot be read: give the mover's user permission"})
+    with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
+        for entry in entries:
+            found = _stat_or_verdict(Path(entry.path))
+            if not isinstance(found, Look):
+                waiting += 1
+            elif found.verdict is Verdict.REFUSE:
+                refused[readable_name(entry.name)] = found.reason
+    return Incoming(waiting, dict(sorted(refused.items())))
 
 
 def scan(settings: Settings, now: float | None = None) -> Iterator[tuple[Path, Look]]:
@@ -203,6 +242,19 @@ class _Fingerprint(NamedTuple):
 _KINDS = {
     stat.S_IFLNK: "it is a link: land a copy of the file itself",
     stat.S_IFDIR: "it is a folder: land files directly in incoming",
+}
+_OTHER_FORMATS = {
+    (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"): "it is a workbook: save each sheet as CSV and land that",
+    (
+        ".zip",
+        ".7z",
+        ".rar",
+        ".tar",
+        ".tgz",
+        ".bz2",
+        ".xz",
+    ): "it is an archive: unpack it (.gz and .zst are read as they are)",
+    (".json", ".jsonl", ".ndjson", ".xml", ".parquet", ".avro", ".orc"): "its format is not read: convert it to CSV",
 }
 _SAID: set[tuple[str, str]] = set()
 

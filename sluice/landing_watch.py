@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, folders
+from sluice import database, folders, landing
 from sluice.instance import Instance, InstanceError
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -66,9 +66,10 @@ def land_copy(source: Path, incoming: Path) -> tuple[Path, str]:
 
 def _claim_name(incoming: Path, name: str) -> Path:
     """A name that nobody has in ``incoming``, held by an empty file that the rename replaces at once."""
-    path = Path(name)
+    ending = next((end for end in landing.ENDINGS if name.lower().endswith(end)), "")
+    stem, ending = name[: len(name) - len(ending)], name[len(name) - len(ending) :]
     for number in itertools.count(1):
-        target = incoming / (name if number == 1 else f"{path.stem}-{number}{path.suffix}")
+        target = incoming / (name if number == 1 else f"{stem}-{number}{ending}")
         try:
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
             return target
@@ -80,10 +81,10 @@ def _claim_name(incoming: Path, name: str) -> Path:
 def _check(source: Path) -> None:
     if not source.is_file():
         raise InstanceError(f"{source} is not a file: give the path of a CSV, make load FILE=path/to/file.csv")
-    if source.name.startswith((".", "_")) or source.suffix.lower() != ".csv":
-        raise InstanceError(
-            f"a file named {source.name!r} is never taken: rename it, to end in .csv and begin with neither . nor _"
-        )
+    if source.name.startswith((".", "_")):
+        raise InstanceError(f"a file named {source.name!r} is never taken: rename it, to begin with neither . nor _")
+    if why := landing.why_not_its_name(source.name):
+        raise InstanceError(f"a file named {source.name!r} is never taken: {why}")
     if not os.access(source, os.R_OK):
         raise InstanceError(f"{source} cannot be read by this user: change its permissions")
 

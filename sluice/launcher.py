@@ -30,6 +30,7 @@ from sluice import (
     embedded,
     folders,
     java,
+    landing,
     leases,
     migrate,
     poolers,
@@ -358,7 +359,7 @@ class Launcher:
                 line = (
                     self.server_watch.trouble or "the ledger does not answer"
                     if found is None
-                    else status.live_line(found, status.waiting_in(self.instance))
+                    else status.live_line(found, landing.incoming(self.instance.settings).waiting)
                 )
                 self.console.live(line)
             if not self.running.ready and (what := view.first_result(self.instance.settings.generator)):

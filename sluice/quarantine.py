@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from sluice import database
 
 SHOWN = 140
+PLACEHOLDER = "…"
 Connection = psycopg.Connection[dict[str, Any]]
 
 
@@ -57,12 +60,26 @@ def _example(row: dict[str, Any]) -> list[str]:
 
 
 def _remedy(row: dict[str, Any]) -> list[str]:
+    query, names = _edit(row)
+    fields = json.dumps(dict.fromkeys(names, PLACEHOLDER), ensure_ascii=not "".join(names).isprintable())
+    edit = sql.SQL(_sql(query)).format(
+        fields=sql.Literal(fields), file_id=sql.Literal(row["file_id"]), record_number=sql.Literal(row["record_number"])
+    )
     return [
         "To bring rows back, correct the contract under include/contracts, or a row's fields with `make psql`",
-        "(all columns, when the record could not be read):",
-        f"    {_sql('edit') % row};",
+        f"(the right value for {PLACEHOLDER}):",
+        f"    {edit.as_string()};",
         "Then run `make replay`; CONTRACT=, RULE= and FILE_ID= choose what is judged again.",
     ]
+
+
+def _edit(row: dict[str, Any]) -> tuple[str, list[str]]:
+    """The query, and the field that a rule of the reject names, else its first; all, when it has not the header's."""
+    header: list[str] = row["header"] or row["field_names"]
+    if not header or set(row["field_names"]) != set(header):
+        return "edit_all", header
+    named = {rule.rpartition(".")[0].casefold() for rule in row["rules"]}
+    return "edit", [next((name for name in header if name.casefold() in named), header[0])]
 
 
 def _sql(name: str) -> Any:

@@ -5,14 +5,21 @@ Every variable is listed, with its default and meaning, in ``.env.example``; a u
 
 from __future__ import annotations
 
+import difflib
+import functools
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 SQL = PROJECT / "include" / "sql"
+PREFIX = "SLUICE_"
+# Ours, but nothing to turn: what processes of ours tell one another, and what tests say.
+_BETWEEN_PROCESSES = {"SLUICE_INSTANCE", "SLUICE_STREAM_TOKEN", "SLUICE_SUBMITTER_PID"}
+_FOR_TESTS = ("SLUICE_CRASH_", "SLUICE_TEST_")
 
 
 class SettingError(ValueError):
@@ -22,6 +29,9 @@ class SettingError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     """What a user may turn. A field ``x_y`` is the environment variable ``SLUICE_X_Y``; units are in the names."""
+
+    # Names of variables that begin with SLUICE_ and belong to something else, with commas between them.
+    ignore: str = ""
 
     # Where state lives: database, landing folders, checkpoint, Airflow home, logs, secrets.
     home: str = "data"
@@ -148,7 +158,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises SettingError for a value of the wrong kind, and when two values contradict each other.
     """
-    environ = os.environ if environ is None else environ
+    if environ is None:
+        environ = os.environ
+        _warn_of(tuple(unknown(environ)))
     values: dict[str, Any] = {}
     for field in fields(Settings):
         name = f"SLUICE_{field.name.upper()}"
@@ -158,6 +170,40 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that begins with SLUICE_ and means nothing: a typo must not pass for a setting."""
+    settings = {f"{PREFIX}{field.name.upper()}" for field in fields(Settings)}
+    known = settings | _BETWEEN_PROCESSES | {name.strip() for name in environ.get("SLUICE_IGNORE", "").split(",")}
+    strange = [
+        name
+        for name in sorted(environ)
+        if name.upper().startswith(PREFIX) and name not in known and not name.startswith(_FOR_TESTS)
+    ]
+    return [f"{name} is no setting{_nearest(name, settings)}" for name in strange]
+
+
+def refuse_unknown(environ: Mapping[str, str]) -> None:
+    """Raises SettingError when a variable begins with SLUICE_ and means nothing."""
+    if strange := unknown(environ):
+        raise SettingError(
+            f"{'; '.join(strange)}. Correct it in the environment or in .env; .env.example lists all settings. "
+            "To go on with a variable of something else, add its name to SLUICE_IGNORE"
+        )
+
+
+def _nearest(name: str, settings: Iterable[str]) -> str:
+    by_end = {setting.removeprefix(PREFIX): setting for setting in settings}
+    found = difflib.get_close_matches(name.upper().removeprefix(PREFIX), by_end, n=1)
+    return f" (did you mean {by_end[found[0]]}?)" if found else ""
+
+
+@functools.cache
+def _warn_of(sentences: tuple[str, ...]) -> None:
+    """Airflow's processes and Spark's go on: what starts them has refused before, unless somebody else did."""
+    for sentence in sentences:
+        logging.getLogger(__name__).warning("%s: it is ignored", sentence)
 
 
 def _parse(name: str, text: str, kind: str) -> object:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from sluice import database, disks, folders
+from sluice import database, disks, folders, landing, quarantine
 from sluice.instance import Instance, write_private
 from spark_jobs.drift import says
 
 Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
-
-
-def waiting_in(instance: Instance) -> int:
-    """Files in the incoming folder that are not registered yet, half-written ones left out."""
-    try:
-        names = os.listdir(instance.settings.incoming_dir)
-    except FileNotFoundError:
-        return 0
-    return sum(not name.startswith((".", "_")) and not name.endswith((".part", ".tmp")) for name in names)
+REFUSED_SHOWN = 5
 
 
 def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
@@ -65,7 +56,9 @@ def report(instance: Instance) -> dict[str, Any]:
         "processes": processes,
         "problems": [f"{name} is not running: see {instance.log_dir}" for name, up in processes.items() if not up],
     }
-    found["problems"] += _machine_problems(instance)
+    incoming = landing.incoming(instance.settings)
+    found["refused"] = incoming.refused
+    found["problems"] += _machine_problems(instance) + _refused_problems(instance, incoming.refused)
     try:
         with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
             found |= ledger_report(connection)
@@ -73,7 +66,7 @@ def report(instance: Instance) -> dict[str, Any]:
     except psycopg.Error as error:
         found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return found
-    found["backlog"] = {"incoming": waiting_in(instance), "landed": found["files"].get("landed", 0)}
+    found["backlog"] = {"incoming": incoming.waiting, "landed": found["files"].get("landed", 0)}
     found["problems"] += _stream_problems(found["stream"])
     return found
 
@@ -170,6 +163,13 @@ def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
     if stream["state"] == "waiting":
         return [f"the stream waits: {(stream['last_error'] or 'no reason given').strip()}"]
     return []
+
+
+def _refused_problems(instance: Instance, refused: dict[str, str]) -> list[str]:
+    folder, names = instance.settings.incoming_dir, list(refused)
+    said = [f"{quarantine.shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:REFUSED_SHOWN]]
+    more = len(names) - REFUSED_SHOWN
+    return said + ([f"and {more:,} more in {folder} are not taken; JSON=1 names all"] if more > 0 else [])
 
 
 def _trouble_file(instance: Instance) -> Path:

@@ -74,7 +74,17 @@ def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: st
     assert verdict(settings, land(settings, name)).verdict is landing.Verdict.IGNORE
 
 
-@pytest.mark.parametrize("name", ["a.json", "csv", "a.csv.bak", "a.csv.bz2"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("a.XLSX", "save each sheet as CSV"), ("a.csv.zip", "unpack it"), ("a.json", "convert it to CSV")],
+)
+def test_a_known_other_format_is_refused_with_what_to_do(settings: Settings, name: str, says: str) -> None:
+    found = verdict(settings, land(settings, name))
+    assert found.verdict is landing.Verdict.REFUSE
+    assert says in found.reason
+
+
+@pytest.mark.parametrize("name", ["a.doc", "csv", "a.csv.bak", "a.csv.lz4"])
 def test_another_ending_is_refused(settings: Settings, name: str) -> None:
     assert verdict(settings, land(settings, name)) == (
         landing.Verdict.REFUSE,

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import cli, landing_watch, status
+from sluice import cli, landing, landing_watch, status
 from sluice.instance import Instance, InstanceError, Running
 from sluice.settings import Settings
 
@@ -186,3 +186,41 @@ def test_a_lapsed_lease_is_a_problem(running: Instance, connection: Connection) 
         " VALUES ('a test', now() - interval '1 second', 'running')"
     )
     assert "its lease lapsed" in status.text(status.report(running))
+
+
+def test_what_is_refused_is_a_problem_and_no_backlog(
+    running: Instance, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    incoming = running.settings.incoming_dir
+    (incoming / "a folder").mkdir()
+    (incoming / "book.xlsx").write_text("x")
+    (incoming / "old\nbook.xls").write_text("x")
+    (incoming / "link.csv").symlink_to(incoming / "c.csv")
+    (incoming / os.fsdecode(b"\xff.doc")).write_text("x")
+    (incoming / "c.csv").write_text("taken")
+    assert cli.main(["status", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["backlog"]["incoming"] == 1
+    assert found["refused"].keys() == {"a folder", "book.xlsx", "old\nbook.xls", "link.csv", "\\xff.doc"}
+    said = status.text(status.report(running))
+    assert f"problem      book.xlsx in {incoming} is not taken: it is a workbook: save each sheet as CSV" in said
+    assert f"problem      old\\nbook.xls in {incoming} is not taken" in said
+    assert f"problem      a folder in {incoming} is not taken: it is a folder" in said
+    assert "1 in incoming, 0 landed" in said
+
+
+def test_many_that_are_refused_are_counted(running: Instance, connection: Connection) -> None:
+    for number in range(12):
+        (running.settings.incoming_dir / f"{number}.xlsx").write_text("x")
+    refused = [problem for problem in status.report(running)["problems"] if "taken" in problem]
+    assert len(refused) == status.REFUSED_SHOWN + 1
+    assert refused[-1].startswith("and 7 more in ")
+
+
+def test_each_ending_that_lands_can_be_loaded_under_a_free_name(tmp_path: Path) -> None:
+    for ending in landing.ENDINGS:
+        source = tmp_path / f"a.b{ending}"
+        source.write_bytes(b"x")
+        landing_watch._check(source)
+        names = [landing_watch.land_copy(source, tmp_path / "incoming")[0].name for _ in range(2)]
+        assert names == [f"a.b{ending}", f"a.b-2{ending}"]

@@ -9,7 +9,7 @@ import pytest
 
 from sluice import cli, quarantine
 from sluice.settings import Settings
-from tests.loading import Connection, event, recount, state, table
+from tests.loading import HEADER, Connection, change_contract, event, recount, rejects, state, table, write_contract
 
 
 @pytest.fixture
@@ -60,7 +60,8 @@ def test_a_long_raw_text_is_cut() -> None:
 def test_the_remedy_can_be_run_as_it_stands(shown: Any, load: Any, connection: Connection) -> None:
     file_id = load(table(event(1, price="cheap")))
     [remedy] = [line.strip() for line in shown("rejects") if line.strip().startswith("UPDATE")]
-    connection.execute(remedy)  # type: ignore[call-overload]
+    assert """'{"price": "…"}'""" in remedy
+    connection.execute(remedy.replace("…", "9.99"))  # type: ignore[call-overload]
     assert json.loads("\n".join(shown("replay", "--contract", "events")))["loaded"] == 1
     assert recount(connection) == {file_id: (1, 0, 0)}
 
@@ -77,3 +78,30 @@ def test_what_cannot_be_unloaded_is_one_clear_sentence(shown: Any) -> None:
     assert shown("unload", "77", "a wrong file", code=1) == [
         "sluice: there is no file 77: the files are in ledger.files"
     ]
+
+
+def test_the_remedy_edits_a_field_that_the_reject_has(
+    own_contracts: Settings, shown: Any, load: Any, connection: Connection
+) -> None:
+    header, line = HEADER.replace("price", "Price's"), event(1, price="cheap")
+    document = change_contract(own_contracts)
+    [price] = [one for one in document["schema"][0]["properties"] if one["name"] == "price"]
+    price |= {"name": "Price's", "physicalName": "price"}
+    write_contract(own_contracts, document)
+    file_id = load(f"{header}\n{line}\n")
+    [reject] = rejects(connection, file_id)
+    [remedy] = [line.strip() for line in shown("rejects") if line.strip().startswith("UPDATE")]
+    connection.execute(remedy)  # type: ignore[call-overload]
+    [edited] = rejects(connection, file_id)
+    assert edited["fields"].keys() == reject["fields"].keys()
+    assert edited["fields"] != reject["fields"]
+
+
+def test_the_remedy_gives_all_columns_when_the_record_has_not_the_header_s(
+    shown: Any, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1) + ",one,field,more"))
+    [remedy] = [line.strip() for line in shown("rejects") if line.strip().startswith("UPDATE")]
+    connection.execute(remedy)  # type: ignore[call-overload]
+    [edited] = rejects(connection, file_id)
+    assert edited["fields"].keys() == set(HEADER.split(","))

@@ -13,7 +13,7 @@ import yaml
 from sluice import containers, roles
 from sluice.containers import AllSecrets, Containers
 from sluice.instance import InstanceError
-from sluice.settings import PROJECT, Settings
+from sluice.settings import PROJECT, SettingError, Settings
 
 ONCE = {"secrets", "init", "web-port"}
 # Where state and servers are is fixed by the compose file; the rest is passed on.
@@ -126,3 +126,11 @@ def test_a_container_without_secrets_says_how_to_start(tmp_path: Path) -> None:
 
 def test_roles_that_init_makes_are_those_that_are_dealt() -> None:
     assert {"sluice_writer", "sluice_reader", "airflow"} == set(roles.ROLES) & set(containers.PARTS["airflow"])
+
+
+def test_a_typo_in_the_host_s_env_file_is_refused_by_init(tmp_path: Path, compose: dict[str, Any]) -> None:
+    assert f".:{containers.HOST}:ro" in compose["services"]["init"]["volumes"]
+    containers.refuse_unknown_in_file(tmp_path / ".env")
+    (tmp_path / ".env").write_text("SLUICE_HOME=data\nSLUICE_GENRATOR=off\n")
+    with pytest.raises(SettingError, match="did you mean SLUICE_GENERATOR"):
+        containers.refuse_unknown_in_file(tmp_path / ".env")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice import settings
+from sluice import cli, containers, settings
 from sluice.instance import read_env_file
 from sluice.settings import PROJECT, SettingError, Settings
 
@@ -83,3 +83,47 @@ def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SLUICE_WEB_PORT=1\nSLUICE WEB PORT 2\n")
     with pytest.raises(SettingError, match="line 2"):
         read_env_file(tmp_path / ".env", {})
+
+
+def test_a_typo_in_a_setting_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(
+        SettingError, match=r"SLUICE_GENRATOR is no setting \(did you mean SLUICE_GENERATOR\?\)"
+    ) as error:
+        settings.refuse_unknown({"SLUICE_GENRATOR": "off", "sluice_web_port": "1", "SLUICE_ZZZ": "1", "HOME": "/"})
+    assert "sluice_web_port is no setting (did you mean SLUICE_WEB_PORT?)" in str(error.value)
+    assert "SLUICE_ZZZ is no setting; " in str(error.value)
+    assert ".env.example" in str(error.value)
+
+
+def test_a_variable_of_something_else_is_let_through_by_name() -> None:
+    settings.refuse_unknown(
+        {"SLUICE_GATE": "open", "SLUICE_KEEPER": "x", "SLUICE_IGNORE": "SLUICE_GATE, SLUICE_KEEPER"}
+    )
+
+
+def test_every_variable_that_the_code_uses_is_known() -> None:
+    """One that a process sets for another must not stop a command inside it."""
+    named = set()
+    for folder in ("sluice", "spark_jobs", "plugins", "dags", "docker", "bench", "tests/chaos", "tests/compose"):
+        for path in (PROJECT / folder).rglob("*.*"):
+            if path.suffix in (".py", ".sh"):
+                named |= set(re.findall(r"\bSLUICE_[A-Z0-9_]*[A-Z0-9]\b", path.read_text()))
+    named |= set(re.findall(r"SLUICE_[A-Z0-9_]+", (PROJECT / "docker-compose.yaml").read_text()))
+    assert len(named) > 30
+    assert settings.unknown(dict.fromkeys(named - {"SLUICE_X_Y"}, "")) == []
+
+
+def test_a_command_refuses_what_airflow_s_processes_ignore_with_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("SLUICE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SLUICE_GENRATOR", "off")
+    assert cli.main(["status"]) == 1
+    assert "did you mean SLUICE_GENERATOR?" in capsys.readouterr().err
+    assert containers.main(["healthy", "SchedulerJob"]) == 1
+    assert "did you mean SLUICE_GENERATOR?" in capsys.readouterr().out
+    assert settings.load().generator is True
+    assert "SLUICE_GENRATOR is no setting (did you mean SLUICE_GENERATOR?): it is ignored" in caplog.text

@@ -40,7 +40,10 @@ SELECT
     rejects.line_number,
     substring(rejects.raw FROM 1 FOR 400) AS raw,
     octet_length(rejects.raw) AS bytes,
-    rejects.edited_at IS NOT NULL AS edited
+    rejects.edited_at IS NOT NULL AS edited,
+    rejects.rules,
+    ARRAY(SELECT jsonb_object_keys(rejects.fields)) AS field_names,
+    files.header
 FROM broken
 JOIN ledger.rejects USING (file_id, record_number)
 JOIN ledger.files USING (file_id)
@@ -48,4 +51,7 @@ WHERE broken.place <= 3
 ORDER BY broken.contract, broken.rule, broken.place;
 
 -- name: edit :: not run: an example for people, on one line
-UPDATE ledger.rejects SET fields = fields || '{"price": "9.99"}' WHERE file_id = %(file_id)s AND record_number = %(record_number)s;
+UPDATE ledger.rejects SET fields = fields || {fields} WHERE file_id = {file_id} AND record_number = {record_number};
+
+-- name: edit_all :: the same for a record that had not the header's fields
+UPDATE ledger.rejects SET fields = {fields} WHERE file_id = {file_id} AND record_number = {record_number};
