@@ -160,6 +160,7 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     _put(ledger, "put_files", columns["copied_files"], state="loaded")
     _put(ledger, "put_rejects", columns["copied_rejects"])
     _put(ledger, "put_events", columns["copied_events"])
+    ledger.execute(_sql("forget_receipts"))
     # What a file had as a duplicate comes second: its row's owner may be copied too.
     _take_rows(ledger, replaced, "copy_duplicates", "copied_events", columns["copied_events"], file_ids)
     _renumber(ledger, chosen, ["copied_events"])

@@ -137,6 +137,16 @@ FROM copied_events
 ORDER BY event_id, file_id, record_number
 ON CONFLICT (event_id) DO NOTHING;
 
+-- name: forget_receipts :: of files that lost a row to one that is there already: they are made anew
+UPDATE ledger.files
+SET receipt = NULL, receipt_version = NULL, receipt_at = NULL
+WHERE file_id IN (
+    SELECT copied.file_id
+    FROM copied_events AS copied
+    LEFT JOIN public.events AS present USING (event_id, file_id, record_number)
+    WHERE present.event_id IS NULL
+);
+
 -- name: note_duplicates :: equal content under an id that another row has
 INSERT INTO ledger.duplicates (file_id, record_number, event_id)
 SELECT copied.file_id, copied.record_number, copied.event_id

@@ -24,6 +24,7 @@ from sluice import (
     leases,
     left_behind,
     migrate,
+    receipts,
     reconcile,
     restore,
     roles,
@@ -302,6 +303,14 @@ def sealed_after_the_backup(pipeline: Pipeline) -> None:
     assert not [path for path in pipeline.settings.archive_dir.rglob("[!.]*") if path.is_file()]
 
 
+def receipts_of(connection: Connection) -> dict[int, bool | None]:
+    """Whether each loaded file's rows give its receipt; None while it is pending."""
+    rows = connection.execute(
+        "SELECT file_id, ledger.verify(file_id) -> 'holds' AS holds FROM ledger.files WHERE state = 'loaded'"
+    )
+    return {row["file_id"]: row["holds"] for row in rows}
+
+
 def test_a_restore_names_the_files_that_were_sealed_after_the_backup(pipeline: Pipeline) -> None:
     sealed_after_the_backup(pipeline)
     found = pipeline.restore()
@@ -332,6 +341,7 @@ def test_rows_of_sealed_files_are_copied_over_on_request(pipeline: Pipeline, lat
     with pipeline.connect() as connection:
         assert (recount(connection), owners(connection)) == (before, owned)
         assert [rejects(connection, file_id) for file_id in before] == rejected
+        assert receipts_of(connection) == {1: None, 2: True, 3: True}
     assert pipeline.reconcile() == []
     assert pipeline.copy_sealed().files == 0
     pipeline.land("new.csv", 40)
@@ -348,6 +358,7 @@ def test_a_row_whose_other_owner_lands_again_is_copied_as_the_only_one(pipeline:
     pipeline.load()
     with pipeline.connect() as connection:
         assert recount(connection) == {1: (2, 1, 0), 2: (1, 1, 1)}
+        receipts.make(connection, 2)
         connection.execute("UPDATE ledger.files SET sealed_at = now() WHERE file_id = 2")
     [second] = pipeline.settings.archive_dir.glob("loaded/*/2-*")
     second.unlink()
@@ -356,6 +367,7 @@ def test_a_row_whose_other_owner_lands_again_is_copied_as_the_only_one(pipeline:
 
     with pipeline.connect() as connection:
         assert recount(connection) == {2: (2, 1, 0)}
+        assert receipts_of(connection) == {2: None}
     pipeline.move()
     pipeline.load()
     with pipeline.connect() as connection:
@@ -384,6 +396,7 @@ def test_what_was_loaded_meanwhile_decides_what_a_copied_row_becomes(pipeline: P
     with pipeline.connect() as connection:
         assert sorted(recount(connection).values()) == [(0, 2, 1), (2, 0, 0), (2, 1, 0)]
         [conflict, _] = rejects(connection, 1)
+        assert receipts_of(connection)[1] is None
     assert (conflict["rules"], conflict["error_class"]) == (["event_id.conflict"], "conflict")
     assert (conflict["fields"]["event_id"], conflict["fields"]["price"]) == (event_id(1), 9.99)
     assert pipeline.reconcile() == []
