@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spark_jobs.contract_sql import BOUNDS
@@ -23,6 +23,9 @@ from spark_jobs.contracts import (
     read_contract,
 )
 from spark_jobs.judge import Judge
+
+# What a contract may say of stray quotes, ever stricter.
+_STRAY_QUOTES = ("warn", None, "reject")
 
 
 @dataclass(frozen=True)
@@ -205,8 +208,11 @@ def _place(column: Column) -> str:
 
 
 def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
-    if before.dialect != after.dialect:
+    if replace(before.dialect, stray_quote=None) != replace(after.dialect, stray_quote=None):
         yield Change("csv: files are read in another dialect", "writers")
+    if (old_quote := before.dialect.stray_quote) != (new_quote := after.dialect.stray_quote):
+        is_stricter = _STRAY_QUOTES.index(new_quote) > _STRAY_QUOTES.index(old_quote)
+        yield Change(f"csv.strayQuote {_shown(old_quote)} → {_shown(new_quote)}", "writers" if is_stricter else "")
     if before.timezone != after.timezone:
         yield Change(
             f"timezone {before.timezone} → {after.timezone}: times without a zone mean another moment", "readers"

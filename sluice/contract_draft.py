@@ -133,7 +133,11 @@ def _reading_notes(found: Profile) -> list[str]:
     notes = []
     if found.broken:
         share = f"{found.broken:,} of {found.records:,} records"
-        notes.append(f"{share} cannot be read as the header says (fields missing or too many, broken quotes)")
+        notes.append(f"{share} cannot be read as the header says (fields missing or too many, broken or stray quotes)")
+    if found.stray_quotes:
+        notes.append(
+            f"{found.stray_quotes:,} records have a quote inside an unquoted field: each load counts a warning"
+        )
     if found.marked_encoding is None and found.dialect.encoding != "utf-8":
         notes.append(f"the bytes are not UTF-8; {found.dialect.encoding} is a guess: look at letters with accents")
     if not found.is_whole:

@@ -65,7 +65,10 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """A file's dialect, header and columns, from its first 16 MiB; ``broken`` counts records that cannot be read."""
+    """A file's dialect, header and columns, from its first 16 MiB.
+
+    ``broken`` counts records that cannot be read, ``stray_quotes`` those with a quote inside an unquoted field.
+    """
 
     dialect: Dialect
     marked_encoding: str | None
@@ -74,6 +77,7 @@ class Profile:
     blocks: tuple[Block, ...]
     records: int
     broken: int
+    stray_quotes: int
     is_whole: bool
 
 
@@ -108,6 +112,7 @@ def profile(path: Path) -> Profile:
         blocks=tuple(blocks),
         records=records,
         broken=broken,
+        stray_quotes=sum(len(block.stray_quotes) for block in blocks),
         is_whole=is_whole,
     )
 

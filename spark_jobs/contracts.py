@@ -433,7 +433,7 @@ def _rules(quality: Sequence[Any] | None, column: str | None) -> tuple[Rule, ...
 
 
 def _dialect(csv: Any) -> Dialect:
-    known = {"separator", "quote", "escape", "encoding", "nulls"}
+    known = {"separator", "quote", "escape", "encoding", "nulls", "strayQuote"}
     if not isinstance(csv, dict) or set(csv) - known:
         raise ContractError(f"csv is {csv!r}: it may hold {', '.join(sorted(known))}")
     marks = {name: csv[name] for name in ("separator", "quote", "escape") if csv.get(name) is not None}
@@ -444,11 +444,20 @@ def _dialect(csv: Any) -> Dialect:
         raise ContractError(f"csv.separator is {marks['separator']!r}, which quote or escape is too: make them differ")
     if marks.get("escape") == marks.get("quote", '"'):
         del marks["escape"]  # other tools say so; a doubled quote is a quote anyway
+    stray_quote = csv.get("strayQuote")
+    if stray_quote not in (None, "warn", "reject"):
+        raise ContractError(
+            f"csv.strayQuote is {stray_quote!r}: it must be warn or reject; without it only rows whose fields may be "
+            "shifted are rejected"
+        )
     nulls = csv.get("nulls", [""])
     if not isinstance(nulls, list):
         raise ContractError(f"csv.nulls is {nulls!r}: write a list of texts")
     return Dialect(
-        **marks, encoding=_encoding(csv.get("encoding", "utf-8")), nulls=tuple(_text(n, "csv.nulls") for n in nulls)
+        **marks,
+        encoding=_encoding(csv.get("encoding", "utf-8")),
+        nulls=tuple(_text(n, "csv.nulls") for n in nulls),
+        stray_quote=stray_quote,
     )
 
 

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -43,13 +43,18 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a feed writes CSV. ``separator``, ``quote`` and ``escape`` are single ASCII characters."""
+    """How a feed writes CSV. ``separator``, ``quote`` and ``escape`` are single ASCII characters.
+
+    ``stray_quote`` says what a quote inside an unquoted field does: ``warn`` or ``reject``; None rejects the record
+    where its fields may be shifted, and warns otherwise.
+    """
 
     separator: str = ","
     quote: str = '"'
     escape: str | None = None
     encoding: str = "utf-8"
     nulls: tuple[str, ...] = ("",)
+    stray_quote: str | None = None
 
     @property
     def is_transcoded(self) -> bool:
@@ -79,6 +84,12 @@ class Dialect:
         )
 
     @cached_property
+    def stray_quotes(self) -> re.Pattern[bytes]:
+        """Matches, as group 1, the quotes that stand together in an unquoted field; or an escaped character."""
+        escaped = rb"%b." % re.escape(self.escape.encode()) if self.escape else rb"(?!)"
+        return re.compile(rb"%b|(%b++)" % (escaped, re.escape(self.quote.encode())), re.DOTALL)
+
+    @cached_property
     def plain_field(self) -> re.Pattern[bytes]:
         """Matches an unquoted field."""
         separator = re.escape(self.separator.encode())
@@ -90,13 +101,13 @@ class Dialect:
 
 @dataclass(frozen=True)
 class BrokenRecord:
-    """A record that cannot be read: ``raw`` is the file's own bytes, ``fields`` what could be told apart."""
+    """A record that cannot be read: ``raw`` is the file's own bytes, ``fields`` what could be told apart, or null."""
 
     record_number: int
     line_number: int
     raw: bytes
     rule: str
-    fields: list[str]
+    fields: list[str | None]
 
 
 @dataclass
@@ -104,6 +115,7 @@ class Block:
     """Consecutive records of one file: ``columns`` of the readable ones, all as text, and the broken ones.
 
     ``record_numbers[i]`` and ``line_numbers[i]`` (both from 1; the header is not a record) belong to row i.
+    ``stray_quotes`` are the rows that have a quote inside an unquoted field.
     """
 
     columns: pa.Table
@@ -113,6 +125,7 @@ class Block:
     buffer: bytes = field(repr=False)
     spans: tuple[Integers, Integers] = field(repr=False)
     dialect: Dialect = field(repr=False)
+    stray_quotes: Integers = field(default_factory=lambda: np.empty(0, np.int64))
 
     def raw(self, row: int) -> bytes:
         """The file's own bytes of readable row ``row``, without its line end."""
@@ -135,13 +148,12 @@ class _Found:
     widths: Integers
     rewritten: bytes | None = None
     problem: str = ""
+    stray_quote: str = ""
 
 
-def _one(
-    start: int, end: int, following: int, width: int, *, rewritten: bytes | None = None, problem: str = ""
-) -> _Found:
+def _one(start: int, end: int, following: int, width: int, **more: Any) -> _Found:
     starts, ends, nexts, widths = (np.array([n], np.int64) for n in (start, end, following, width))
-    return _Found(starts, ends, nexts, widths, rewritten, problem)
+    return _Found(starts, ends, nexts, widths, **more)
 
 
 def _file_bytes(raw: bytes, dialect: Dialect) -> bytes:
@@ -362,7 +374,8 @@ class RecordReader:
         ends = last.copy()
         if has_cr:
             within = np.minimum(last, len(codes) - 1)
-            ends -= (last < len(codes)) & (codes[within] == LF) & (last > starts) & (codes[last - 1] == CR)
+            after_cr = codes[last - 1] == CR if escaped is None else (codes[last - 1] == CR) & ~escaped[last - 1]
+            ends -= (last < len(codes)) & (codes[within] == LF) & (last > starts) & after_cr
         at = np.flatnonzero(separators)
         widths = np.searchsorted(at, ends) - np.searchsorted(at, starts) + 1
         return _Found(starts + begin, ends + begin, nexts + begin, widths)
@@ -397,8 +410,39 @@ class RecordReader:
             following = self._after_line_end(stop)
             if following is None:
                 return None
-            rewritten = self._rewritten(parts) if literal_quote else buffer[start:stop] + b"\n"
-            return _one(start, stop, following, len(parts), rewritten=rewritten)
+            if not literal_quote:
+                return _one(start, stop, following, len(parts), rewritten=buffer[start:stop] + b"\n")
+            stray_quote = self._stray_quote(start, stop, parts)
+            return _one(start, stop, following, len(parts), rewritten=self._rewritten(parts), stray_quote=stray_quote)
+
+    def _stray_quote(self, start: int, stop: int, parts: list[bytes]) -> str:
+        """What quotes inside unquoted fields do to the record ``buffer[start:stop]``: warn, reject, or ''.
+
+        When a separator was lost before a quote, a separator inside the quotes makes up for it, and the fields are
+        shifted without being too few: the quote then begins a quoted field that ends well in a later field.
+        """
+        strays = list(self._strays(start, parts))
+        if not strays:
+            return ""
+        if self._dialect.stray_quote is not None:
+            return self._dialect.stray_quote
+        is_shifted = any(after < end and self._reaches_over(at, end, stop) for at, after, end in strays)
+        return "reject" if is_shifted else "warn"
+
+    def _strays(self, start: int, parts: list[bytes]) -> Iterator[tuple[int, int, int]]:
+        """Where quotes that stand together in an unquoted field begin and end, and where the field ends."""
+        quote = self._dialect.quote.encode()
+        for part in parts:
+            end = start + len(part)
+            runs = self._dialect.stray_quotes.finditer(self._buffer, start, end) if part[:1] != quote else ()
+            yield from ((run.start(), run.end(), end) for run in runs if run[1])
+            start = end + 1
+
+    def _reaches_over(self, start: int, separator: int, stop: int) -> bool:
+        """Whether a quoted field could begin at ``start`` that closes well beyond ``separator``, before ``stop``."""
+        match = self._dialect.quoted_field.match(self._buffer, start, stop)
+        end = match.end() if match else 0
+        return end > separator and (end == stop or self._buffer[end] == ord(self._dialect.separator))
 
     def _after_line_end(self, stop: int) -> int | None:
         buffer, size = self._buffer, len(self._buffer)
@@ -472,7 +516,14 @@ class RecordReader:
         if columns is None:
             raise AssertionError("the parser and the record scanner disagree on the number of records")
         return Block(
-            columns, numbers[clean], lines[clean], broken, self._buffer, (starts[clean], ends[clean]), self._dialect
+            columns,
+            numbers[clean],
+            lines[clean],
+            broken,
+            self._buffer,
+            (starts[clean], ends[clean]),
+            self._dialect,
+            _stray_quotes(found, clean),
         )
 
     def _line_numbers(self, starts: Integers, consumed: int) -> Integers:
@@ -501,6 +552,8 @@ class RecordReader:
         for one in found:
             if one.problem and is_record[index]:
                 problems[index] = one.problem
+            elif one.stray_quote == "reject":
+                problems.setdefault(index, "record.stray_quote")
             index += len(one.starts)
         if not len(starts):
             return problems
@@ -536,8 +589,11 @@ class RecordReader:
     def _broken(self, number: int, line: int, start: int, end: int, rule: str) -> BrokenRecord:
         raw = self._buffer[start:end]
         parts = [] if rule in ("record.bad_quote", "record.too_long") else self._split(raw)
-        fields = [self._text(part) for part in parts]
+        fields = [None if self._is_null(part) else self._text(part) for part in parts]
         return BrokenRecord(number, line, _file_bytes(raw, self._dialect), rule, fields)
+
+    def _is_null(self, part: bytes) -> bool:
+        return part[:1] != self._dialect.quote.encode() and self._shown(part) in self._dialect.nulls
 
     def _text(self, part: bytes) -> str:
         """A field's text for a person to read; bytes that are not of the encoding show as \\xNN."""
@@ -622,6 +678,13 @@ class RecordReader:
             ),
         )
         return table if table.num_rows == rows else None
+
+
+def _stray_quotes(found: list[_Found], clean: npt.NDArray) -> Integers:
+    """Which of the readable rows have a stray quote."""
+    sizes = [len(one.starts) for one in found]
+    has = np.repeat(np.array([bool(one.stray_quote) for one in found], np.bool_), sizes)
+    return np.flatnonzero(has[clean])
 
 
 def _line_ends(data: bytes, dialect: Dialect) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -86,7 +87,7 @@ class Judge:
         records = block.columns.append_column("record_number", pa.array(block.record_numbers, pa.int64()))
         records = records.append_column("row", pa.array(np.arange(rows), pa.int64()))
         self._duckdb.execute(f"SET TimeZone = {literal(match.contract.timezone)}")
-        return _divide(pa.concat_tables(self._judged(records, match, file_id, sha256)))
+        return _divide(pa.concat_tables(self._judged(records, match, file_id, sha256)), block.stray_quotes)
 
     def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> list[pa.Table]:
         query, names = compile_query(match)
@@ -115,9 +116,9 @@ class Judge:
         self._checked.add(contract)
 
 
-def _divide(judged: pa.Table) -> Judgement:
+def _divide(judged: pa.Table, stray_quotes: npt.NDArray[np.int64]) -> Judgement:
     is_good = pc.is_null(judged["broken_rules"])
-    warned = pc.sum(judged["warned"]).as_py() or 0
+    warned = len(np.union1d(judged["__row"].filter(pc.equal(judged["warned"], 1)).to_numpy(), stray_quotes))
     plain = judged.drop_columns(["broken_rules", "is_type", "fails_file", "__row", "warned"])
     if judged["broken_rules"].null_count == judged.num_rows:
         return Judgement(plain, [], [], warned)

@@ -92,9 +92,18 @@ BREAKING: list[tuple[str, Edit, str]] = [
         lambda d: d.update(customProperties=[{"property": "drift", "value": "reject"}]),
         "drift warn → reject",
     ),
+    (
+        "writers",
+        lambda d: d.update(customProperties=[{"property": "csv", "value": {"strayQuote": "reject"}}]),
+        "csv.strayQuote none → reject",
+    ),
     ("readers", lambda d: d.update(customProperties=[{"property": "timezone", "value": "Asia/Tokyo"}]), "timezone"),
 ]
 COMPATIBLE: list[tuple[Edit, str]] = [
+    (
+        lambda d: d.update(customProperties=[{"property": "csv", "value": {"strayQuote": "warn"}}]),
+        "csv.strayQuote none → warn",
+    ),
     (lambda d: d["schema"][0]["properties"].append({"name": "shop", "logicalType": "string"}), "shop is new"),
     (lambda d: column(d, "event_type")["enum"].append({"value": "refund"}), "enum also allows refund"),
     (lambda d: column(d, "brand").update(synonyms=[{"synonym": "Marke"}]), "also answers to 'marke'"),

@@ -89,6 +89,22 @@ def test_a_file_whose_last_letter_is_cut_loads_all_but_its_last_record(
     assert bytes(cut["raw"]) == last.encode(encoding)[:-1]
 
 
+def test_quotes_inside_unquoted_fields_count_a_warning_and_are_set_aside_where_they_shift_values(
+    loader: FileLoader, land: Land, connection: Connection
+) -> None:
+    shifted = event(2).replace("10.0.0.1,,,", '10.0.0.1"Mozilla, 5.0""",,')
+    rows = [event(1, note='27" monitor'), shifted, event(3, note='5" x 7"'), event(4, note='"27"" monitor"'), event(5)]
+    tally = loader.load(land("\n".join([HEADER, *rows])))
+    assert (tally.state, tally.rows_read, tally.rows_loaded, tally.rows_rejected) == ("loaded", 5, 4, 1)
+    [reject] = rejects(connection, tally.file_id)
+    assert (reject["record_number"], reject["rules"], reject["error_class"]) == (2, ["record.stray_quote"], "parse")
+    assert bytes(reject["raw"]).decode() == shifted
+    assert (reject["fields"]["ip_address"], reject["fields"]["user_agent"]) == ('10.0.0.1"Mozilla', ' 5.0"""')
+    assert file_row(connection, tally.file_id)["rows_warned"] == 2
+    notes = connection.execute("SELECT user_agent FROM events ORDER BY record_number").fetchall()
+    assert [row["user_agent"] for row in notes] == ['27" monitor', '5" x 7"', '27" monitor', None]
+
+
 def test_loading_twice_adds_nothing(loader: FileLoader, land: Land, connection: Connection) -> None:
     file_id = land(f"{HEADER}\n{event(1)}\n")
     loader.load(file_id)

@@ -154,6 +154,32 @@ def test_a_record_that_cannot_be_read_fails_again_until_its_fields_are_whole(
     assert recount(connection) == {file_id: (2, 0, 0)}
 
 
+SHIFTED = event(2).replace("10.0.0.1,,,", '10.0.0.1"Mozilla, 5.0",,')
+
+
+def test_a_row_with_a_stray_quote_is_loaded_as_it_stands_when_todays_contract_only_warns(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1), SHIFTED))
+    assert replay(own_contracts).still_rejected_by_rule == {"record.stray_quote": 1}
+    change_contract(own_contracts, csv={"strayQuote": "warn"})
+    assert replay(own_contracts).loaded == 1
+    assert recount(connection) == {file_id: (2, 0, 0)}
+    [row] = connection.execute("SELECT user_agent, user_id FROM events WHERE record_number = 2").fetchall()
+    assert row == {"user_agent": ' 5.0"', "user_id": "u1"}
+
+
+def test_a_row_with_a_stray_quote_is_loaded_when_its_fields_are_corrected(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1), SHIFTED))
+    edit(connection, file_id, 2, ip_address="10.0.0.1", user_agent="Mozilla, 5.0")
+    assert replay(own_contracts).loaded == 1
+    assert recount(connection) == {file_id: (2, 0, 0)}
+    [row] = connection.execute("SELECT user_agent, search_query FROM events WHERE record_number = 2").fetchall()
+    assert row == {"user_agent": "Mozilla, 5.0", "search_query": None}
+
+
 def test_fields_that_the_header_does_not_name_are_no_part_of_the_record(
     own_contracts: Settings, load: Any, connection: Connection
 ) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spark_jobs.csv_records import BrokenRecord, Dialect, RecordReader
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
+STRAY_QUOTES = st.sampled_from([None, "warn", "reject"])
 PROPERTY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -27,6 +28,7 @@ class Everything:
     lines: list[int]
     raws: list[bytes]
     broken: list[BrokenRecord]
+    strays: list[int]
 
 
 PLAIN = Dialect()
@@ -34,7 +36,7 @@ PLAIN = Dialect()
 
 def read(data: bytes, dialect: Dialect = PLAIN, *, chunk: int = 1 << 20, longest: int = 1 << 20) -> Everything:
     reader = RecordReader(io.BytesIO(data), dialect, chunk_bytes=chunk, record_bytes_max=longest)
-    everything = Everything(reader.header(), [], [], [], [], [])
+    everything = Everything(reader.header(), [], [], [], [], [], [])
     if everything.header is None:
         return everything
     for block in reader.blocks(len(everything.header)):
@@ -43,6 +45,7 @@ def read(data: bytes, dialect: Dialect = PLAIN, *, chunk: int = 1 << 20, longest
         everything.lines += block.line_numbers.tolist()
         everything.raws += [block.raw(i) for i in range(len(block.record_numbers))]
         everything.broken += block.broken
+        everything.strays += block.record_numbers[block.stray_quotes].tolist()
     return everything
 
 
@@ -117,6 +120,96 @@ def test_utf_16_is_read_and_its_raw_bytes_are_the_files_own() -> None:
     assert found.broken[0].raw == "only one".encode("utf-16-le")
 
 
+SHIFTED = [
+    b'$78.07"All-Weather Table, Round 48""",x',
+    b'x,$78.07"Table, round"',
+    b'a,5" x 7"b, c"',
+    b'a"""Round"" table, 48",b',
+    b'"q",b"c, d"',
+]
+NOT_SHIFTED = [
+    b'27" monitor,x,y',
+    b'5" x 7",x,y',
+    b'27" a,32" b,y',
+    b'5",6",7"',
+    b'a"b""c,d,e',
+    b'x"",y"",z',
+    b'a"b, c"d,e',
+    b'"a, b",c"d"e,f',
+]
+
+
+@pytest.mark.parametrize("row", SHIFTED)
+def test_a_row_whose_separator_was_lost_before_a_quote_is_set_aside(row: bytes) -> None:
+    data = b"a,b,c\n" + row + b"\n1,2,3\n"
+    found = read(data)
+    assert [(b.record_number, b.rule, b.raw, len(b.fields)) for b in found.broken] == [
+        (1, "record.stray_quote", row, 3)
+    ]
+    assert (found.numbers, found.strays) == ([2], [])
+    assert read(data, Dialect(stray_quote="warn")).strays == [1]
+    assert read(data, Dialect(stray_quote="warn")).rows[0] == found.broken[0].fields
+
+
+@pytest.mark.parametrize("row", NOT_SHIFTED)
+def test_a_row_with_quotes_inside_its_unquoted_fields_is_read_and_counts_a_warning(row: bytes) -> None:
+    data = b"a,b,c\n1,2,3\n" + row + b"\n"
+    for stray_quote in (None, "warn"):
+        found = read(data, Dialect(stray_quote=stray_quote))
+        assert (found.broken, found.numbers, found.strays) == ([], [1, 2], [2])
+    strict = read(data, Dialect(stray_quote="reject"))
+    assert [(b.record_number, b.rule, b.raw) for b in strict.broken] == [(2, "record.stray_quote", row)]
+
+
+def test_quotes_that_are_escaped_or_well_placed_are_not_stray() -> None:
+    data = b'a,b\n"x ""y""",\\"z\\"\nit\'s,"5"" x 7"\n'
+    assert read(data, Dialect(escape="\\", stray_quote="reject")).broken == []
+    found = read(b"a;b\n'it''s';27' x\n5'x; y';z\n1'a; b'\n", Dialect(separator=";", quote="'"))
+    assert (found.strays, [(b.record_number, b.rule) for b in found.broken]) == (
+        [1],
+        [(2, "record.too_many_fields"), (3, "record.stray_quote")],
+    )
+
+
+def test_stray_quotes_are_judged_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = 0
+    original = RecordReader._reaches_over
+
+    def counting(self: RecordReader, start: int, separator: int, stop: int) -> bool:
+        nonlocal looked_at
+        match = self._dialect.quoted_field.match(self._buffer, start, stop)
+        looked_at += (match.end() if match else stop) - start
+        return original(self, start, separator, stop)
+
+    monkeypatch.setattr(RecordReader, "_reaches_over", counting)
+    for unit in (b'a"b""c,', b'a"b,', b'a""b,', b'a"""b,', b'x"', b'x"a""', b'x"a"""",b'):
+        data = b"a\n" + unit * 1000 + b"\n"
+        looked_at = 0
+        everything = read(data)
+        assert len(everything.strays) + len(everything.broken) == 1
+        assert looked_at <= 2 * len(data)
+
+
+@PROPERTY
+@given(
+    st.lists(st.text("ab0 ", min_size=1, max_size=4), min_size=1, max_size=3),
+    st.text('ab "', max_size=4).filter(lambda left: left.strip('"') != ""),
+    st.text('ab "', max_size=4),
+    st.lists(st.text("ab0", min_size=1, max_size=3), max_size=3),
+    st.integers(1, 20),
+)
+def test_a_separator_that_is_lost_before_a_quote_never_shifts_values(
+    before: list[str], left: str, right: str, after: list[str], chunk: int
+) -> None:
+    field = '"' + f"{left},{right}".replace('"', '""') + '"'
+    width = len(before) + 1 + len(after)
+    header = ",".join(f"c{i}" for i in range(width))
+    data = "\n".join([header, ",".join(before) + field + "".join(f",{value}" for value in after), header]).encode()
+    found = read(data, chunk=chunk)
+    assert [b.record_number for b in found.broken] == [1]
+    assert found.broken[0].rule == ("record.bad_quote" if right[:1] in ("", '"') else "record.stray_quote")
+
+
 UNICODES = ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
 NO_LETTERS = [b"1", b"\n", b"\0", b"\xd8\x3d", b"\x3d\xd8", b"\xd8\x3d1", b"\xff\xff\xff", b"\xff\xff\xff\xff\xff"]
 
@@ -152,7 +245,7 @@ def test_what_is_no_letter_inside_a_file_costs_its_record_alone() -> None:
         assert (found.numbers, found.rows) == ([1, 3], [["1", "2"]] * 2)
         [lost] = found.broken
         assert (lost.rule, lost.raw, lost.line_number) == ("record.invalid_bytes", bad + one[: -len(bad)], 3)
-        assert lost.fields[0].replace("\\x", "").startswith(bad.hex())
+        assert str(lost.fields[0]).replace("\\x", "").startswith(bad.hex())
 
 
 @st.composite
@@ -289,14 +382,14 @@ soup = st.lists(
 
 
 @PROPERTY
-@given(soup | st.binary(max_size=80), st.integers(1, 40), st.sampled_from([None, "\\"]))
-@example(b'"\r', 1, None)
-@example(b"a,\\", 3, "\\")
+@given(soup | st.binary(max_size=80), st.integers(1, 40), st.sampled_from([None, "\\"]), STRAY_QUOTES)
+@example(b'"\r', 1, None, None)
+@example(b"a,\\", 3, "\\", None)
 def test_whatever_the_damage_every_record_is_accounted_for_at_its_line(
-    body: bytes, chunk: int, escape: str | None
+    body: bytes, chunk: int, escape: str | None, stray_quote: str | None
 ) -> None:
     data = b"x,y\n" + body
-    dialect = Dialect(escape=escape)
+    dialect = Dialect(escape=escape, stray_quote=stray_quote)
     found = read(data, dialect, chunk=chunk)
     numbers = sorted(found.numbers + [b.record_number for b in found.broken])
     assert numbers == list(range(1, len(numbers) + 1))
@@ -305,13 +398,16 @@ def test_whatever_the_damage_every_record_is_accounted_for_at_its_line(
 
 
 @PROPERTY
-@given(soup, st.integers(1, 40), st.sampled_from([None, "\\"]))
-def test_how_a_file_is_cut_into_chunks_changes_nothing(body: bytes, chunk: int, escape: str | None) -> None:
-    data = b"x,y\n" + body
-    assert read(data, Dialect(escape=escape), chunk=chunk) == read(data, Dialect(escape=escape))
-    reader = RecordReader(io.BytesIO(data), Dialect(escape=escape), chunk_bytes=chunk)
+@given(soup, st.integers(1, 40), st.sampled_from([None, "\\"]), STRAY_QUOTES)
+@example(b'a"\n\\\r\n', 1, "\\", None)
+def test_how_a_file_is_cut_into_chunks_changes_nothing(
+    body: bytes, chunk: int, escape: str | None, stray_quote: str | None
+) -> None:
+    data, dialect = b"x,y\n" + body, Dialect(escape=escape, stray_quote=stray_quote)
+    whole = read(data, dialect)
+    assert read(data, dialect, chunk=chunk) == whole
+    reader = RecordReader(io.BytesIO(data), dialect, chunk_bytes=chunk)
     reader.header()
-    whole = read(data, Dialect(escape=escape))
     assert reader.count() == len(whole.numbers) + len(whole.broken)
 
 
