@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sluice import database, status
-from sluice.settings import Settings
+from sluice import database, migrate, status
+from sluice.generator.files import write_file
+from sluice.generator.records import Shares
+from sluice.settings import SQL, Settings
 from spark_jobs.load_file import FileLoader
 from tests.loading import HEADER, Connection, change_contract, event, event_id, state, table
 
@@ -157,6 +161,28 @@ def test_a_contract_may_reject_a_file_that_has_drifted(
     assert connection.execute("SELECT count(*) AS n FROM events WHERE event_id = %s", [event_id(11)]).fetchone() == {
         "n": 0
     }
+
+
+def test_the_generators_own_files_have_not_drifted_however_small_they_are(
+    own_contracts: Settings, epoch: int, land: Load, connection: Connection, tmp_path: Path
+) -> None:
+    loader = FileLoader(own_contracts, epoch)
+    for number in range(24):
+        now = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(minutes=number)
+        rows = (3, 8, 20, 50)[number % 4]
+        made = write_file(tmp_path / f"{number}.csv", rows=rows, shares=Shares(dirty=0.05), seed=str(number), now=now)
+        loader.load(land(made.path.read_bytes(), made.path.name))
+    loader.close()
+    found = connection.execute("SELECT count(*) AS files, count(drift) AS drifted FROM ledger.files").fetchone()
+    assert found == {"files": 24, "drifted": 0}
+
+
+def test_the_schema_goes_back_and_forth(settings: Settings, load: Load, connection: Connection) -> None:
+    load(renamed(1))
+    connection.execute((SQL / "migrations" / "0004_drift.down.sql").read_bytes())
+    connection.execute("DELETE FROM sluice_migrations WHERE name = '0004_drift'")
+    assert migrate.migrate(settings.database_url) == ["0004_drift"]
+    assert drift(connection, load(renamed(2))) == {"renamed": {"user_id": "userId"}}
 
 
 def test_a_nul_in_a_new_name_is_written_so_that_jsonb_can_hold_it(load: Load, connection: Connection) -> None:
