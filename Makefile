@@ -86,11 +86,13 @@ replay: $(VENV)/.runtime ## Judge the quarantine again, load what passes now (CO
 	@$(SLUICE) replay $(CHOSEN)
 
 unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: make unload FILE_ID=7 REASON="…"
-	@: "$${FILE_ID:?name the file: make unload FILE_ID=7 REASON=…}" "$${REASON:?say why: make unload FILE_ID=7 REASON=…}"; \
-	$(SLUICE) unload -- "$$FILE_ID" "$$REASON"
+	@[ -n "$${FILE_ID:-}" ] || { echo 'which file? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
+	@[ -n "$${REASON:-}" ] || { echo 'why? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
+	@$(SLUICE) unload -- "$$FILE_ID" "$$REASON"
 
 receipt: $(VENV)/.runtime ## Verify one file's rows against its receipt, as JSON: make receipt FILE_ID=7
-	@: "$${FILE_ID:?name the file: make receipt FILE_ID=7}"; $(SLUICE) receipt -- "$$FILE_ID"
+	@[ -n "$${FILE_ID:-}" ] || { echo "which file? make receipt FILE_ID=7" >&2; exit 2; }
+	@$(SLUICE) receipt -- "$$FILE_ID"
 
 dags-test: $(VENV)/.runtime ## Run one DAG from start to end, in front of you: make dags-test DAG=ingest_events (CONF='{"…": …}': its parameters)
 	@[ -n "$${DAG:-}" ] || { echo "which DAG? make dags-test DAG=ingest_events" >&2; exit 2; }

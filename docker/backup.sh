@@ -3,8 +3,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${1:-backups/sluice-$(date +%Y%m%d-%H%M%S).dump}
+[ ! -d "$target" ] || target=${target%/}/sluice-$(date +%Y%m%d-%H%M%S).dump
+[ ! -e "$target" ] || { echo "$target exists already: name another file, or delete it first" >&2; exit 2; }
 mkdir -p "$(dirname "$target")"
 trap 'rm -f "$target.part"' EXIT
 docker compose exec -T postgres pg_dump --format=custom --username=postgres sluice >"$target.part"
 mv "$target.part" "$target"
-echo "the backup is $target, $(stat -c %s "$target") bytes: \`make restore FILE=$target\` goes back to it"
+echo "the backup is $target, $(stat -c %s "$target") bytes: \`make restore $(printf %q "FILE=$target")\` goes back to it"

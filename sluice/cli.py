@@ -228,12 +228,17 @@ def _status(instance: Instance, parsed: argparse.Namespace) -> int:
 
 def _load(instance: Instance, parsed: argparse.Namespace) -> int:
     if not parsed.stdin:
-        return landing_watch.load(instance, parsed.file, lambda line: print(line, flush=True), parsed.timeout)
+        return landing_watch.load(instance, parsed.file, _say, parsed.timeout)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / parsed.file.name
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        return landing_watch.load(instance, copy, lambda line: print(line, flush=True), parsed.timeout)
+        return landing_watch.load(instance, copy, _say, parsed.timeout)
+
+
+def _say(line: str) -> None:
+    """A name of a file may hold what a terminal takes for a command, or a line break."""
+    print(quarantine.shown(line, limit=len(line)), flush=True)
 
 
 def _psql(instance: Instance, parsed: argparse.Namespace) -> int:
@@ -303,11 +308,21 @@ def _reconcile(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _backup(instance: Instance, parsed: argparse.Namespace) -> int:
-    target = parsed.file or PROJECT / "backups" / f"sluice-{time.strftime('%Y%m%d-%H%M%S')}.dump"
+    target = _backup_file(parsed.file)
     with _server(instance) as server:
         restore.dump(server.url(restore.LIVING), server.bin_dir / "pg_dump", target)
-    print(f"the backup is {target}, {target.stat().st_size:,} bytes: `make restore FILE={target}` goes back to it")
+    size, again = target.stat().st_size, shlex.quote(f"FILE={target}")
+    print(f"the backup is {target}, {size:,} bytes: `make restore {again}` goes back to it")
     return 0
+
+
+def _backup_file(given: Path | None) -> Path:
+    name = f"sluice-{time.strftime('%Y%m%d-%H%M%S')}.dump"
+    target = given or PROJECT / "backups" / name
+    target = target / name if target.is_dir() else target
+    if target.exists():
+        raise InstanceError(f"{target} exists already: name another file, or delete it first")
+    return target
 
 
 def _restore(instance: Instance, parsed: argparse.Namespace) -> int:
@@ -325,7 +340,8 @@ def _restore(instance: Instance, parsed: argparse.Namespace) -> int:
             copy_sealed=parsed.copy_sealed,
             discard_replaced=parsed.discard_replaced,
         )
-    print("\n".join(found.lines()))
+    for line in found.lines():
+        _say(line)
     return 0
 
 
@@ -333,7 +349,8 @@ def _copy_sealed(instance: Instance, parsed: argparse.Namespace) -> int:
     _check_that_it_stands_still(instance)
     with _server(instance) as server:
         copied = restore.copy_sealed(instance.settings, server.url, _owner_url(instance, server))
-    print("\n".join(copied.lines()))
+    for line in copied.lines():
+        _say(line)
     return 0
 
 
@@ -350,7 +367,8 @@ def _owner_url(instance: Instance, server: embedded.Server) -> restore.Url:
 def _reland(instance: Instance, parsed: argparse.Namespace) -> int:
     with database.connect(instance.with_urls(_port(instance)).owner_dsn, application_name="sluice-reland") as ledger:
         found = restore.reland(instance.settings, ledger)
-    print("\n".join(found.lines()))
+    for line in found.lines():
+        _say(line)
     return 0
 
 

@@ -39,8 +39,9 @@ def load(instance: Instance, source: Path, say: Say, timeout: float) -> int:
             raise InstanceError(f"{source} is not landed: {why}")
         after = _row(opened, "newest_file")["file_id"]
         landed, sha256 = land_copy(source, instance.settings.incoming_dir)
-        say(f"{source} landed as {landed.name}; waiting for the ledger …")
-        found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": landed.name}, say, timeout)
+        name = landing.readable_name(landed.name)
+        say(f"{landing.readable_name(str(source))} landed as {name}; waiting for the ledger …")
+        found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
         return _tell(opened, found, say)
 
 

@@ -110,9 +110,11 @@ def look(settings: Settings, ledger: Connection, replaced: Connection) -> LeftBe
     active = _rows(ledger, "active", file_ids=list(unloaded))
     found.back_again = [row for row in active if unloaded[row["file_id"]]["sha256"] == row["sha256"]]
     _compare_rejects(ledger, replaced, found)
-    entries, known = (_rows(one, "audit_count")[0]["entries"] for one in (replaced, ledger))
+    # Those of lost files come with the files' rows, or not at all.
+    besides = [row["file_id"] for row in found.files]
+    entries, known = (_rows(one, "audit_count", besides=besides)[0]["entries"] for one in (replaced, ledger))
     found.audit_entries = max(0, entries - known)
-    found.audit = _rows(replaced, "newest_audit", most=min(found.audit_entries, SHOWN))
+    found.audit = _rows(replaced, "newest_audit", besides=besides, most=min(found.audit_entries, SHOWN))
     return found
 
 
@@ -172,6 +174,7 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     [tally] = _rows(ledger, "tally")
     copied.files, copied.loaded = tally["files"], tally["loaded"]
     copied.rejected, copied.duplicates = tally["rejected"], tally["duplicates"]
+    ledger.execute(_sql("note_copies"))
 
 
 def _stage(

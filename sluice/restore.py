@@ -58,15 +58,23 @@ class Relanded:
 
 
 def dump(url: str, program: Path | str, target: Path) -> None:
-    """Write a backup of the database of ``url`` to ``target``; the pipeline may run meanwhile."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Write a backup of the database of ``url`` to ``target``; the pipeline may run meanwhile.
+
+    Raises RestoreError when it cannot be made or written; no half of it stays.
+    """
     making = target.with_name(f".{target.name}.part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with making.open("xb") as file:
             _run([str(program), "--format=custom"], url, stdout=file)
         making.replace(target)
+    except OSError as error:
+        raise RestoreError(
+            f"{error.filename or target} cannot be written ({error.strerror}): no backup was made"
+        ) from error
     finally:
-        making.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            making.unlink()
 
 
 def restore(
@@ -152,10 +160,11 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
     with database.connect(owner_url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
         _keep_seals(ledger, replaced)
         found = reland(settings, ledger, replaced)
+        found.left = left_behind.look(settings, ledger, replaced)
         if copy_sealed:
             found.copied = left_behind.copy(settings, ledger, replaced)
+            found.left.files = left_behind.lost_files(settings, ledger, replaced)
             found.missing = _missing(settings, ledger)
-        found.left = left_behind.look(settings, ledger, replaced)
     return found
 
 

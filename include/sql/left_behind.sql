@@ -53,12 +53,14 @@ WHERE edited_at IS NOT NULL OR rejects.state IN ('replayed', 'duplicate')
 GROUP BY file_id, files.name
 ORDER BY file_id;
 
--- name: audit_count
-SELECT count(*) AS entries FROM ledger.audit;
+-- name: audit_count :: entries of other files than these
+SELECT count(*) AS entries FROM ledger.audit WHERE file_id <> ALL(%(besides)s);
 
--- name: newest_audit :: the newest entries, the oldest of them first
+-- name: newest_audit :: the newest of them, the oldest of those first
 SELECT at, action, file_id, reason, by_whom
-FROM (SELECT * FROM ledger.audit ORDER BY audit_id DESC LIMIT %(most)s) AS newest
+FROM (
+    SELECT * FROM ledger.audit WHERE file_id <> ALL(%(besides)s) ORDER BY audit_id DESC LIMIT %(most)s
+) AS newest
 ORDER BY audit_id;
 
 -- Copying, in one transaction of the restored database.
@@ -129,6 +131,21 @@ SELECT {columns} FROM copied_rejects;
 -- name: put_audit
 INSERT INTO ledger.audit ({columns_but_id})
 SELECT {columns_but_id} FROM copied_audit ORDER BY audit_id;
+
+-- name: note_copies :: who asks later why a file has rows that no load of this ledger brought finds it here
+INSERT INTO ledger.audit (action, file_id, reason, by_whom, details)
+SELECT
+    'copy',
+    file_id,
+    'its bytes were gone when a backup was restored',
+    'copy-sealed',
+    jsonb_build_object(
+        'rows_loaded', files.rows_loaded, 'rows_rejected', files.rows_rejected, 'rows_duplicate', files.rows_duplicate
+    )
+FROM copied_files
+JOIN ledger.files USING (file_id)
+WHERE files.state = 'loaded'
+ORDER BY file_id;
 
 -- name: put_events :: an id that is there already keeps the row that it has
 INSERT INTO public.events ({columns})

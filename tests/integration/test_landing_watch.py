@@ -224,3 +224,24 @@ def test_each_ending_that_lands_can_be_loaded_under_a_free_name(tmp_path: Path) 
         landing_watch._check(source)
         names = [landing_watch.land_copy(source, tmp_path / "incoming")[0].name for _ in range(2)]
         assert names == [f"a.b{ending}", f"a.b-2{ending}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.csv", 'it\'s\n"quoted".csv', os.fsdecode(b"\xffcoded.csv"), "-dash.csv", "%s$x.csv"]
+)
+def test_a_file_of_any_name_is_loaded_and_told_on_one_line(
+    running: Instance, connection: Connection, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"some bytes")
+
+    def hear(sentence: str) -> None:
+        cli._say(sentence)
+        if "waiting for the ledger" in sentence:
+            [landed] = running.settings.incoming_dir.iterdir()
+            assert landed.name == name
+            enter(connection, landing.readable_name(name), b"some bytes", rejected=0, read=1)
+
+    assert landing_watch.load(running, tmp_path / name, hear, 30) == 0
+    said = capsys.readouterr().out
+    said.encode()
+    assert len(said.splitlines()) == 2

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from sluice import (
+    cli,
     database,
     embedded,
     folders,
@@ -30,6 +31,7 @@ from sluice import (
     roles,
     unload,
 )
+from sluice.instance import InstanceError
 from sluice.restore import RestoreError
 from sluice.settings import PROJECT, Settings
 from spark_jobs.load_file import FileLoader
@@ -263,6 +265,19 @@ def test_what_is_no_backup_changes_nothing(pipeline: Pipeline) -> None:
     assert pipeline.files() == {"a.csv": "loaded"}
 
 
+def test_a_backup_overwrites_nothing_and_says_where_it_cannot_be_written(
+    pipeline: Pipeline, tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "a file").write_text("mine")
+    with pytest.raises(InstanceError, match="exists already"):
+        cli._backup_file(tmp_path / "a file")
+    assert cli._backup_file(tmp_path).parent == tmp_path
+    pipeline.backup_file = tmp_path / "a file" / "one.dump"
+    with pytest.raises(RestoreError, match="no backup was made"):
+        pipeline.backup()
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
 def test_a_session_that_stays_connected_is_ended_and_comes_back_to_the_restored_database(pipeline: Pipeline) -> None:
     pipeline.backup()
     with pipeline.connect() as connection:
@@ -342,6 +357,8 @@ def test_rows_of_sealed_files_are_copied_over_on_request(pipeline: Pipeline, lat
         assert (recount(connection), owners(connection)) == (before, owned)
         assert [rejects(connection, file_id) for file_id in before] == rejected
         assert receipts_of(connection) == {1: None, 2: True, 3: True}
+        noted = connection.execute("SELECT file_id FROM ledger.audit WHERE action = 'copy' ORDER BY file_id").fetchall()
+        assert noted == [{"file_id": 2}, {"file_id": 3}]
     assert pipeline.reconcile() == []
     assert pipeline.copy_sealed().files == 0
     pipeline.land("new.csv", 40)

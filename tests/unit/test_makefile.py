@@ -85,6 +85,7 @@ def test_what_is_given_to_make_arrives_as_it_was_written(make: Make, text: str) 
     [
         ("load", "FILE="),
         ("unload", "FILE_ID="),
+        ("receipt", "FILE_ID="),
         ("restore", "FILE="),
         ("contract", "FILE="),
         ("dags-test", "DAG="),
@@ -96,6 +97,10 @@ def test_what_is_missing_is_asked_for(make: Make, target: str, says: str) -> Non
     assert done.returncode == 2
     assert f"make {target} {says}" in done.stderr
     assert not make.said.exists()
+
+
+def test_an_unload_without_a_reason_asks_for_it(make: Make) -> None:
+    assert "why? make unload" in make.run("unload", "FILE_ID=7").stderr
 
 
 def test_help_lists_every_target_that_has_a_text(make: Make) -> None:
