@@ -1,27 +1,35 @@
 """Recounts the law of conservation, from the files themselves and from the tables, never from a program's counters.
 
 For every loaded file: the records in the file = its rows in ``events`` + its rejects + its duplicates, each record
-number from 1 to the last exactly once. What cannot be verified counts as broken. A file that housekeeping has sealed
-is gone; its rows are held against the tally that was verified before.
+number from 1 to the last exactly once. The records are counted by a reader of its own (sluice/second_reader.py), which
+shares no code with the loader's, and some of each file are compared field by field (sluice/row_check.py). A receipt
+that was made must hold. What cannot be verified counts as broken. A file that housekeeping has sealed is gone; its
+rows are held against the tally and the receipt that were verified before.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from sluice import database
+from sluice import archive, database, second_reader
+from sluice.row_check import Held, RowCheck, sample
+from sluice.second_reader import DamagedFileError, Reading
 from sluice.settings import Settings, load
 from spark_jobs.contracts import Contract, load_contracts
-from spark_jobs.csv_records import RecordReader
-from spark_jobs.landed_bytes import LandedBytes, UnreadableFileError
 
+Row = dict[str, Any]
+Connection = psycopg.Connection[Row]
+
+_PAGE = 200
+_SHOWN = 3
 _NO_ROWS = {
     "loaded": 0,
     "rejected": 0,
@@ -70,55 +78,121 @@ class Reconciliation:
 
 def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | None = None) -> Reconciliation:
     """Recount everything that was loaded so far; the tables are read in one snapshot. ``url``: a role that may read."""
-    with database.connect(url, application_name="sluice-reconcile", autocommit=False) as connection:
+    contracts = {contract.name: contract for contract in load_contracts(settings.contracts_dir)}
+    # The transaction is idle while a file is read. Moments of the first and the last years exist in UTC only.
+    with database.connect(
+        url,
+        application_name="sluice-reconcile",
+        autocommit=False,
+        idle_in_transaction_session_timeout="0",
+        timezone="UTC",
+    ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         files = _rows(connection, "files_to_verify")
         counted = {row["file_id"]: row for row in _rows(connection, "rows_by_file")}
         found = Reconciliation(waiting=_rows(connection, "landed_count")[0]["files"])
-    contracts = {contract.name: contract for contract in load_contracts(settings.contracts_dir)}
-    for done, file in enumerate(files, start=1):
-        rows = counted.pop(file["file_id"], _NO_ROWS)
-        if file["state"] == "loaded":
-            _verify_loaded(settings, contracts, file, rows, found)
-        elif any(rows[name] for name in ("loaded", "rejected", "duplicate")):
-            found.broken.append(
-                f"file {file['file_id']} ({file['name']}) is {file['state']}, "
-                f"but {_shown(rows)} of it are in the tables"
-            )
-        if progress is not None and done % 1000 == 0:
-            progress(f"{done:,} of {len(files):,} files recounted")
+        for begin in range(0, len(files), _PAGE):
+            page = files[begin : begin + _PAGE]
+            held = _Held(connection, [file for file in page if file["state"] == "loaded" and not file["is_sealed"]])
+            for file in page:
+                rows = counted.pop(file["file_id"], _NO_ROWS)
+                _verify(settings, contracts.get(file["contract"]), file, rows, held, found)
+            if progress is not None and (begin // _PAGE) % 5 == 4:
+                progress(f"{begin + len(page):,} of {len(files):,} files recounted")
     found.broken += [
         f"file {file_id} is not in the ledger, but {_shown(rows)} are" for file_id, rows in counted.items()
     ]
+    with database.connect(url, application_name="sluice-reconcile") as connection:
+        found.broken += map(str, archive.apart_from_ledger(settings, connection))
     return found
 
 
+class _Held:
+    """Which records of some files are sampled, and what the tables hold of them."""
+
+    def __init__(self, connection: Connection, files: Sequence[Row]) -> None:
+        self.records = {file["file_id"]: sample(file["sha256"], file["rows_read"]) for file in files}
+        self._held: dict[tuple[int, int], Held] = defaultdict(Held)
+        if not files:
+            return
+        for row in _rows(connection, "sampled_rejects", file_ids=list(self.records)):
+            self.records[row["file_id"]].add(row["record_number"])
+        wanted = [(file_id, number) for file_id, numbers in self.records.items() for number in sorted(numbers)]
+        parameters = {"file_ids": [file_id for file_id, _ in wanted], "records": [number for _, number in wanted]}
+        places = {"sampled_events": "event", "sampled_repeated": "repeated", "sampled_records_set_aside": "reject"}
+        for query, place in places.items():
+            for row in _rows(connection, query, first=min(self.records), last=max(self.records), **parameters):
+                setattr(self._held[row["file_id"], row["record_number"]], place, row)
+
+    def of(self, file_id: int, number: int) -> Held:
+        """What the tables hold of this record."""
+        return self._held[file_id, number]
+
+
+def _verify(
+    settings: Settings, contract: Contract | None, file: Row, rows: Row, held: _Held, found: Reconciliation
+) -> None:
+    if file["state"] == "loaded":
+        _verify_loaded(settings, contract, file, rows, held, found)
+    elif any(rows[name] for name in ("loaded", "rejected", "duplicate")):
+        found.broken.append(
+            f"file {file['file_id']} ({file['name']}) is {file['state']}, but {_shown(rows)} of it are in the tables"
+        )
+
+
 def _verify_loaded(
-    settings: Settings,
-    contracts: dict[str, Contract],
-    file: dict[str, Any],
-    rows: dict[str, Any],
-    found: Reconciliation,
+    settings: Settings, contract: Contract | None, file: Row, rows: Row, held: _Held, found: Reconciliation
 ) -> None:
     count = found.contracts[file["contract"]]
-    in_file: int | None = file["rows_read"] if file["is_sealed"] else None
-    problem = ""
-    if in_file is None:
+    in_file, problems = file["rows_read"], []
+    if not file["is_sealed"]:
         try:
-            in_file = count_records(settings, file, contracts.get(file["contract"]))
-        except (OSError, UnreadableFileError, LookupError) as error:
-            problem = f"cannot be verified: {error}"
-    problem = problem or _difference(in_file or 0, file, rows)
+            reading = _read(settings, file, contract, held.records[file["file_id"]])
+            in_file, problems = reading.records, list(_wrong_records(file, contract, reading, held))
+        except (OSError, DamagedFileError, LookupError) as error:
+            in_file, problems = 0, [f"cannot be verified: {error}"]
+    if not problems or in_file:
+        problems = [*filter(None, [_difference(in_file, file, rows)]), *problems]
     count.files += 1
     count.sealed += file["is_sealed"]
-    count.rows_read += in_file or 0
+    count.rows_read += in_file
     count.rows_loaded += rows["loaded"]
     count.rows_rejected += rows["rejected"]
     count.rows_duplicate += rows["duplicate"]
-    if problem:
+    if problems:
         count.broken += 1
-        found.broken.append(f"file {file['file_id']} ({file['name']}): {problem}")
+        found.broken.append(f"file {file['file_id']} ({file['name']}): {'; '.join(problems)}")
+
+
+def _read(settings: Settings, file: Row, contract: Contract | None, records: Collection[int]) -> Reading:
+    """A loaded file, read anew by another reader than the loader's.
+
+    Raises LookupError when its contract is gone or the bytes are not those that were registered, OSError when the file
+    is gone, DamagedFileError when its compression is broken.
+    """
+    if contract is None:
+        raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
+    path = _where(settings, file["path"])
+    reading = second_reader.read(
+        path, file["name"], contract.dialect, records, record_bytes_max=settings.record_bytes_max
+    )
+    if (reading.size, reading.sha256) != (file["bytes"], file["sha256"]):
+        raise LookupError(
+            f"{file['path']} has {reading.size:,} bytes and sha256 {reading.sha256[:12]}…, "
+            "not those that were registered"
+        )
+    return reading
+
+
+def _wrong_records(file: Row, contract: Contract | None, reading: Reading, held: _Held) -> Iterator[str]:
+    """The first few sampled records that the tables do not hold as the file has them."""
+    assert contract is not None
+    encoding = file["marked_encoding"] or contract.dialect.encoding
+    check = RowCheck(contract, file["contract_version"], file["header"], encoding)
+    records = [reading.wanted[number] for number in sorted(reading.wanted)]
+    wrong = (check.difference(record, held.of(file["file_id"], record.number)) for record in records)
+    return itertools.islice(filter(None, wrong), _SHOWN)
 
 
 def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str:
@@ -127,7 +201,13 @@ def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str
         what = (
             f"{in_file - accounted:,} are missing" if accounted < in_file else f"{accounted - in_file:,} are too many"
         )
-        return f"{in_file:,} rows in the file, but {_shown(rows)}: {what}"
+        readers = (
+            f"; the loader's reader found {file['rows_read']:,} records, this one {in_file:,}: "
+            "report the defect, with the file"
+            if in_file != file["rows_read"]
+            else ""
+        )
+        return f"{in_file:,} rows in the file, but {_shown(rows)}: {what}{readers}"
     if in_file and (rows["record_numbers"], rows["first"], rows["last"]) != (in_file * (in_file + 1) // 2, 1, in_file):
         return f"the record numbers in the tables are not 1 to {in_file:,}, each once: a row stands for another one"
     tally = (file["rows_read"], file["rows_loaded"], file["rows_rejected"], file["rows_duplicate"])
@@ -141,29 +221,6 @@ def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str
     return ""
 
 
-def count_records(settings: Settings, file: dict[str, Any], contract: Contract | None) -> int:
-    """The records in a loaded file, read anew.
-
-    Raises LookupError when its contract is gone or the bytes are not those that were registered, OSError when the file
-    is gone, UnreadableFileError when its compression is broken.
-    """
-    if contract is None:
-        raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
-    with LandedBytes(_where(settings, file["path"]), file["name"]) as landed:
-        dialect = replace(contract.dialect, encoding=landed.marked_encoding or contract.dialect.encoding)
-        reader = RecordReader(
-            landed, dialect, chunk_bytes=settings.chunk_bytes, record_bytes_max=settings.record_bytes_max
-        )
-        reader.header()
-        records = reader.count()
-        size, sha256 = landed.digest()
-    if (size, sha256) != (file["bytes"], file["sha256"]):
-        raise LookupError(
-            f"{file['path']} has {size:,} bytes and sha256 {sha256[:12]}…, not those that were registered"
-        )
-    return records
-
-
 def _where(settings: Settings, path: str) -> Path:
     """The file, also when it was loaded a moment ago and is not in the archive yet."""
     archived = settings.home_dir / path
@@ -171,9 +228,12 @@ def _where(settings: Settings, path: str) -> Path:
     return waiting if not archived.exists() and waiting.exists() else archived
 
 
-def _rows(connection: psycopg.Connection[dict[str, Any]], query: str) -> list[dict[str, Any]]:
-    text: Any = database.queries("ledger/reconcile")[query]
-    return connection.execute(text).fetchall()
+def _rows(connection: Connection, query: str, **parameters: Any) -> list[Row]:
+    return connection.execute(_sql(query), parameters or None).fetchall()
+
+
+def _sql(query: str) -> Any:
+    return database.queries("ledger/reconcile")[query]
 
 
 def _shown(rows: dict[str, Any]) -> str:

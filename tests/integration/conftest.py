@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,8 @@ def property_loader(
 
     def load_into_emptied(data: bytes, name: str, chunk: int) -> tuple[int, Settings]:
         connection.execute("TRUNCATE events, ledger.files, ledger.rejects, ledger.duplicates CASCADE")
+        for day in settings.archive_dir.glob("*/*/"):  # the ledger does not know these files any more
+            shutil.rmtree(day)
         used = replace(settings, chunk_bytes=chunk)
         file_id = land(data, name)
         loaders.setdefault(chunk, FileLoader(used, epoch)).load(file_id)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from sluice import leases
 from sluice.reconcile import Reconciliation, reconcile
 from sluice.settings import Settings
+from sluice.unload import unload_file
+from spark_jobs.csv_records import Block, RecordReader
 from spark_jobs.load_file import FileLoader
-from tests.loading import HEADER, Connection, event
+from spark_jobs.replay import replay
+from tests.loading import HEADER, Connection, change_contract, event, table, write_contract
 
 Land = Callable[..., int]
 
@@ -82,3 +88,158 @@ def test_a_sealed_file_needs_no_bytes_and_its_rows_are_still_counted(
 def test_nothing_loaded_holds(settings: Settings, connection: Connection) -> None:
     assert leases.living(connection) is None
     assert recount(settings).lines() == ["no file has been loaded yet"]
+
+
+# --- a defect in the loader's reader
+
+
+def losing_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fifth record of each block is passed over, and those after it are numbered as if it were not there."""
+    blocks = RecordReader.blocks
+
+    def defective(self: RecordReader, width: int) -> Iterator[Block]:
+        for block in blocks(self, width):
+            kept = np.flatnonzero(np.arange(len(block.record_numbers)) != 4)
+            yield replace(
+                block,
+                columns=block.columns.take(kept),
+                record_numbers=block.record_numbers[:-1],
+                line_numbers=block.line_numbers[kept],
+                spans=(block.spans[0][kept], block.spans[1][kept]),
+            )
+
+    monkeypatch.setattr(RecordReader, "blocks", defective)
+
+
+def overlooking_a_line_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two records become one, which is set aside."""
+    blocks = RecordReader.blocks
+
+    def defective(self: RecordReader, width: int) -> Iterator[Block]:
+        self._fill()
+        lines = self._buffer.split(b"\n")
+        self._buffer = b"\n".join(lines[:4]) + b" " + b"\n".join(lines[4:])
+        yield from blocks(self, width)
+
+    monkeypatch.setattr(RecordReader, "blocks", defective)
+
+
+def shifting_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every record counts, but some values stand in the wrong column."""
+    blocks = RecordReader.blocks
+
+    def defective(self: RecordReader, width: int) -> Iterator[Block]:
+        for block in blocks(self, width):
+            names = block.columns.column_names
+            names[2], names[3] = names[3], names[2]
+            yield replace(block, columns=block.columns.rename_columns(names).select(sorted(names, key=_number)))
+
+    monkeypatch.setattr(RecordReader, "blocks", defective)
+
+
+def _number(name: str) -> int:
+    return int(name[1:])
+
+
+@pytest.mark.parametrize(
+    ("defect", "says"),
+    [
+        (losing_a_record, "the loader's reader found 9 records, this one 10: report the defect"),
+        (overlooking_a_line_end, "the loader's reader found 9 records, this one 10: report the defect"),
+        (shifting_values, "record 1 (line 2): user_id is 'p1', the file says 'u1'"),
+    ],
+)
+def test_a_defect_of_the_loaders_reader_does_not_hide_from_the_recount(
+    load: Land,
+    own_contracts: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    defect: Callable[[pytest.MonkeyPatch], None],
+    says: str,
+) -> None:
+    good = load(table(event(100)))
+    assert recount(own_contracts).holds
+    defect(monkeypatch)
+    file_id = load(table(*map(event, range(10))))
+    found = recount(own_contracts)
+    assert [sentence for sentence in found.broken if f"file {good} " in sentence] == []
+    [sentence] = found.broken
+    assert sentence.startswith(f"file {file_id} (shop.csv)")
+    assert says in sentence
+
+
+# --- sampled rows
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("UPDATE events SET user_id = 'u2'", "user_id is 'u2', the file says 'u1'"),
+        ("UPDATE events SET category = NULL", "category is None, the file says 'shoes'"),
+        ("UPDATE events SET search_query = ''", "search_query is '', the file says ''"),
+        ("UPDATE events SET price = 9.9901", "price is Decimal('9.9901'), the file says '9.99'"),
+        ("UPDATE events SET quantity = 0", "quantity is 0, the file says ''"),
+        ("UPDATE events SET event_time = event_time + interval '1 us'", "the file says '2026-11-22T10:00:00Z'"),
+        ("UPDATE events SET event_id = gen_random_uuid()", "event_id is "),
+        ("UPDATE events SET extra = '{}'", "extra.note is None, the file says 'a \"b\"'"),
+        ("UPDATE ledger.rejects SET raw = 'x'", "its reject keeps b'x', the file says b'"),
+        ("UPDATE ledger.rejects SET line_number = 9", "its reject says line 9"),
+        ("UPDATE ledger.rejects SET record_number = 7", "record 2 (line 3) is in no table"),
+    ],
+)
+def test_a_sampled_record_that_is_not_what_the_file_says_is_named(
+    load: Land, own_contracts: Settings, connection: Connection, damage: str, says: str
+) -> None:
+    rows = [f'{event(1)},"a ""b"""', f"{event(2, kind='teleport')},", f'{event(3)},"a ""b"""']
+    load("\n".join([f"{HEADER},note", *rows]))
+    assert recount(own_contracts).holds
+    connection.execute(damage)  # type: ignore[call-overload]
+    [sentence] = recount(own_contracts).broken
+    assert says in sentence
+
+
+def test_a_duplicate_is_compared_with_the_row_that_it_repeats(
+    load: Land, own_contracts: Settings, connection: Connection
+) -> None:
+    first, second = load(table(event(1))), load(table(event(1), event(2)))
+    connection.execute("UPDATE events SET session_id = 's2' WHERE record_number = 1")
+    assert [sentence.partition(":")[0] for sentence in recount(own_contracts).broken] == [
+        f"file {first} (shop.csv)",
+        f"file {second} (shop.csv)",
+    ]
+
+
+def test_rows_that_a_person_edited_and_rows_that_were_given_back_are_no_false_alarm(
+    load: Land, own_contracts: Settings, connection: Connection
+) -> None:
+    first = load(table(event(1), event(2)))
+    load(table(event(1), event(3, price="cheap"), event(4, kind="teleport"), event(2)))
+    connection.execute("""UPDATE ledger.rejects SET fields = fields || '{"price": "1", "user_id": "u9"}'""")
+    assert replay(own_contracts).loaded == 1
+    unload_file(own_contracts, first, "a test feed by mistake", by_whom="test")
+    found = recount(own_contracts)
+    assert found.broken == []
+    assert found.lines() == ["events: 1 files, 4 read = 3 loaded + 1 rejected + 0 duplicate: holds"]
+
+
+def test_values_are_compared_only_under_the_version_that_loaded_them(
+    load: Land, own_contracts: Settings, connection: Connection
+) -> None:
+    load(table(event(1), event(2, kind="teleport")))
+    document = change_contract(own_contracts)
+    document["version"] = "2.0.0"
+    for column in document["schema"][0]["properties"]:
+        if column["name"] in ("user_id", "session_id"):
+            column["physicalName"] = {"user_id": "session_id", "session_id": "user_id"}[column["name"]]
+    write_contract(own_contracts, document)
+    assert recount(own_contracts).broken == []
+
+
+def test_every_file_of_many_pages_is_recounted(
+    load: Land, own_contracts: Settings, connection: Connection, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("sluice.reconcile._PAGE", 2)
+    files = [load(table(event(2 * number), event(2 * number + 1))) for number in range(5)]
+    connection.execute("UPDATE events SET user_id = 'u2' WHERE file_id = ANY(%s)", [files[1:4:2]])
+    found = recount(own_contracts)
+    assert [sentence.partition(" (")[0] for sentence in found.broken] == [f"file {files[1]}", f"file {files[3]}"]
+    assert found.contracts["events"].files == 5

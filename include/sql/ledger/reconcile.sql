@@ -2,8 +2,8 @@
 
 -- name: files_to_verify :: every file that has left the landed state, oldest first
 SELECT
-    file_id, name, path, sha256, bytes, contract, state, sealed_at IS NOT NULL AS is_sealed,
-    rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
+    file_id, name, path, sha256, bytes, contract, contract_version, state, sealed_at IS NOT NULL AS is_sealed,
+    header, marked_encoding, rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
 FROM ledger.files
 WHERE state <> 'landed'
 ORDER BY file_id;
@@ -38,3 +38,41 @@ GROUP BY file_id;
 SELECT count(*) AS files
 FROM ledger.files
 WHERE state = 'landed';
+
+-- name: sampled_rejects :: up to ten quarantined rejects of each of these files, the same at every recount
+SELECT file_id, record_number
+FROM (
+    SELECT
+        file_id,
+        record_number,
+        row_number() OVER (PARTITION BY file_id ORDER BY record_number * 7919 %% 10007, record_number) AS place
+    FROM ledger.rejects
+    WHERE file_id = ANY(%(file_ids)s) AND state = 'quarantined'
+) AS shuffled
+WHERE place <= 10;
+
+-- name: sampled_events :: the rows of events at these records; event_id without hyphens, no moment that Python lacks
+SELECT
+    events.*,
+    replace(events.event_id::text, '-', '') AS event_id,
+    CASE WHEN events.event_time >= '0001-01-02Z' AND events.event_time < '9999-12-31Z' THEN events.event_time END AS event_time
+FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
+JOIN public.events USING (file_id, record_number)
+WHERE events.file_id BETWEEN %(first)s AND %(last)s;
+
+-- name: sampled_repeated :: the rows of events that these records are duplicates of
+SELECT
+    events.*,
+    replace(events.event_id::text, '-', '') AS event_id,
+    CASE WHEN events.event_time >= '0001-01-02Z' AND events.event_time < '9999-12-31Z' THEN events.event_time END AS event_time,
+    duplicates.file_id,
+    duplicates.record_number
+FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
+JOIN ledger.duplicates USING (file_id, record_number)
+JOIN public.events USING (event_id);
+
+-- name: sampled_records_set_aside :: the rejects at these records, also those that were replayed since
+SELECT rejects.*, rejects.edited_at IS NOT NULL AS edited
+FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
+JOIN ledger.rejects USING (file_id, record_number)
+WHERE rejects.state <> 'withdrawn';

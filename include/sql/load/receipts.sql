@@ -6,7 +6,12 @@ SELECT file_id
 FROM ledger.files
 WHERE state = 'loaded'
     AND receipt IS NULL
-    AND ($1::boolean OR NOT EXISTS (SELECT FROM ledger.files AS waiting WHERE waiting.state = 'landed'))
+    AND (
+        $1::boolean
+        OR NOT EXISTS (
+            SELECT FROM ledger.files AS waiting WHERE waiting.state = 'landed' AND waiting.waits_for IS NULL
+        )
+    )
 ORDER BY file_id
 LIMIT 1
 FOR NO KEY UPDATE SKIP LOCKED;

@@ -1,0 +1,210 @@
+"""The recount's reader against the loader's: whatever a file holds, they find the same records and fields."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sluice import second_reader
+from sluice.second_reader import DamagedFileError, Reading, read
+from spark_jobs.csv_records import Dialect, RecordReader
+from spark_jobs.landed_bytes import LandedBytes
+
+PROPERTY = settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+ENCODINGS = ["utf-8", "latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+PIECES = [
+    "a",
+    "é",
+    "🛒",
+    ",",
+    ";",
+    '"',
+    '""',
+    "'",
+    "\n",
+    "\r",
+    "\r\n",
+    "\\",
+    "\0",
+    "1,2",
+    " ",
+    "\x85",
+    "\u2028",
+    "\ud83d",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where files are written; the reader's chunks are small enough to be cut anywhere."""
+    monkeypatch.setattr(second_reader, "_CHUNK", 7)
+    return tmp_path
+
+
+def recounted(folder: Path, data: bytes, dialect: Dialect, *, name: str = "x.csv", longest: int = 1 << 20) -> Reading:
+    path = folder / name
+    path.write_bytes(data)
+    return read(path, name, dialect, range(10_000), record_bytes_max=longest)
+
+
+def assert_the_readers_agree(folder: Path, data: bytes, dialect: Dialect, *, name: str = "x.csv") -> Reading:
+    """The same count, and of each record the same number, line, bytes and values."""
+    found = recounted(folder, data, dialect, name=name)
+    with LandedBytes(folder / name, name) as landed:
+        used = Dialect(
+            dialect.separator, dialect.quote, dialect.escape, landed.marked_encoding or dialect.encoding, dialect.nulls
+        )
+        reader = RecordReader(landed, used, chunk_bytes=1 << 20)
+        header = reader.header()
+        if header is None:
+            return found
+        blocks = list(reader.blocks(len(header)))
+    theirs = {}
+    for block in blocks:
+        for row, values in enumerate(block.columns.to_pylist()):
+            where = (int(block.line_numbers[row]), block.raw(row))
+            theirs[int(block.record_numbers[row])] = (*where, list(values.values()))
+        for broken in block.broken:
+            theirs[broken.record_number] = (broken.line_number, broken.raw, None)
+    ours = {record.number: (record.line, record.raw) for record in found.wanted.values()}
+    assert ours == {number: (line, raw) for number, (line, raw, _) in theirs.items()}
+    assert found.records == len(theirs)
+    for number, (_, _, values) in theirs.items():
+        fields = found.wanted[number].fields
+        if values is not None:
+            assert fields is not None
+            assert [_value(field, dialect) for field in fields] == values
+    return found
+
+
+def _value(field: second_reader.Field, dialect: Dialect) -> str | None:
+    return None if not field.was_quoted and field.text in dialect.nulls else field.text
+
+
+@st.composite
+def dialects(draw: st.DrawFn) -> Dialect:
+    """Any dialect; what stands for null does not hold its marks."""
+    return Dialect(
+        separator=draw(st.sampled_from(",;\t|")),
+        quote=draw(st.sampled_from("\"'")),
+        escape=draw(st.sampled_from([None, "\\"])),
+        encoding=draw(st.sampled_from(ENCODINGS)),
+        nulls=draw(st.sampled_from([("",), ("", "a"), ()])),
+    )
+
+
+@PROPERTY
+@given(dialects(), st.lists(st.sampled_from(PIECES), max_size=60), st.sampled_from(["x,y", "x;y", "x"]))
+@example(Dialect(escape="\\"), ["\\", "\r\n"], "x,y")
+def test_any_mixture_of_marks_is_read_alike(folder: Path, dialect: Dialect, pieces: list[str], header: str) -> None:
+    errors = "surrogatepass" if dialect.encoding.startswith("utf") else "ignore"
+    text = header + "\n" + "".join(pieces)
+    assert_the_readers_agree(folder, text.encode(dialect.encoding, errors), dialect)
+
+
+@PROPERTY
+@given(dialects(), st.binary(max_size=120))
+@example(Dialect(escape="\\"), b"a,\\")
+@example(Dialect(escape="\\"), b"a,\\\n")
+@example(Dialect(), b'"\r')
+@example(Dialect(encoding="utf-16-le"), b"1\x00\n\x00\r\x00x")
+def test_any_bytes_are_read_alike(folder: Path, dialect: Dialect, body: bytes) -> None:
+    assert_the_readers_agree(folder, "x,y\n".encode(dialect.encoding) + body, dialect)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[list[list[str]], Dialect, bytes]:
+    """A table, a dialect, and its bytes as a correct writer of that dialect writes them, cut or damaged somewhere."""
+    dialect = draw(dialects())
+    separator, quote, escape = dialect.separator, dialect.quote, dialect.escape
+    letters = st.text(st.sampled_from(f"ab0é\n\r {separator}{quote}\\x"), max_size=6)
+    width = draw(st.integers(1, 4))
+    rows = draw(st.lists(st.lists(letters, min_size=width, max_size=width), max_size=8))
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+
+    def written(value: str) -> str:
+        special = {separator, quote, "\n", "\r"} | ({escape} if escape else set())
+        if value and not special.intersection(value) and draw(st.booleans()):
+            return value
+        value = value.replace(escape, escape * 2) if escape else value
+        return quote + value.replace(quote, quote * 2) + quote
+
+    lines = [separator.join(f"c{i}" for i in range(width)), *(separator.join(map(written, row)) for row in rows)]
+    return rows, dialect, (end.join(lines) + draw(st.sampled_from([end, ""]))).encode(dialect.encoding)
+
+
+@PROPERTY
+@given(tables(), st.integers(0, 200), st.sampled_from([b"", b'"', b"\n", b"\\", b"\xff", b"\0"]))
+def test_any_table_in_any_dialect_with_any_damage_is_read_alike(
+    folder: Path, table: tuple[list[list[str]], Dialect, bytes], at: int, damage: bytes
+) -> None:
+    rows, dialect, data = table
+    if damage:
+        data = data[:at] + damage + data[at:]
+        assert_the_readers_agree(folder, data, dialect)
+        return
+    found = assert_the_readers_agree(folder, data, dialect)
+    assert [[field.text for field in found.wanted[n + 1].fields or ()] for n in range(len(rows))] == rows
+
+
+@pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
+def test_a_byte_order_mark_wins_over_the_contract(folder: Path, mark: str) -> None:
+    text = ("\ufeff" if mark == "utf-16-be" else "") + 'a,b\n"é\n",☃\n'
+    found = assert_the_readers_agree(folder, text.encode(mark), Dialect(encoding="latin-1"))
+    assert [field.text for field in found.wanted[1].fields or ()] == ["é\n", "☃"]
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.csv.zst", "X.CSV.GZ"])
+@pytest.mark.parametrize("chunk", [7, 1 << 20])
+def test_compressed_files_are_read_and_hashed_as_they_lie_on_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, chunk: int
+) -> None:
+    monkeypatch.setattr(second_reader, "_CHUNK", chunk)
+    text = b"a,b\n" + b"".join(b'%d,"x\n%d"\n' % (n, n) for n in range(3000))
+    parts = [text[:1000], text[1000:]]
+    data = b"".join(map(gzip.compress, parts)) if "gz" in name.lower() else bytes(pa.compress(text, "zstd"))
+    found = assert_the_readers_agree(folder, data, Dialect(), name=name)
+    assert (found.records, found.size, found.sha256) == (3000, len(data), hashlib.sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.csv.zst"])
+def test_compressed_data_that_breaks_off_is_said(folder: Path, name: str) -> None:
+    text = b"a,b\n" + b"1,2\n" * 1000
+    data = gzip.compress(text) if "gz" in name else bytes(pa.compress(text, "zstd"))
+    with pytest.raises(DamagedFileError, match="compressed data"):
+        recounted(folder, data[:-6], Dialect(), name=name)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_a_line_that_is_too_long_is_one_record_in_bounded_memory(folder: Path, end: bytes, encoding: str) -> None:
+    lines = ["a,b", "1," + "x" * 300_000, "2,y", '"3,' + "z" * 300_000, "4,y"]
+    data = end.decode().join([*lines, ""]).encode(encoding)
+    found = recounted(folder, data, Dialect(encoding=encoding), longest=20_000)
+    reader = RecordReader(io.BytesIO(data), Dialect(encoding=encoding), chunk_bytes=1000, record_bytes_max=10_000)
+    reader.header()
+    assert found.records == reader.count() == 4
+    assert [(number, record.is_cut, record.line) for number, record in found.wanted.items()] == [
+        (1, True, 2),
+        (2, False, 3),
+        (3, True, 4),
+        (4, False, 5),
+    ]
+    assert data.find(found.wanted[1].raw) > 0
+    assert len(found.wanted[1].raw) <= 64 * 1024
+
+
+def test_a_quote_that_never_closes_costs_one_record_and_bounded_memory(folder: Path) -> None:
+    data = b'a,b\n1,"open\n' + b"2,x\n" * 20_000
+    assert recounted(folder, data, Dialect(), longest=5_000).records == 20_001
