@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import weakref
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -20,6 +17,7 @@ from spark_jobs import expressions
 from spark_jobs.contract_sql import compile_query, literal
 from spark_jobs.contracts import Contract, ContractError, Match
 from spark_jobs.csv_records import Block
+from spark_jobs.spill import Spill
 
 _FEW_ROWS = 32
 
@@ -46,13 +44,13 @@ class Judge:
     """
 
     def __init__(self, memory_limit: str = "256MB") -> None:
-        # DuckDB makes this folder only when it must spill, and removes it when it closes.
-        spill = Path(tempfile.gettempdir()) / f"sluice-judge-{os.getpid()}"
+        self._spill = Spill()
+        weakref.finalize(self, self._spill.close)
         self._duckdb = duckdb.connect(
             config={
                 "threads": 1,
                 "memory_limit": memory_limit,
-                "temp_directory": str(spill),
+                "temp_directory": str(self._spill.path),
                 "autoload_known_extensions": False,
                 "autoinstall_known_extensions": False,
             }
@@ -67,6 +65,7 @@ class Judge:
     def close(self) -> None:
         """Free DuckDB's memory and files."""
         self._duckdb.close()
+        self._spill.close()
 
     def problems(self, contract: Contract) -> list[str]:
         """What is wrong with the contract's own SQL: place, reason and remedy; empty when nothing is."""
