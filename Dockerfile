@@ -29,7 +29,7 @@ RUN mkdir -p /usr/share/man/man1 \
     && groupadd --gid 10001 sluice \
     && useradd --uid 10001 --gid sluice --home-dir /home/sluice --create-home --shell /usr/sbin/nologin sluice \
     # Volumes take over these owners when they are mounted for the first time.
-    && install -d -o sluice -g sluice -m 0755 /var/lib/sluice /var/lib/sluice/checkpoint /var/log/sluice \
+    && install -d -o sluice -g sluice -m 0700 /var/lib/sluice /var/lib/sluice/checkpoint /var/log/sluice \
     && install -d -o sluice -g sluice -m 0700 /run/sluice /run/secrets-of \
         /run/secrets-of/all /run/secrets-of/airflow /run/secrets-of/postgres /run/secrets-of/spark
 COPY --from=packages /opt/venv /opt/venv

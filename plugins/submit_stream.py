@@ -15,7 +15,7 @@ import psycopg
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from landed_file_sensor import is_scheduled
 
-from sluice import database, landing, leases, settings
+from sluice import database, landing, leases, permissions, settings
 from spark_jobs.retry_rules import ENVIRONMENT, STOPPED
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
         super().__init__(**defaults | kwargs)
         self.moved = moved
         self._lease: leases.Lease | None = None
+        self._environment: dict[str, str] = {}
 
     def execute(self, context: Context) -> None:
         """Stream on, or drain and end.
@@ -69,6 +70,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
         AirflowException when the driver fails otherwise.
         """
         read = settings.load()
+        permissions.be_private(read)  # the driver's checkpoint, and what Spark spills
         if is_scheduled(context):
             self._stream(read, context)
         else:
@@ -141,7 +143,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
     def _submit(self, read: settings.Settings, context: Context, lease: leases.Lease, arguments: list[str]) -> None:
         self._lease, self._hook = lease, None
         self.application_args = arguments
-        self.env_vars = {
+        self._environment = {
             "SLUICE_STREAM_TOKEN": lease.token,
             "SLUICE_SUBMITTER_PID": str(os.getpid()),
             # spark-submit and the python it starts stand beside this interpreter; what the user put on PATH wins.
@@ -163,9 +165,18 @@ class SubmitStreamOperator(SparkSubmitOperator):
             self._close_output()
 
     def _get_hook(self) -> SparkSubmitHook:
+        """The hook, which starts the driver with its environment: in client mode it is a child of this process.
+
+        What the operator calls ``env_vars`` would be arguments of spark-submit on YARN and Kubernetes, which every user
+        of the machine can read. Raises SettingError for deploy mode cluster: the driver would get no token there.
+        """
         hook = super()._get_hook()
-        # In client mode the driver is a child of this process on every master, but the hook forgets it on Kubernetes.
-        hook._env = self.env_vars
+        if hook._connection["deploy_mode"] == "cluster":
+            raise settings.SettingError(
+                f"connection {self._conn_id} has deploy-mode cluster: the driver would run on another machine, and the "
+                "lease's token could not be told there without showing it to others; set deploy-mode to client"
+            )
+        hook._env = self._environment
         return hook
 
     def _end(self, read: settings.Settings, lease: leases.Lease, because: str) -> None:

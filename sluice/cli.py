@@ -26,6 +26,7 @@ from sluice import (
     embedded,
     folders,
     landing_watch,
+    permissions,
     quarantine,
     receipts,
     restore,
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         read_env_file(PROJECT / ".env", os.environ)
         refuse_unknown(os.environ)
+        permissions.be_private(load())
         instance = containers.Containers(load()) if containers.inside() else Instance(load())
         code: int = parsed.command(instance, parsed)
         return code

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import database, folders, migrate, pulse, restore, roles, shutdown
+from sluice import database, folders, migrate, permissions, pulse, restore, roles, shutdown
 from sluice.instance import Instance, InstanceError, Running, read_env_file, write_private
 from sluice.migrate import MigrationError
 from sluice.settings import PROJECT, SettingError, Settings, load, refuse_unknown
@@ -188,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         refuse_unknown(os.environ)
+        permissions.be_private(load())
         command = _COMMANDS.get(parsed.command) or (lambda _: run_airflow(parsed.command))
         code: int = command(parsed.arguments)
         return code
@@ -327,8 +328,8 @@ def check_volumes(instance: Containers) -> None:
     settings = instance.settings
     try:
         folders = (settings.incoming_dir, settings.processing_dir, settings.archive_dir, settings.checkpoint_dir)
-        for folder in (*folders, Path("/var/log/sluice")):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.home_dir, *folders, Path("/var/log/sluice")):
+            permissions.make_private(folder, settings)
             probe = folder / f".{os.getpid()}.tmp"
             probe.touch()
             probe.unlink()

@@ -339,6 +339,7 @@ def write(path: Path, *, name: str | None, output: Path | None, contracts: Path)
         target = target.with_name(f"{target.name}.draft") if made.missing else target
         with target.open("x", encoding="utf-8") as file:
             file.write(made.text)
+        target.chmod(0o644)  # it belongs to the project, which other users may read
         print(f"sluice: wrote {target}", file=sys.stderr)
     return 3 if made.missing else 0
 

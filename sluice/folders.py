@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from sluice import database
+from sluice.permissions import make_folder, tighten
 from sluice.settings import Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -138,8 +139,9 @@ def _mark(settings: Settings, connection: Connection) -> None:
     assert row is not None
     for folder in marked_folders(settings):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, settings)
             _write(folder, row["ledger_id"])
+            tighten(folder / MARKER, settings.file_mode)
         except OSError as error:
             raise FoldersError(f"{folder} cannot be written ({error.strerror}): give this user permission") from error
     connection.execute(_sql("note_marked"))

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import psutil
 
-from sluice import embedded, java, processes
+from sluice import embedded, java, permissions, processes
 from sluice.roles import ROLES
 from sluice.settings import PROJECT, SettingError, Settings
 
@@ -82,11 +82,19 @@ class Instance:
         self.secrets_path = self.home / "secrets.json"
 
     def make_folders(self) -> None:
-        """Make the folders that are missing; only this user may look into those that hold secrets."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        folders = (self.run_dir, self.log_dir, self.airflow_home, self.postgres_dir, self.settings.incoming_dir)
-        for folder in (*folders, self.settings.processing_dir, self.settings.archive_dir):
-            folder.mkdir(exist_ok=True)
+        """Make the folders that are missing, and close those that are there to other users, as the settings say.
+
+        Producers pass through the state folder to ``incoming``, and PostgreSQL to its data when it runs as a user of
+        its own, because this one is root.
+        """
+        settings = self.settings
+        through = permissions.PASSABLE if os.geteuid() == 0 else 0
+        permissions.make_private(self.home, settings, permissions.PASSABLE if settings.incoming_group else through)
+        permissions.make_private(self.postgres_dir, settings, through)
+        folders = (self.run_dir, self.log_dir, self.airflow_home, settings.checkpoint_dir)
+        for folder in (*folders, settings.processing_dir, settings.archive_dir):
+            permissions.make_private(folder, settings)
+        permissions.make_incoming(settings)
         self.airflow_home.chmod(0o700)
 
     # --- who runs it

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice import database, folders, poolers
+from sluice import database, folders, permissions, poolers
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
 
@@ -330,8 +330,9 @@ def _age(path: Path) -> tuple[float, str]:
 
 def _check_folders(settings: Settings) -> None:
     folders = (settings.incoming_dir, settings.processing_dir, settings.archive_dir)
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
+    permissions.make_incoming(settings)
+    for folder in (settings.processing_dir, settings.archive_dir):
+        permissions.make_private(folder, settings)
     for folder in folders:
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             raise LandingError(f"{folder} cannot be written: give the user of Airflow's tasks permission for it")
@@ -383,7 +384,7 @@ def _finish(settings: Settings, name: str, row: dict[str, Any], result: MoveResu
     target = settings.home_dir / row["path"]
     if target.parent == settings.processing_dir:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    permissions.make_folder(target.parent, settings)
     if rename_if_free(settings.processing_dir / name, target):
         result.finished.append(name)
         _log.info("moved %s to %s: the ledger says %s", name, row["path"], row["state"])
@@ -460,10 +461,11 @@ def _register_and_rename(
         crash_point("mover.after_register")
         if _identity(path.lstat()) != fingerprint.identity:
             raise _ChangedError
-        target.parent.mkdir(parents=True, exist_ok=True)
+        permissions.make_folder(target.parent, settings)
         if not rename_if_free(path, target):
             raise FileExistsError(errno.EEXIST, "exists already; the database may have been restored", str(target))
         _undo_unless_ours(settings, connection, path, target)
+        permissions.tighten(target, settings.file_mode)
         _sync(target.parent)
         crash_point("mover.after_rename")
     crash_point("mover.after_commit")

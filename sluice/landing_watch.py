@@ -72,7 +72,7 @@ def _claim_name(incoming: Path, name: str) -> Path:
     for number in itertools.count(1):
         target = incoming / (name if number == 1 else f"{stem}-{number}{ending}")
         try:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             return target
         except FileExistsError:
             continue

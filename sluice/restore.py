@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 from sluice import database, folders, landing, left_behind, migrate, roles
+from sluice.permissions import make_folder
 from sluice.settings import Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -220,7 +221,7 @@ def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], found: Rel
     target = settings.home_dir / row["path"]
     if target == path or row["path"].startswith("incoming/"):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent, settings)
     if landing.rename_if_free(path, target):
         found.put_back.append(row["file_id"])
 

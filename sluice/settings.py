@@ -9,6 +9,7 @@ import difflib
 import functools
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -35,6 +36,10 @@ class Settings:
 
     # Where state lives: database, landing folders, checkpoint, Airflow home, logs, secrets.
     home: str = "data"
+
+    # Who else may see what the pipeline keeps, and who may land files.
+    umask: str = "077"
+    incoming_group: str = ""
 
     # PostgreSQL. Empty database_url: the embedded server. The writer and reader default to the owner's URL.
     database_url: str = ""
@@ -118,6 +123,16 @@ class Settings:
     def checkpoint_dir(self) -> Path:
         """The checkpoint of the stream."""
         return self.home_dir / "checkpoint"
+
+    @property
+    def file_mode(self) -> int:
+        """What a file of the pipeline's may have at most."""
+        return 0o666 & ~int(self.umask, 8)
+
+    @property
+    def folder_mode(self) -> int:
+        """What a folder of the pipeline's may have at most."""
+        return 0o777 & ~int(self.umask, 8)
 
     @property
     def contracts_dir(self) -> Path:
@@ -239,6 +254,11 @@ def _check(settings: Settings) -> None:
             raise SettingError(f"{name}={value} must be more than 0")
         if field.name in _AT_LEAST_ONE and value < 1:
             raise SettingError(f"{name}={value} must be at least 1")
+    if not re.fullmatch("0?0[0-7]{2}", settings.umask):
+        raise SettingError(
+            f"SLUICE_UMASK={settings.umask!r} is no umask that leaves this user everything: 077 shows others nothing, "
+            "027 lets the group read"
+        )
     if settings.stream_life_seconds >= settings.keep_runs_hours * 3600:
         raise SettingError(
             f"SLUICE_STREAM_LIFE_SECONDS={settings.stream_life_seconds:g} must be shorter than "

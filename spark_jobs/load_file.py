@@ -33,6 +33,7 @@ from sluice import archive, folders
 from sluice.crash_points import crash_point
 from sluice.landing import rename_if_free
 from sluice.leases import StreamFenced
+from sluice.permissions import make_folder
 from sluice.settings import Settings
 from sluice.unload import withdraw
 from spark_jobs import staging
@@ -423,7 +424,7 @@ class FileLoader:
             _log.warning("file %s stays in the processing folder: the archive is not there", file.file_id)
             return
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, self._settings)
             if not target.exists():
                 crash_point("archive.before_move")
                 os.rename(source, target)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -81,6 +82,7 @@ def test_up_brings_rows_a_file_is_loaded_and_down_leaves_nothing(home: Path, tmp
     assert all(found["processes"].values())
     assert found["stream"]["living"]
     assert_loopback_only(pipeline)
+    assert open_to_others(home) == []
 
     loaded = pipeline("load", str(shop_file(tmp_path)), within=300)
     assert loaded.returncode == 0, loaded.stdout
@@ -116,6 +118,21 @@ def test_a_killed_launcher_takes_everything_along(home: Path) -> None:
     while pipeline.alive() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert pipeline.alive() == []
+
+
+def open_to_others(home: Path) -> list[str]:
+    """What other users may see or change in the state folder; PostgreSQL's data is for it to guard."""
+    passed = {home, home / "postgres"} if os.geteuid() == 0 else set()
+    found = []
+    for folder, inner, files in os.walk(home):
+        inner[:] = [name for name in inner if name != "pgdata"]
+        for path in (Path(folder), *(Path(folder, name) for name in files)):
+            with contextlib.suppress(FileNotFoundError):
+                about = path.lstat()
+                beyond = 0o066 if path in passed else 0o077
+                if not stat.S_ISLNK(about.st_mode) and about.st_mode & beyond:
+                    found.append(f"{path} {stat.filemode(about.st_mode)}")
+    return found
 
 
 def assert_loopback_only(pipeline: Pipeline) -> None:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from sluice import database, leases
-from sluice.settings import PROJECT, Settings
+from sluice.settings import PROJECT, SettingError, Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
 Calls = Callable[[], list[dict[str, Any]]]
@@ -31,6 +31,7 @@ names = ("SLUICE_STREAM_TOKEN", "SLUICE_SUBMITTER_PID", "SLUICE_WRITER_URL", "PY
 with open(os.environ["FAKE_RECORD"], "a") as record:
     call = {{"argv": sys.argv[1:], "parent": os.getppid()}} | {{name: os.environ.get(name) for name in names}}
     record.write(json.dumps(call) + "\\n")
+print("a driver logs something", flush=True)
 do = os.environ["FAKE_DO"]
 if do == "fail":
     sys.exit("java is missing")
@@ -280,6 +281,41 @@ def test_the_moving_task_says_which_files_it_moved(settings: Settings, writer: C
 
 
 # --- submit_stream, scheduled ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "master", ["local[2,4]", "spark://master:7077", "yarn", "k8s://https://cluster:6443"], ids=lambda master: master[:5]
+)
+def test_neither_token_nor_passwords_stand_on_the_command_line_whatever_the_master(
+    calls: Calls, settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch, master: str
+) -> None:
+    from airflow.providers.apache.spark.hooks import spark_submit
+
+    # To submit in client mode takes no client of Kubernetes, but the hook asks whether there is one.
+    monkeypatch.setattr(spark_submit, "kube_client", object(), raising=False)
+    connection = {"conn_type": "spark", "host": master, "extra": {"deploy-mode": "client"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
+    submit()
+    [call] = calls()
+    assert call["argv"][:2] == ["--master", master]
+    assert call["SLUICE_STREAM_TOKEN"]
+    assert call["SLUICE_WRITER_URL"] == settings.writer_dsn
+    secrets = {call["SLUICE_STREAM_TOKEN"], settings.writer_dsn, settings.reader_dsn, settings.owner_dsn}
+    words = " ".join(call["argv"])
+    assert not [secret for secret in (*secrets, "SLUICE_") if secret in words]
+    assert states(writer, "streams") == ["ended"]
+
+
+@pytest.mark.parametrize("master", ["spark://master:7077", "yarn"], ids=["standalone", "yarn"])
+def test_deploy_mode_cluster_is_refused_with_the_remedy(
+    calls: Calls, writer: Connection, monkeypatch: pytest.MonkeyPatch, master: str
+) -> None:
+    connection = {"conn_type": "spark", "host": master, "extra": {"deploy-mode": "cluster"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", json.dumps(connection))
+    with pytest.raises(SettingError, match="set deploy-mode to client"):
+        submit()
+    assert calls() == []
+    assert states(writer, "streams") == ["ended"]
 
 
 def test_a_submitted_driver_gets_token_submitter_and_secrets_by_environment(
