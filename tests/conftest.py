@@ -93,6 +93,14 @@ def postgres_server() -> Iterator[embedded.Server]:
             guard.communicate()
 
 
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    """Each test begins with the umask of most machines, whatever a command that ran in this process has set."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture
 def database_url(postgres_server: embedded.Server) -> Iterator[str]:
     """URL (as sluice_owner) of a fresh migrated database, dropped after the test whoever is still connected."""
