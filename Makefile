@@ -19,10 +19,10 @@ export UV_SYSTEM_CERTS ?= 1
 
 # What a user gives on make's command line reaches recipes as it was written: make would expand its $ otherwise. Recipes
 # read it from the environment, where no shell expands it either.
-GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED
+GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
+.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,9 +47,14 @@ restart: down up ## Stop it, then run it in the background
 status: $(VENV)/.runtime ## Tell what it does (JSON=1: as JSON); fails when it does not run or something is wrong
 	@$(SLUICE) status $(if $(JSON),--json)
 
-load: $(VENV)/.runtime ## Land a copy of a CSV and tell its tally: make load FILE=path/to/file.csv
+load: $(VENV)/.runtime ## Land a copy of a CSV and tell its tally: make load FILE=path/to/file.csv (INSIST="why": also an old revision)
 	@[ -n "$${FILE:-}" ] || { echo "which file? make load FILE=path/to/file.csv" >&2; exit 2; }
-	@$(SLUICE) load -- "$$FILE"
+	@$(SLUICE) load $${INSIST+--insist="$$INSIST"} -- "$$FILE"
+
+insist: $(VENV)/.runtime ## Load a file that was set aside as an old revision: make insist FILE_ID=7 REASON="…"
+	@[ -n "$${FILE_ID:-}" ] || { echo 'which file? make insist FILE_ID=7 REASON="…"' >&2; exit 2; }
+	@[ -n "$${REASON:-}" ] || { echo 'why? make insist FILE_ID=7 REASON="…"' >&2; exit 2; }
+	@$(SLUICE) insist -- "$$FILE_ID" "$$REASON"
 
 psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …' runs one statement)
 	@$(SLUICE) psql $${SQL:+-c "$$SQL"}
@@ -85,10 +90,10 @@ rejects: $(VENV)/.runtime ## Show the quarantine by rule, with examples (CONTRAC
 replay: $(VENV)/.runtime ## Judge the quarantine again, load what passes now (CONTRACT=, RULE=, FILE_ID= choose)
 	@$(SLUICE) replay $(CHOSEN)
 
-unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: make unload FILE_ID=7 REASON="…"
+unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: make unload FILE_ID=7 REASON="…" (DRY_RUN=1, WITH_DUPLICATES=1)
 	@[ -n "$${FILE_ID:-}" ] || { echo 'which file? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
-	@[ -n "$${REASON:-}" ] || { echo 'why? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
-	@$(SLUICE) unload -- "$$FILE_ID" "$$REASON"
+	@[ -n "$${REASON:-}$${DRY_RUN:-}" ] || { echo 'why? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
+	@$(SLUICE) unload $${DRY_RUN:+--dry-run} $${WITH_DUPLICATES:+--with-duplicates} -- "$$FILE_ID" "$${REASON:-}"
 
 receipt: $(VENV)/.runtime ## Verify one file's rows against its receipt, as JSON: make receipt FILE_ID=7
 	@[ -n "$${FILE_ID:-}" ] || { echo "which file? make receipt FILE_ID=7" >&2; exit 2; }

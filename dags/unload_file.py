@@ -1,5 +1,6 @@
 """Takes one loaded file back: its rows leave `events` and the reports in one transaction, and `ledger.audit` keeps who
-wanted it and why. Rows that another file had as well stay, as that file's. Loads wait until it is done.
+wanted it and why. Rows that another file had as well stay, as that file's. When other files landed with the same bytes,
+the oldest of them is loaded in its place, unless `with_duplicates` takes them back too. Loads wait until it is done.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ def take_back() -> dict[str, Any]:
     context = get_current_context()
     params, run = context["params"], context["dag_run"]
     by_whom = f"{run.triggering_user_name or 'airflow'} (run {run.run_id})"
-    return unload.unload_file(load(), params["file_id"], params["reason"], by_whom=by_whom).as_dict()
+    return unload.unload_file(
+        load(),
+        params["file_id"],
+        params["reason"],
+        by_whom=by_whom,
+        with_duplicates=params["with_duplicates"],
+        dry_run=params["dry_run"],
+    ).as_dict()
 
 
 @dag(
@@ -39,6 +47,8 @@ def take_back() -> dict[str, Any]:
     params={
         "file_id": Param(type="integer", minimum=1, description="The file, as ledger.files numbers it"),
         "reason": Param(type="string", minLength=unload.REASON_MIN, description="Why, for those who come after"),
+        "with_duplicates": Param(False, type="boolean", description="Also the files that landed with the same bytes"),
+        "dry_run": Param(False, type="boolean", description="Only tell what would leave, and what would stay"),
     },
     description="Take a loaded file's rows out of events and the reports",
     doc_md=__doc__,

@@ -25,6 +25,7 @@ from sluice import (
     database,
     embedded,
     folders,
+    insist,
     landing_watch,
     permissions,
     quarantine,
@@ -51,6 +52,7 @@ _EXPECTED = (
     MigrationError,
     psycopg.OperationalError,
     unload.UnloadError,
+    insist.InsistError,
     restore.RestoreError,
     folders.FoldersError,
     folders.AdoptError,
@@ -101,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     load_one = add("load", _load, "land a copy of a CSV, wait for its ledger state, print its tally")
     load_one.add_argument("file", type=Path)
     load_one.add_argument("--stdin", action="store_true", help="its bytes come from standard input, FILE is its name")
+    load_one.add_argument(
+        "--insist", metavar="REASON", help="load it although it undoes a newer revision; the audit keeps the reason"
+    )
     load_one.add_argument("--timeout", type=float, default=900.0, help="seconds to wait (default %(default)g)")
     add("psql", _psql, "open SQL as the owner; arguments are psql's")
     dags_test = add("dags-test", _dags_test, "run one DAG from start to end with `airflow dags test`")
@@ -128,9 +133,18 @@ def _parser() -> argparse.ArgumentParser:
     _choosing(add("replay", _replay, "judge the quarantine again, load what passes now"))
     unload_one = add("unload", _unload, "take one loaded file's rows out of events and the reports")
     unload_one.add_argument("file_id", type=int)
-    unload_one.add_argument("reason", help="why, for the audit")
+    unload_one.add_argument("reason", nargs="?", default="", help="why, for the audit")
+    unload_one.add_argument("--dry-run", action="store_true", help="only tell what would leave, and what would stay")
+    unload_one.add_argument(
+        "--with-duplicates",
+        action="store_true",
+        help="take back the files with the same bytes too (default: one loads)",
+    )
     receipt = add("receipt", _receipt, "verify one file's rows against its receipt; print both as JSON")
     receipt.add_argument("file_id", type=int)
+    insisting = add("insist", _insist, "load a file that was set aside because it would undo a newer revision")
+    insisting.add_argument("file_id", type=int)
+    insisting.add_argument("reason", help="why, for the audit")
     contract = add(
         "contract", _contract, "draft a contract from a CSV file; exit code 3 when a person must complete it"
     )
@@ -230,12 +244,27 @@ def _status(instance: Instance, parsed: argparse.Namespace) -> int:
 
 def _load(instance: Instance, parsed: argparse.Namespace) -> int:
     if not parsed.stdin:
-        return landing_watch.load(instance, parsed.file, _say, parsed.timeout)
+        return _land_and_watch(instance, parsed.file, parsed)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / parsed.file.name
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        return landing_watch.load(instance, copy, _say, parsed.timeout)
+        return _land_and_watch(instance, copy, parsed)
+
+
+def _land_and_watch(instance: Instance, source: Path, parsed: argparse.Namespace) -> int:
+    return landing_watch.load(
+        instance,
+        source,
+        _say,
+        parsed.timeout,
+        insist_because=parsed.insist,
+        by_whom=_by_whom(),
+    )
+
+
+def _by_whom() -> str:
+    return f"{getpass.getuser()} (command line)"
 
 
 def _say(line: str) -> None:
@@ -418,8 +447,14 @@ def _replay(instance: Instance, parsed: argparse.Namespace) -> int:
 
 def _unload(instance: Instance, parsed: argparse.Namespace) -> int:
     settings = instance.with_urls(_port(instance))
-    by_whom = f"{getpass.getuser()} (command line)"
-    left = unload.unload_file(settings, parsed.file_id, parsed.reason, by_whom=by_whom)
+    left = unload.unload_file(
+        settings,
+        parsed.file_id,
+        parsed.reason,
+        by_whom=_by_whom(),
+        with_duplicates=parsed.with_duplicates,
+        dry_run=parsed.dry_run,
+    )
     print(json.dumps(left.as_dict(), indent=2, ensure_ascii=False))
     return 0
 
@@ -431,6 +466,14 @@ def _receipt(instance: Instance, parsed: argparse.Namespace) -> int:
         raise InstanceError(f"there is no file {parsed.file_id}: the files are in ledger.files")
     print(json.dumps(found, indent=2, ensure_ascii=False))
     return 1 if found["holds"] is False else 0
+
+
+def _insist(instance: Instance, parsed: argparse.Namespace) -> int:
+    settings = instance.with_urls(_port(instance))
+    with database.connect(settings.writer_dsn, application_name="sluice-insist") as connection:
+        name = insist.land_again(connection, settings.home_dir, parsed.file_id, parsed.reason, _by_whom())
+    print(f"file {parsed.file_id} ({name}) waits to be loaded again; `make status` tells when the stream is at it")
+    return 0
 
 
 def _contract(instance: Instance, parsed: argparse.Namespace) -> int:

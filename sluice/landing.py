@@ -210,11 +210,19 @@ def return_to_incoming(settings: Settings, basename: str) -> str:
 
 def return_as(settings: Settings, source: Path, landed_name: str) -> str:
     """Put ``source`` in incoming as ``landed_name``, or with ``returned-<n>-`` before it when that is taken."""
-    for number in itertools.count():
-        name = f"returned-{number}-{landed_name}" if number else landed_name
-        if rename_if_free(source, settings.incoming_dir / name):
-            return name
-    raise AssertionError("unreachable")
+    return next(
+        name for name in _names_in_incoming(landed_name) if rename_if_free(source, settings.incoming_dir / name)
+    )
+
+
+def free_name(settings: Settings, landed_name: str) -> str:
+    """The name that ``return_as`` would give it now; it may be taken by the time that somebody uses it."""
+    return next(name for name in _names_in_incoming(landed_name) if not os.path.lexists(settings.incoming_dir / name))
+
+
+def _names_in_incoming(landed_name: str) -> Iterator[str]:
+    yield landed_name
+    yield from (f"returned-{number}-{landed_name}" for number in itertools.count(1))
 
 
 def basename_of(file_id: int, sha256: str, name: str) -> str:
@@ -377,17 +385,24 @@ def _tidy(settings: Settings, connection: Connection, result: MoveResult) -> Non
                 result.returned.append(back)
                 _log.warning("returned %s to incoming as %s: the ledger does not know it", name, back)
             elif row["state"] != "landed":
-                _finish(settings, name, row, result)
+                _finish(settings, connection, name, row, result)
 
 
-def _finish(settings: Settings, name: str, row: dict[str, Any], result: MoveResult) -> None:
-    target = settings.home_dir / row["path"]
+def _finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any], result: MoveResult) -> None:
+    source, target = settings.processing_dir / name, settings.home_dir / row["path"]
     if target.parent == settings.processing_dir:
         return
     permissions.make_folder(target.parent, settings)
-    if rename_if_free(settings.processing_dir / name, target):
+    is_done = rename_if_free(source, target)
+    if not is_done and target.parent == settings.incoming_dir:
+        # A new file has that name. The ledger says another one first, then the file goes there.
+        target = target.with_name(free_name(settings, row["name"]))
+        path = str(target.relative_to(settings.home_dir))
+        connection.execute(_sql("set_path"), {"file_id": row["file_id"], "path": path})
+        is_done = rename_if_free(source, target)
+    if is_done:
         result.finished.append(name)
-        _log.info("moved %s to %s: the ledger says %s", name, row["path"], row["state"])
+        _log.info("moved %s to %s: the ledger says %s", name, target, row["state"])
     else:
         _say_once(name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one")
 
@@ -425,7 +440,7 @@ def _move(settings: Settings, connection: Connection, path: Path, result: MoveRe
     except _ChangedError:
         _log.info("%r changed while it was read: it waits for the next time", name)
     except psycopg.errors.LockNotAvailable:
-        _log.info("%r has the bytes of a file that is being loaded: it waits for the next time", name)
+        _log.info("%r has the bytes of a file that is being loaded or taken back: it waits for the next time", name)
     except OSError as error:
         result.failed[name] = str(error)
         _log.error("%r could not be moved and stays in incoming: %s", name, error)
@@ -458,6 +473,8 @@ def _register_and_rename(
     with connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', '10s', true)")
         file_id, target, outcome = _register(settings, connection, path.name, fingerprint)
+        wish = {"file_id": file_id, "name": readable_name(path.name), "sha256": fingerprint.sha256}
+        connection.execute(_sql("bind_insistence"), wish)
         crash_point("mover.after_register")
         if _identity(path.lstat()) != fingerprint.identity:
             raise _ChangedError
@@ -493,9 +510,13 @@ def _register(
     }
     while True:
         if (row := connection.execute(_sql("insert_landed"), values).fetchone()) is not None:
+            connection.execute(_sql("adopt_duplicates"), values | row)
             return _place(settings, connection, row["file_id"], fingerprint, name, settings.processing_dir, "landed")
-        # The same bytes may have been rejected since the insert looked: then look again.
-        if (same := connection.execute(_sql("find_same_bytes"), values).fetchone()) is not None:
+        # The file that has the bytes may have ended since the insert looked: then look again.
+        same = connection.execute(_sql("find_same_bytes"), values).fetchone()
+        if same is not None and (
+            same["state"] == "landed" or connection.execute(_sql("touch_loaded"), same).fetchone()
+        ):
             break
     if _lost(settings, connection, same):
         return same["file_id"], settings.home_dir / same["path"], "landed again: its file was lost"

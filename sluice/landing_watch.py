@@ -7,48 +7,60 @@ import itertools
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from sluice import database, folders, landing
+from sluice import database, folders, insist, landing
 from sluice.instance import Instance, InstanceError
 
 Connection = psycopg.Connection[dict[str, Any]]
 Say = Callable[[str], None]
+Wish = Callable[[str, str], None]
 MOST_REJECTS = 5
 _RAW_CHARACTERS = 120
 
 
-def load(instance: Instance, source: Path, say: Say, timeout: float) -> int:
+def load(
+    instance: Instance, source: Path, say: Say, timeout: float, *, insist_because: str | None = None, by_whom: str = ""
+) -> int:
     """Land a copy of ``source`` and say what became of it: 0 for loaded and duplicate, 1 for rejected.
 
-    Raises InstanceError when the pipeline is not running, the file cannot be landed, or no state is reached within
-    ``timeout`` seconds.
+    ``insist_because`` is the reason to load it although it undoes a newer revision, ``by_whom`` who says so. Raises
+    InstanceError when the pipeline is not running, the file cannot be landed, or no state is reached within
+    ``timeout`` seconds, InsistError when the reason says nothing.
     """
     running = instance.running()
     if running is None:
         raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
     _check(source)
+    if insist_because is not None:
+        insist.checked(insist_because)
     with database.connect(
         instance.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
     ) as opened:
         if why := folders.problem(instance.settings, opened):
             raise InstanceError(f"{source} is not landed: {why}")
         after = _row(opened, "newest_file")["file_id"]
-        landed, sha256 = land_copy(source, instance.settings.incoming_dir)
+
+        def wish(name: str, sha256: str) -> None:
+            if insist_because is not None:
+                insist.note_wish(opened, landing.readable_name(name), sha256, insist_because, by_whom)
+
+        landed, sha256 = land_copy(source, instance.settings.incoming_dir, wish)
         name = landing.readable_name(landed.name)
         say(f"{landing.readable_name(str(source))} landed as {name}; waiting for the ledger …")
         found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
         return _tell(opened, found, say)
 
 
-def land_copy(source: Path, incoming: Path) -> tuple[Path, str]:
+def land_copy(source: Path, incoming: Path, before: Wish = lambda name, sha256: None) -> tuple[Path, str]:
     """Copy ``source`` to ``incoming`` under its name, or with a number when that one is waiting; its path and sha256.
 
-    Like every producer should: written under a name that is never taken, then renamed.
+    Like every producer should: written under a name that is never taken, then renamed. ``before`` is called with the
+    name and sha256 before the file can be taken.
     """
     incoming.mkdir(parents=True, exist_ok=True)
     temporary = incoming / f".{secrets.token_hex(8)}.part"
@@ -58,25 +70,22 @@ def land_copy(source: Path, incoming: Path) -> tuple[Path, str]:
             while chunk := read.read(1 << 20):
                 digest.update(chunk)
                 write.write(chunk)
-        target = _claim_name(incoming, source.name)
-        temporary.replace(target)
+        for name in _names(source.name):
+            if os.path.lexists(incoming / name):
+                continue
+            before(name, digest.hexdigest())
+            if landing.rename_if_free(temporary, incoming / name):
+                return incoming / name, digest.hexdigest()
     finally:
         temporary.unlink(missing_ok=True)
-    return target, digest.hexdigest()
+    raise AssertionError("unreachable")
 
 
-def _claim_name(incoming: Path, name: str) -> Path:
-    """A name that nobody has in ``incoming``, held by an empty file that the rename replaces at once."""
+def _names(name: str) -> Iterator[str]:
     ending = next((end for end in landing.ENDINGS if name.lower().endswith(end)), "")
     stem, ending = name[: len(name) - len(ending)], name[len(name) - len(ending) :]
-    for number in itertools.count(1):
-        target = incoming / (name if number == 1 else f"{stem}-{number}{ending}")
-        try:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            return target
-        except FileExistsError:
-            continue
-    raise AssertionError("unreachable")
+    yield name
+    yield from (f"{stem}-{number}{ending}" for number in itertools.count(2))
 
 
 def _check(source: Path) -> None:
@@ -124,6 +133,8 @@ def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
         f"{found['rows_read']:,} read, {found['rows_loaded']:,} loaded, {found['rows_rejected']:,} rejected, "
         f"{found['rows_duplicate']:,} duplicate"
     )
+    for old in opened.execute(_sql("replaced_by"), {"file_id": found["file_id"]}).fetchall():
+        say(f"{found['name']}: replaces file {old['file_id']}, {old['rows_out']:,} rows out")
     _tell_rejects(opened, found, say)
     return 0
 

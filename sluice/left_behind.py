@@ -158,7 +158,7 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     columns = {staging: _common(ledger, replaced, table) for staging, table in _TABLES.items()}
     file_ids = [row["file_id"] for row in chosen]
     _stage(ledger, replaced, columns, chosen, _lost_duplicates(settings, ledger, replaced, chosen))
-    copied.replaced = _replace_older(ledger, replaced, chosen)
+    copied.replaced = _replace_older(settings, ledger, replaced, chosen)
     _put(ledger, "put_files", columns["copied_files"], state="loaded")
     _put(ledger, "put_rejects", columns["copied_rejects"])
     _put(ledger, "put_events", columns["copied_events"])
@@ -223,7 +223,7 @@ def _put(ledger: Connection, query: str, columns: list[str], **parameters: objec
     ledger.execute(_sql(query).format(**parts), parameters or None)
 
 
-def _replace_older(ledger: Connection, replaced: Connection, chosen: list[Row]) -> list[int]:
+def _replace_older(settings: Settings, ledger: Connection, replaced: Connection, chosen: list[Row]) -> list[int]:
     """Take out what a copied revision had replaced there, and the restored ledger has loaded; the file_ids."""
     newer = {(row["name"], row["contract"]): row for row in chosen}
     there = _rows(replaced, "replaced_there", names=[name for name, _ in newer])
@@ -241,7 +241,15 @@ def _replace_older(ledger: Connection, replaced: Connection, chosen: list[Row]) 
         if was["sha256"] == row["sha256"]:
             by = newer[was["name"], was["contract"]]["file_id"]
             reason = f"replaced by file {by}, copied from the database that a restore replaced"
-            unload.withdraw(run, row["file_id"], "replace", reason=reason, by_whom="copy-sealed")
+            unload.withdraw(
+                run,
+                row["file_id"],
+                "replace",
+                home=settings.home_dir,
+                reason=reason,
+                by_whom="copy-sealed",
+                replaced_by=by,
+            )
             gone.append(row["file_id"])
     return gone
 

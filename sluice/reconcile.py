@@ -92,6 +92,7 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
         files = _rows(connection, "files_to_verify")
         counted = {row["file_id"]: row for row in _rows(connection, "rows_by_file")}
         found = Reconciliation(waiting=_rows(connection, "landed_count")[0]["files"])
+        found.broken += [_forsaken(row) for row in _rows(connection, "forsaken_duplicates")]
         for begin in range(0, len(files), _PAGE):
             page = files[begin : begin + _PAGE]
             held = _Held(connection, [file for file in page if file["state"] == "loaded" and not file["is_sealed"]])
@@ -219,6 +220,13 @@ def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str
             "a row was changed, added or taken by hand"
         )
     return ""
+
+
+def _forsaken(duplicate: dict[str, Any]) -> str:
+    return (
+        f"file {duplicate['file_id']} ({duplicate['name']}) is a duplicate of file {duplicate['duplicate_of']}, "
+        f"which is {duplicate['original_state']}: its rows are nowhere; land the same bytes again"
+    )
 
 
 def _where(settings: Settings, path: str) -> Path:

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,6 +24,7 @@ from psycopg.rows import tuple_row
 from sluice import database, report_refresh
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
+from sluice.takeover import Takeover, take_over
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,10 @@ class UnloadError(ValueError):
 
 @dataclass
 class Withdrawn:
-    """What left with a file, in rows; ``given_back`` is rows by the file_id that has them now."""
+    """What left with a file, in rows; ``given_back`` is rows by the file_id that has them now, as it had them as well.
+
+    ``rows_taken_out`` counts all rows that ceased to be the file's, ``rows_removed`` those that are nobody's now.
+    """
 
     file_id: int
     name: str
@@ -53,6 +58,8 @@ class Withdrawn:
     rejects_withdrawn: int
     duplicates_forgotten: int
     given_back: dict[int, int] = field(default_factory=dict)
+    rows_taken_out: int = 0
+    duplicates: Takeover = field(default_factory=Takeover)
     reports: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,11 +67,22 @@ class Withdrawn:
         return asdict(self) | {"given_back": {str(heir): rows for heir, rows in self.given_back.items()}}
 
 
-def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) -> Withdrawn:
+def withdraw(
+    run: Run,
+    file_id: int,
+    action: str,
+    *,
+    home: Path,
+    reason: str,
+    by_whom: str,
+    replaced_by: int | None = None,
+    with_duplicates: bool = False,
+) -> Withdrawn:
     """Take a loaded file's rows out within the caller's transaction, which must hold the file's lock (``hold_file``).
 
-    ``run(name, *parameters)`` runs a query of include/sql/load; ``action`` is unload or replace. Raises UnloadError
-    when the file is not loaded.
+    ``run(name, *parameters)`` runs a query of include/sql/load; ``action`` is unload or replace; ``home`` is the folder
+    that the ledger's paths start from. A duplicate takes the file's place unless ``with_duplicates`` is set. Raises
+    UnloadError when the file is not loaded.
     """
     rows = run("withdraw.lock_file", file_id)
     if not rows:
@@ -74,38 +92,74 @@ def withdraw(run: Run, file_id: int, action: str, *, reason: str, by_whom: str) 
         raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
     run("withdraw.make_withdrawn")
     [(removed,)] = run("withdraw.take_out", file_id)
+    run("withdraw.end_file", file_id, STATE_AFTER[action])
+    taken = take_over(run, file_id, home=home, by_whom=by_whom, has_rows=True, with_duplicates=with_duplicates)
     run("withdraw.hold_heirs", file_id)
-    given_back: dict[int, int] = dict(run("withdraw.give_back", file_id))
-    [(rejects, duplicates)] = run("withdraw.close_file", file_id, STATE_AFTER[action])
+    given_back: dict[int, int] = {} if taken.handed_over else dict(run("withdraw.give_back", file_id))
+    [(rejects, duplicates)] = run("withdraw.close_file", file_id)
     run("receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
-    left = Withdrawn(file_id, name, removed - sum(given_back.values()), rejects, duplicates, given_back)
-    details = left.as_dict() | {"rows_taken_out": removed, "rows_given_back": sum(given_back.values())}
+    stay = taken.rows_handed_over + sum(given_back.values())
+    left = Withdrawn(file_id, name, removed - stay, rejects, duplicates, given_back, removed, taken)
+    details = left.as_dict() | {"rows_given_back": sum(given_back.values()), "replaced_by": replaced_by}
     run("withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
     return left
 
 
-def unload_file(settings: Settings, file_id: int, reason: str, *, by_whom: str) -> Withdrawn:
+def unload_file(
+    settings: Settings,
+    file_id: int,
+    reason: str,
+    *,
+    by_whom: str,
+    with_duplicates: bool = False,
+    dry_run: bool = False,
+) -> Withdrawn:
     """Take one loaded file back, out of ``events`` and the published reports at the same moment.
+
+    When other files landed with the same bytes, the oldest of them is loaded in its place; ``with_duplicates`` takes
+    them back too. A ``dry_run`` does all of it but the reports, and undoes it: what it says is what would happen.
 
     Loads that have rows of the file wait until it is done, others do not. Raises UnloadError when the file is not
     loaded, the reason says nothing, or others hold the file for longer than SLUICE_UNLOAD_PATIENCE_SECONDS;
     psycopg.OperationalError when the database is away: then a second call finds out whether it was done.
     """
-    if len(reason.strip()) < REASON_MIN:
+    if not dry_run and len(reason.strip()) < REASON_MIN:
         raise UnloadError(f"reason {reason!r} says nothing: the audit keeps it for those who come after")
     with database.connect(settings.writer_dsn, application_name="sluice-unload", lock_timeout=LOCK_TIMEOUT) as opened:
-        return _Unloading(opened, file_id, reason.strip(), by_whom).patiently(settings.unload_patience_seconds)
+        unloading = _Unloading(
+            opened,
+            settings.home_dir,
+            file_id,
+            reason.strip(),
+            by_whom,
+            with_duplicates=with_duplicates,
+            dry_run=dry_run,
+        )
+        return unloading.patiently(settings.unload_patience_seconds)
 
 
 class _Unloading:
     """One unload: short attempts, each of which lets go of everything that it holds before the next."""
 
-    def __init__(self, connection: Connection, file_id: int, reason: str, by_whom: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        home: Path,
+        file_id: int,
+        reason: str,
+        by_whom: str,
+        *,
+        with_duplicates: bool,
+        dry_run: bool,
+    ) -> None:
         self._connection = connection
+        self._home = home
         self._cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
         self._file_id = file_id
         self._reason = reason
         self._by_whom = by_whom
+        self._with_duplicates = with_duplicates
+        self._dry_run = dry_run
         self._reports_are_held = False
 
     def patiently(self, seconds: float) -> Withdrawn:
@@ -136,8 +190,8 @@ class _Unloading:
                 self._run("withdraw.let_go_of_file", self._file_id)
 
     def _attempt(self, *, with_reports: bool) -> Withdrawn:
-        published = report_refresh.are_published(self._connection)
-        with self._connection.transaction():
+        published = not self._dry_run and report_refresh.are_published(self._connection)
+        with self._connection.transaction(force_rollback=self._dry_run):
             if published and with_reports:
                 self._reports_are_held = True
                 report_refresh.begin(self._connection)
@@ -147,17 +201,26 @@ class _Unloading:
                     "the database is reached through a pooler that changes sessions between transactions: set "
                     "SLUICE_WRITER_URL to PostgreSQL itself, or pool sessions"
                 )
-            left = withdraw(self._run, self._file_id, "unload", reason=self._reason, by_whom=self._by_whom)
+            left = withdraw(
+                self._run,
+                self._file_id,
+                "unload",
+                home=self._home,
+                reason=self._reason,
+                by_whom=self._by_whom,
+                with_duplicates=self._with_duplicates,
+            )
             crash_point("unload.after_withdraw")
             if published and with_reports:
                 left.reports = report_refresh.refresh(self._connection, f"unload of file {self._file_id}")
             elif published:
                 left.reports = f"{report_refresh.NOT_REFRESHED} (another session holds them)"
             else:
-                left.reports = "none yet"
+                left.reports = "dry run: nothing was changed" if self._dry_run else "none yet"
             crash_point("unload.before_commit")
         crash_point("unload.after_commit")
-        log.info("unloaded file %s (%s): %s", self._file_id, left.name, left)
+        done = "dry run of unloading" if self._dry_run else "unloaded"
+        log.info("%s file %s (%s): %s", done, self._file_id, left.name, left)
         return left
 
     def _who_holds(self, seconds: float) -> str:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,12 +28,12 @@ import adbc_driver_manager
 import numpy as np
 import pyarrow as pa
 
-from sluice import archive, folders
+from sluice import archive, folders, landing
 from sluice.crash_points import crash_point
-from sluice.landing import rename_if_free
 from sluice.leases import StreamFenced
 from sluice.permissions import make_folder
 from sluice.settings import Settings
+from sluice.takeover import take_over, why_undone
 from sluice.unload import withdraw
 from spark_jobs import staging
 from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
@@ -57,15 +56,21 @@ LOCK_TIMEOUT = "1s"
 
 
 class FileRejectedError(Exception):
-    """The whole file is set aside; the message, for ``ledger.files.error``, says why and what to do."""
+    """The whole file is set aside; the message, for ``ledger.files.error``, says why and what to do.
 
-    def __init__(self, message: str, contract: Contract | None = None) -> None:
+    ``cause`` is for ``ledger.files.rejected_for``: content, name, undoes or gone.
+    """
+
+    def __init__(self, message: str, contract: Contract | None = None, *, cause: str = "content") -> None:
         super().__init__(message)
         self.contract = contract
+        self.cause = cause
 
 
 class FileChangedError(Exception):
     """The file on disk is not the one that was registered: somebody went on writing to it."""
+
+    cause = "changed"
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ class FileLoader:
                 raise
             contract = getattr(error, "contract", None)
             why = str(error) if line.startswith("spark_jobs.") else f"{rule.says} ({cut(line)})"
-            tally, path = self._set_aside(file, why, contract, back=rule.action == "return")
+            tally, path = self._set_aside(file, why, contract, getattr(error, "cause", "content"))
             if line.startswith("_duckdb."):  # an internal error leaves a DuckDB unusable
                 self._judge.close()
                 self._judge = Judge(self._settings.duckdb_memory)
@@ -177,7 +182,7 @@ class FileLoader:
             tally, found = self._copy(file, landed)
         crash_point("load.before_tally")
         is_news = self._look.say(file.file_id)
-        archived = self._archive_path(file, "loaded")
+        archived = self._path_after(file, "loaded")
         self._session.run(
             "load.mark_loaded",
             file.file_id,
@@ -203,6 +208,8 @@ class FileLoader:
             _log.warning(
                 "file %s (%s) of contract %s %s", file.file_id, file.name, found.contract.name, self._look.words
             )
+        for old, rows in self._replaced:
+            _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.name, old, rows)
         return tally, archived
 
     @contextlib.contextmanager
@@ -232,10 +239,12 @@ class FileLoader:
             if found is None:
                 raise FileRejectedError(
                     f"{file.path} is gone, and it is not in the archive either: land the file again; nothing else "
-                    "moves files there"
+                    "moves files there",
+                    cause="gone",
                 ) from error
         # The ledger is older than the file: it was restored to a moment before the file was finished.
-        rename_if_free(found, path)
+        make_folder(path.parent, self._settings)
+        landing.rename_if_free(found, path)
         _log.warning(
             "file %s lay in the archive, as %s: it is loaded again, the ledger has it landed", path.name, found
         )
@@ -244,16 +253,21 @@ class FileLoader:
     def _verify(self, file: _LandedFile, landed: LandedBytes) -> None:
         size, sha256 = landed.digest()
         if (size, sha256) != (file.bytes, file.sha256):
+            remedy = (
+                f"it stays as {file.path}: land it again when it is complete"
+                if _is_archived(file)
+                else "it goes back to the landing folder and is taken again when it is complete"
+            )
             raise FileChangedError(
                 f"{file.name} changed after it was registered: it had {file.bytes} bytes (sha256 {file.sha256[:12]}…), "
-                f"now {size} (sha256 {sha256[:12]}…); it goes back to the landing folder and is taken again when it is "
-                "complete"
+                f"now {size} (sha256 {sha256[:12]}…); {remedy}"
             )
 
     def _copy(self, file: _LandedFile, landed: LandedBytes) -> tuple[Tally, Match]:
         if file.bytes == 0:
             raise FileRejectedError("the file is empty: a file must have a header that names its columns")
         found, dialect = self._match(landed)
+        self._replaced: list[tuple[int, int]] = []
         self._look = Look(self._session.run, found)
         self._refuse_drift(found.contract, found.drift)
         self._make_way(file, found.contract)
@@ -303,27 +317,45 @@ class FileLoader:
         # Two revisions at once would each find no other.
         self._session.run("withdraw.lock_name", contract.name, file.name)
         others = self._same_name(file, contract)
-        if not others:
-            return
-        if contract.revision == "reject":
+        if contract.revision == "replace":
+            self._replace(file, contract, others)
+        elif others:
             raise FileRejectedError(
                 f"file {others[0]} of this name is loaded already, and contract {contract.name} rejects revisions: "
                 f"unload file {others[0]} first, land this one under another name, or change revision in the contract",
                 contract,
+                cause="name",
             )
-        for file_id in others:
-            self._session.run("withdraw.hold_file", file_id)
-        others = self._same_name(file, contract)
+
+    def _replace(self, file: _LandedFile, contract: Contract, others: list[int]) -> None:
+        if why := why_undone(self._session.run, file.file_id, file.name, contract.name, file.sha256):
+            raise FileRejectedError(why, contract, cause="undoes")
+        if others:
+            for file_id in others:
+                self._session.run("withdraw.hold_file", file_id)
+            others = self._same_name(file, contract)
         if newer := [file_id for file_id in others if file_id > file.file_id]:
             raise FileRejectedError(
                 f"file {newer[-1]} of this name landed later and is loaded already, and contract {contract.name} lets "
                 "the last one replace the others: nothing is left to do, or land this one again to make it the last",
                 contract,
+                cause="name",
             )
+        by_whom = f"stream {self._epoch}"
         for file_id in others:
-            reason = f"replaced by file {file.file_id}, a revision"
-            withdraw(self._session.run, file_id, "replace", reason=reason, by_whom=f"stream {self._epoch}")
-        crash_point("load.after_replace")
+            left = withdraw(
+                self._session.run,
+                file_id,
+                "replace",
+                home=self._settings.home_dir,
+                reason=f"replaced by file {file.file_id}, a revision",
+                by_whom=by_whom,
+                replaced_by=file.file_id,
+            )
+            self._replaced.append((file_id, left.rows_taken_out))
+        self._session.run("withdraw.replace_duplicates", file.file_id, file.name, contract.name)
+        if others:
+            crash_point("load.after_replace")
 
     def _same_name(self, file: _LandedFile, contract: Contract) -> list[int]:
         return [row[0] for row in self._session.run("withdraw.find_same_name", file.name, contract.name, file.file_id)]
@@ -396,20 +428,20 @@ class FileLoader:
                 contract,
             )
 
-    def _set_aside(
-        self, file: _LandedFile, error: str, contract: Contract | None, *, back: bool = False
-    ) -> tuple[Tally, str]:
+    def _set_aside(self, file: _LandedFile, error: str, contract: Contract | None, cause: str) -> tuple[Tally, str]:
         """In a transaction of its own: the file is rejected, and none of its rows is visible."""
         self._session.rollback()
         again = self._begin(file.file_id)
         if again.state != "landed":
             self._session.rollback()
             return Tally(file.file_id, again.state), again.path
-        path = f"incoming/{file.name}" if back else self._archive_path(file, "rejected")
+        run, by_whom = self._session.run, f"stream {self._epoch}"
+        run("withdraw.lock_file", file.file_id)
+        path = self._path_after(file, "rejected", back=cause == "changed")
         name, version = (contract.name, contract.version) if contract else (None, None)
-        self._session.run(
-            "load.mark_rejected", file.file_id, name, version, self._epoch, socket.gethostname(), path, error
-        )
+        run("load.mark_rejected", file.file_id, name, version, self._epoch, socket.gethostname(), path, error, cause)
+        take_over(run, file.file_id, home=self._settings.home_dir, by_whom=by_whom, has_rows=False)
+        crash_point("load.before_reject")
         self._session.commit()
         _log.warning("file %s (%s) is rejected: %s", file.file_id, file.name, error)
         return Tally(file.file_id, "rejected", bytes=file.bytes), path
@@ -418,23 +450,33 @@ class FileLoader:
         """Move a finished file to where the ledger says it is; the mover's tidy step does it when this does not."""
         source = self._settings.processing_dir / Path(was or file.path).name
         target = self._settings.home_dir / file.path
-        if source == target:
+        if source == target or not source.exists():
             return
         if not folders.is_ours(self._settings.archive_dir, self._ledger_id):
             _log.warning("file %s stays in the processing folder: the archive is not there", file.file_id)
             return
         try:
             make_folder(target.parent, self._settings)
-            if not target.exists():
-                crash_point("archive.before_move")
-                os.rename(source, target)
-                crash_point("archive.after_move")
+            crash_point("archive.before_move")
+            if not landing.rename_if_free(source, target):
+                _log.info("file %s stays in the processing folder: %s was taken meanwhile", file.file_id, file.path)
+            crash_point("archive.after_move")
+        except FileNotFoundError:
+            _log.debug("file %s was put away by another", file.file_id)
         except OSError as error:
             _log.info("file %s stays in the processing folder for now: %s", file.file_id, error)
 
-    @staticmethod
-    def _archive_path(file: _LandedFile, state: str) -> str:
+    def _path_after(self, file: _LandedFile, state: str, *, back: bool = False) -> str:
+        """Where the file will lie. One that took over, or was landed again, stays where it is in the archive."""
+        if _is_archived(file):
+            return file.path
+        if back:
+            return f"incoming/{landing.free_name(self._settings, file.name)}"
         return f"archive/{state}/{datetime.now(UTC):%Y-%m-%d}/{Path(file.path).name}"
+
+
+def _is_archived(file: _LandedFile) -> bool:
+    return file.path.startswith("archive/")
 
 
 def _header(head: bytes, dialect: Dialect) -> list[str] | None:

@@ -26,7 +26,8 @@ BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger, public TO sluice_writer, sluice_reader;
     GRANT USAGE, CREATE ON SCHEMA report TO sluice_reader;
 
-    GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds
+    GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
+        ledger.insistences
     TO sluice_writer;
     -- The mover marks the folders of a new ledger.
     GRANT UPDATE ON ledger.identity TO sluice_writer;

@@ -441,6 +441,22 @@ def test_returning_never_overwrites(settings: Settings) -> None:
         landing.return_to_incoming(settings, basename)
 
 
+def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_says_where_it_is(
+    settings: Settings, writer: Connection, connection: Connection
+) -> None:
+    """Its loader died before it put the file away, and a new file of that name lands."""
+    land(settings, "x.csv", b"old")
+    landing.move_landed(settings, writer)
+    writer.execute("UPDATE ledger.files SET state = 'rejected', path = 'incoming/x.csv'")
+    new = land(settings, "x.csv", b"new")
+    os.utime(new, None)  # it is still being written
+    assert len(landing.move_landed(settings, writer).finished) == 1
+    assert everything(settings) == [b"new", b"old"]
+    assert new.read_bytes() == b"new"
+    first, returned = files(connection)
+    assert (first["path"], returned["name"], returned["bytes"]) == ("incoming/returned-1-x.csv", "returned-1-x.csv", 3)
+
+
 @pytest.mark.parametrize("name", ["\u65e5\u672c.csv", " .csv", "-_.csv", "x" * 300 + "\u00e9_.csv"])
 def test_a_returned_file_has_a_name_that_is_taken(settings: Settings, name: str) -> None:
     basename = landing.basename_of(7, "a" * 64, name)

@@ -53,6 +53,13 @@ def test_an_unload_needs_a_file_and_a_reason(unloading: DAG, given: dict[str, An
         validate(unloading, given)
 
 
+def test_an_unload_takes_duplicates_or_only_tells_when_it_is_asked_to(unloading: DAG) -> None:
+    assert (unloading.params["with_duplicates"], unloading.params["dry_run"]) == (False, False)
+    validate(unloading, {"file_id": 7, "reason": "wrong", "with_duplicates": True, "dry_run": True})
+    with pytest.raises(ParamValidationError):
+        validate(unloading, {"file_id": 7, "reason": "wrong", "dry_run": "yes"})
+
+
 def test_what_can_never_be_unloaded_is_not_tried_again(unloading: DAG) -> None:
     [rule] = unload_file.RETRY_POLICY.rules
     assert (rule.exception, rule.action.value) == ("sluice.unload.UnloadError", "fail")

@@ -12,10 +12,37 @@ VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s)
 ON CONFLICT (sha256) WHERE state IN ('landed', 'loaded') DO NOTHING
 RETURNING file_id;
 
--- name: find_same_bytes :: the file that has them, landed or loaded
+-- name: find_same_bytes :: the file that has them, landed or loaded; it cannot end until this transaction does
 SELECT file_id, state, path
 FROM ledger.files
-WHERE sha256 = %(sha256)s AND state IN ('landed', 'loaded');
+WHERE sha256 = %(sha256)s AND state IN ('landed', 'loaded')
+FOR KEY SHARE;
+
+-- name: touch_loaded :: one row, unless the file is not loaded any more
+-- An unload may look at a snapshot from before it got the row: a change makes it begin anew, a mere lock would not.
+UPDATE ledger.files
+SET path = path
+WHERE file_id = %(file_id)s AND state = 'loaded'
+RETURNING file_id;
+
+-- name: adopt_duplicates :: duplicates of these bytes whose original had ended without an heir
+UPDATE ledger.files
+SET duplicate_of = %(file_id)s
+WHERE sha256 = %(sha256)s AND state = 'duplicate';
+
+-- name: bind_insistence :: a wish to load these bytes under this name all the same is this file's now
+WITH bound AS (
+    UPDATE ledger.insistences
+    SET file_id = %(file_id)s
+    WHERE sha256 = %(sha256)s
+        AND name = %(name)s
+        AND file_id IS NULL
+        AND NOT EXISTS (SELECT FROM ledger.insistences WHERE file_id = %(file_id)s)
+    RETURNING file_id, reason, by_whom, name, sha256, at
+)
+INSERT INTO ledger.audit (action, file_id, reason, by_whom, details)
+SELECT 'insist', file_id, reason, by_whom, jsonb_build_object('name', name, 'sha256', sha256, 'asked_at', at)
+FROM bound;
 
 -- name: insert_duplicate :: the new file_id and the day (UTC) of its archive folder
 INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, state, duplicate_of)
@@ -34,7 +61,7 @@ WHERE file_id = %(file_id)s AND state = 'landed'
 FOR UPDATE SKIP LOCKED;
 
 -- name: find_known :: what the ledger knows of these file_ids
-SELECT file_id, sha256, state, path
+SELECT file_id, name, sha256, state, path
 FROM ledger.files
 WHERE file_id = ANY(%(file_ids)s);
 

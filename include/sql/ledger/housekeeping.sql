@@ -43,7 +43,14 @@ ORDER BY files.file_id;
 -- name: seal :: one row when the file is still what was verified
 UPDATE ledger.files
 SET sealed_at = coalesce(%(now)s::timestamptz, now())
-WHERE file_id = %(file_id)s AND path = %(path)s AND state IN ('loaded', 'duplicate') AND sealed_at IS NULL
+WHERE file_id = %(file_id)s
+    AND path = %(path)s
+    AND sealed_at IS NULL
+    AND (
+        state = 'loaded'
+        OR state = 'duplicate'
+        AND EXISTS (SELECT FROM ledger.files AS original WHERE original.file_id = files.duplicate_of AND original.state = 'loaded')
+    )
 RETURNING file_id;
 
 -- name: sealed_paths :: where those of these files that are sealed lay

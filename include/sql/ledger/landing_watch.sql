@@ -30,3 +30,9 @@ FROM ledger.rejects
 WHERE file_id = %(file_id)s
 ORDER BY record_number
 LIMIT %(most)s;
+
+-- name: replaced_by    a row a file that this one replaced, with the rows that ceased to be that file's
+SELECT file_id, (details ->> 'rows_taken_out')::bigint AS rows_out
+FROM ledger.audit
+WHERE action = 'replace' AND (details ->> 'replaced_by')::bigint = %(file_id)s
+ORDER BY file_id;

@@ -76,3 +76,11 @@ SELECT rejects.*, rejects.edited_at IS NOT NULL AS edited
 FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
 JOIN ledger.rejects USING (file_id, record_number)
 WHERE rejects.state <> 'withdrawn';
+
+-- name: forsaken_duplicates :: duplicates whose rows nobody has: what they repeat is neither loaded nor waiting
+SELECT duplicate.file_id, duplicate.name, duplicate.duplicate_of, coalesce(original.state, 'unknown') AS original_state
+FROM ledger.files AS duplicate
+LEFT JOIN ledger.files AS original ON original.file_id = duplicate.duplicate_of
+WHERE duplicate.state = 'duplicate'
+    AND (original.state IN ('landed', 'loaded') AND original.sha256 = duplicate.sha256) IS NOT TRUE
+ORDER BY duplicate.file_id;

@@ -23,8 +23,8 @@ WHERE state = 'loaded' AND loaded_at > clock_timestamp() - interval '1 minute';
 -- name: latency    one row: seconds from landed to queryable over the last %(minutes)s minutes; null: over all
 SELECT
     count(*) AS files,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - landed_at), 0))::float8 AS p50,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - landed_at), 0))::float8 AS p95
+    percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0))::float8 AS p50,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0))::float8 AS p95
 FROM ledger.files
 WHERE
     state = 'loaded'

@@ -103,6 +103,7 @@ SET state = 'loaded',
     drift = $14::text::jsonb,
     filled = $15::text::jsonb,
     loaded_at = clock_timestamp(),
+    rejected_for = NULL,
     error = NULL
 WHERE file_id = $1 AND state = 'landed';
 
@@ -114,5 +115,6 @@ SET state = 'rejected',
     epoch = $4,
     host = $5,
     path = $6,
-    error = $7
+    error = $7,
+    rejected_for = $8
 WHERE file_id = $1 AND state = 'landed';

@@ -124,6 +124,23 @@ WITH heirs AS (
 )
 SELECT file_id, rows_given FROM counted ORDER BY file_id;
 
+-- name: end_file :: from here on others may have its bytes: the_same_bytes_load_once
+UPDATE ledger.files
+SET state = $2
+WHERE file_id = $1;
+
+-- name: replace_duplicates :: file_id of each older file ($1: before it) of this name and contract whose rows are another's
+UPDATE ledger.files AS duplicate
+SET state = 'replaced', contract = $3
+FROM ledger.files AS original
+WHERE duplicate.name = $2
+    AND duplicate.state = 'duplicate'
+    AND duplicate.file_id < $1
+    AND original.sha256 = duplicate.sha256
+    AND original.state = 'loaded'
+    AND original.contract = $3
+RETURNING duplicate.file_id;
+
 -- name: close_file :: how many rejects were withdrawn and duplicates forgotten
 WITH forgotten AS (
     DELETE FROM ledger.duplicates
@@ -136,8 +153,7 @@ WITH forgotten AS (
     RETURNING 1
 ), closed AS (
     UPDATE ledger.files
-    SET state = $2,
-        rows_loaded = 0,
+    SET rows_loaded = 0,
         rows_rejected = 0,
         rows_duplicate = 0
     WHERE file_id = $1
