@@ -55,7 +55,11 @@ class SubmitStreamOperator(SparkSubmitOperator):
             "name": "sluice",
             "driver_memory": read.spark_driver_memory,
             "properties_file": str(read.spark_conf_file),
-            "conf": {"spark.executorEnv.PYTHONPATH": str(settings.PROJECT)},
+            "conf": {
+                "spark.executorEnv.PYTHONPATH": str(settings.PROJECT),
+                # Spark sets the modes of the checkpoint's files itself, whatever the umask of its process.
+                "spark.hadoop.fs.permissions.umask-mode": read.umask,
+            },
             "durable": False,
         }
         super().__init__(**defaults | kwargs)
@@ -70,7 +74,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
         AirflowException when the driver fails otherwise.
         """
         read = settings.load()
-        permissions.be_private(read)  # the driver's checkpoint, and what Spark spills
+        permissions.be_private(read)  # what the driver spills
         if is_scheduled(context):
             self._stream(read, context)
         else:

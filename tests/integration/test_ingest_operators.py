@@ -302,6 +302,7 @@ def test_neither_token_nor_passwords_stand_on_the_command_line_whatever_the_mast
     assert call["SLUICE_WRITER_URL"] == settings.writer_dsn
     secrets = {call["SLUICE_STREAM_TOKEN"], settings.writer_dsn, settings.reader_dsn, settings.owner_dsn}
     words = " ".join(call["argv"])
+    assert "spark.hadoop.fs.permissions.umask-mode=077" in call["argv"], "the checkpoint is private too"
     assert not [secret for secret in (*secrets, "SLUICE_") if secret in words]
     assert states(writer, "streams") == ["ended"]
 
