@@ -241,6 +241,9 @@ class Instance:
             "AIRFLOW__API__SECRET_KEY": known["api_secret_key"],
             "AIRFLOW__API_AUTH__JWT_SECRET": known["jwt_secret"],
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.airflow_home / "logs"),
+            # Airflow sets the modes of logs itself, whatever the umask.
+            "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": oct(self.settings.folder_mode),
+            "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": oct(self.settings.file_mode),
         }
 
 

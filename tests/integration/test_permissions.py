@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sluice import database, landing, permissions
-from sluice.instance import Instance
+from sluice.instance import Instance, Running
 from sluice.settings import PROJECT, SettingError, Settings, load
 from spark_jobs.load_file import FileLoader
 from tests.loading import Connection, event, table
@@ -105,6 +105,13 @@ def test_all_folders_of_the_state_folder_are_closed_though_an_earlier_version_le
     passed = (settings.home_dir, instance.postgres_dir)
     assert {mode(folder) for folder in passed} == {through}
     assert {mode(folder) for folder in settings.home_dir.iterdir() if folder not in passed} == {0o700}
+
+
+@pytest.mark.parametrize(("umask", "folder", "file"), [("077", "0o700", "0o600"), ("027", "0o750", "0o640")])
+def test_airflow_is_told_the_modes_of_its_logs(settings: Settings, umask: str, folder: str, file: str) -> None:
+    told = Instance(replace(settings, umask=umask)).environment(Running(pid=1, started_at=0))
+    assert told["AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS"] == folder
+    assert told["AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS"] == file
 
 
 def test_what_a_command_makes_is_private_whatever_the_umask_was(settings: Settings) -> None:
