@@ -200,6 +200,21 @@ def test_a_session_that_another_role_gives_a_streams_name_stops_no_taker_and_is_
         assert another.execute("SELECT 1 AS n").fetchone() == {"n": 1}
 
 
+def test_a_row_that_another_role_holds_is_said_and_nobody_is_ended(
+    writer: Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_FENCE_SECONDS", 0.5)
+    old = take(writer)
+    lapse(writer, old.epoch)
+    name = f"sluice-stream-{old.epoch}"
+    with database.connect(settings.owner_dsn, application_name=name, autocommit=False) as owner:
+        owner.execute("SELECT FROM ledger.streams FOR UPDATE")
+        with pytest.raises(leases.FenceError, match=f"stream {old.epoch} could not be fenced"):
+            leases.take(writer, submitted_by="a test", seconds=30)
+        assert owner.execute("SELECT 1 AS n").fetchone() == {"n": 1}
+    assert take(writer).epoch > old.epoch
+
+
 def test_a_session_of_the_pipeline_that_holds_no_stream_is_left_alone(writer: Connection, settings: Settings) -> None:
     old = take(writer)
     name = f"sluice-stream-{old.epoch}"
