@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperator
 from landed_file_sensor import is_scheduled
 
-from sluice import database, folders, landing, settings
+from sluice import contract_waits, database, folders, landing, settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,6 +31,7 @@ class MoveLandedFilesOperator(BaseOperator):
         with database.connect(read.writer_dsn, application_name="sluice-mover") as connection:
             if not is_scheduled(context):
                 landing.move_landed(read, connection, BY_HAND_WAIT_SECONDS)
+                contract_waits.release(read, connection)
                 return landing.waiting_range(connection) or {}
             try:
                 moved = landing.move_landed(read, connection).moved

@@ -15,7 +15,7 @@ import psycopg
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from landed_file_sensor import is_scheduled
 
-from sluice import database, landing, leases, permissions, settings
+from sluice import contract_waits, database, landing, leases, permissions, settings
 from spark_jobs.retry_rules import ENVIRONMENT, STOPPED
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class SubmitStreamOperator(SparkSubmitOperator):
                     lease = self._take(read, connection, context)
                 elif not still:
                     self.log.info("nothing that had landed waits to be loaded")
+                    if held := contract_waits.names(connection):
+                        self.log.warning("%s files wait for a contract, see `make status`: %s", len(held), held[:5])
                     return
                 if len(still) < fewest:
                     self.log.info("waiting for %s landed files to be loaded", len(still))

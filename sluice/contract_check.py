@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spark_jobs.contract_folder import read_contracts
 from spark_jobs.contract_sql import BOUNDS
 from spark_jobs.contracts import (
     SEVERITIES,
@@ -20,7 +21,6 @@ from spark_jobs.contracts import (
     HeaderError,
     match,
     parse_contract,
-    read_contract,
 )
 from spark_jobs.judge import Judge
 
@@ -65,30 +65,19 @@ def check(folder: Path) -> tuple[list[str], bool]:
 
 def _usable(folder: Path) -> tuple[list[Contract], list[str], list[str]]:
     """The contracts that can be used, what is wrong with the others, and what is doubtful in the usable ones."""
-    contracts: list[Contract] = []
-    problems: list[str] = []
-    warnings: list[str] = []
     judge = Judge()
     try:
-        for path in sorted(folder.glob("*.odcs.yaml")):
-            try:
-                contract = read_contract(path)
-            except ContractError as error:
-                problems.append(str(error))
-                continue
-            found = judge.problems(contract)
-            problems += [f"{path.name}: {problem}" for problem in found]
-            if not found:
-                contracts.append(contract)
-                warnings += [f"{path.name}: warning: {warning}" for warning in judge.warnings(contract)]
+        found = read_contracts(folder, problems=judge.problems)
+        warnings = [
+            f"{contract.path.name}: warning: {warning}"
+            for contract in found.usable
+            for warning in judge.warnings(contract)
+        ]
     finally:
         judge.close()
-    if not contracts and not problems:
-        problems.append(f"no contract in {folder}: it must hold at least one file named *.odcs.yaml")
-    names = [contract.name for contract in contracts]
-    twice = {name for name in names if names.count(name) > 1}
-    problems += [f"more than one contract is named {name!r}: rename one" for name in sorted(twice)]
-    return contracts, problems, warnings
+    # Two contracts of one name are said to be so once.
+    problems = list(dict.fromkeys(broken.why for broken in found.broken))
+    return list(found.usable), problems, warnings
 
 
 def _overlaps(contracts: Sequence[Contract]) -> Iterator[str]:

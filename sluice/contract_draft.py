@@ -13,12 +13,12 @@ from typing import Any
 import yaml
 
 from sluice.csv_profile import ColumnProfile, Profile, profile, read_header
+from spark_jobs.contract_folder import read_contracts
 from spark_jobs.contracts import (
     EVENT_COLUMNS,
     HeaderError,
     Match,
     can_be_described,
-    load_contracts,
     match,
     normal,
     parse_contract,
@@ -348,7 +348,7 @@ def _already_known(path: Path, contracts: Path) -> list[str]:
     with LandedBytes(path, path.name) as landed:
         head, marked = landed.head(), landed.marked_encoding
     headers = []
-    for contract in load_contracts(contracts):
+    for contract in read_contracts(contracts).candidates:
         dialect = replace(contract.dialect, encoding=marked) if marked else contract.dialect
         headers.append((contract, read_header(head, dialect)))
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, folders, insist, landing
+from sluice import contract_waits, database, folders, insist, landing
 from sluice.instance import Instance, InstanceError
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -26,7 +26,8 @@ _RAW_CHARACTERS = 120
 def load(
     instance: Instance, source: Path, say: Say, timeout: float, *, insist_because: str | None = None, by_whom: str = ""
 ) -> int:
-    """Land a copy of ``source`` and say what became of it: 0 for loaded and duplicate, 1 for rejected.
+    """Land a copy of ``source`` and say what became of it: 0 for loaded and duplicate, 1 for rejected and for one that
+    waits for a contract.
 
     ``insist_because`` is the reason to load it although it undoes a newer revision, ``by_whom`` who says so. Raises
     InstanceError when the pipeline is not running, the file cannot be landed, or no state is reached within
@@ -104,7 +105,7 @@ def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Sa
     told = begun
     while True:
         found = opened.execute(_sql("landed_file"), which).fetchone()
-        if found is not None and found["state"] != "landed":
+        if found is not None and (found["state"] != "landed" or _is_held(instance, found)):
             return found
         state = "registered, not loaded yet" if found else "not registered yet"
         waited = time.monotonic() - begun
@@ -118,6 +119,14 @@ def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Sa
         time.sleep(0.1)
 
 
+def _is_held(instance: Instance, found: dict[str, Any]) -> bool:
+    """Whether the file waits for a contract, and the contracts are still those that it was judged under."""
+    folder = instance.settings.contracts_dir
+    return found["waits_under"] is not None and found["waits_under"] == contract_waits.digest(
+        contract_waits.texts(folder)
+    )
+
+
 def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
     if found["state"] == "duplicate":
         say(
@@ -125,6 +134,12 @@ def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
             f"{found['duplicate_of']} ({found['original_name']}, {found['original_state']}); nothing was loaded"
         )
         return 0
+    if found["state"] == "landed":
+        say(
+            f"{found['name']}: waits as file {found['file_id']} for a contract: {found['error']}; it is loaded by "
+            "itself as soon as the contracts are corrected, nothing needs to be landed again"
+        )
+        return 1
     if found["state"] != "loaded":
         say(f"{found['name']}: {found['state']} as file {found['file_id']}: {found['error'] or 'no reason given'}")
         return 1

@@ -19,11 +19,12 @@ from typing import Any
 
 import psycopg
 
-from sluice import archive, database, second_reader
+from sluice import archive, contract_waits, database, second_reader
 from sluice.row_check import Held, RowCheck, sample
 from sluice.second_reader import DamagedFileError, Reading
 from sluice.settings import Settings, load
-from spark_jobs.contracts import Contract, load_contracts
+from spark_jobs.contract_folder import read_contracts
+from spark_jobs.contracts import Contract
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
@@ -78,7 +79,6 @@ class Reconciliation:
 
 def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | None = None) -> Reconciliation:
     """Recount everything that was loaded so far; the tables are read in one snapshot. ``url``: a role that may read."""
-    contracts = {contract.name: contract for contract in load_contracts(settings.contracts_dir)}
     # The transaction is idle while a file is read. Moments of the first and the last years exist in UTC only.
     with database.connect(
         url,
@@ -91,6 +91,9 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
         connection.read_only = True
         files = _rows(connection, "files_to_verify")
         counted = {row["file_id"]: row for row in _rows(connection, "rows_by_file")}
+        before = contract_waits.last_usable(connection)
+        known = read_contracts(settings.contracts_dir, last_usable=lambda: before)
+        contracts = {contract.name: contract for contract in known.candidates}
         found = Reconciliation(waiting=_rows(connection, "landed_count")[0]["files"])
         found.broken += [_forsaken(row) for row in _rows(connection, "forsaken_duplicates")]
         for begin in range(0, len(files), _PAGE):

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, disks, folders, landing, quarantine
+from sluice import contract_waits, database, disks, folders, landing, quarantine
 from sluice.instance import Instance, write_private
 from spark_jobs.drift import says
 
@@ -34,6 +34,7 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
     return {
         "stream": connection.execute(_sql("stream")).fetchone(),
         "files": {state["state"]: state["files"] for state in states},
+        "files_waiting_for_contract": sum(state["waiting"] for state in states),
         "rows": rows,
         "rows_per_second": _row(connection, "rate")["rows_per_second"],
         "landed_to_queryable_seconds": latency,
@@ -63,10 +64,16 @@ def report(instance: Instance) -> dict[str, Any]:
         with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
             found |= ledger_report(connection)
             found["problems"] += [why for why in [folders.problem(instance.settings, connection)] if why]
+            found["problems"] += contract_waits.problems(instance.settings, connection)
     except psycopg.Error as error:
         found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return found
-    found["backlog"] = {"incoming": incoming.waiting, "landed": found["files"].get("landed", 0)}
+    held = found["files_waiting_for_contract"]
+    found["backlog"] = {
+        "incoming": incoming.waiting,
+        "landed": found["files"].get("landed", 0) - held,
+        "waiting_for_contract": held,
+    }
     found["problems"] += _stream_problems(found["stream"])
     return found
 
@@ -124,7 +131,7 @@ def _ledger_lines(found: dict[str, Any]) -> list[str]:
         *lines,
         f"files        {files}",
         f"rows         {_tally(rows)}",
-        f"backlog      {found['backlog']['incoming']:,} in incoming, {found['backlog']['landed']:,} landed",
+        f"backlog      {_backlog(found['backlog'])}",
         f"speed        {found['rows_per_second']:,.0f} rows/s in the last minute",
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
         f"             {_percentiles(latency['all'])} (all files)",
@@ -135,6 +142,12 @@ def _ledger_lines(found: dict[str, Any]) -> list[str]:
 def _drift_line(feed: dict[str, Any]) -> str:
     newest = f"newest file {feed['file_id']}, {feed['name']}"
     return f"drift        {feed['contract']} since {_when(feed['since'])}: {says(feed['drift'])} ({newest})"
+
+
+def _backlog(backlog: dict[str, int]) -> str:
+    held = backlog["waiting_for_contract"]
+    said = f"{backlog['incoming']:,} in incoming, {backlog['landed']:,} landed"
+    return f"{said}, {held:,} waiting for a contract" if held else said
 
 
 def _tally(rows: dict[str, int]) -> str:

@@ -199,35 +199,6 @@ def can_be_described(name: str) -> bool:
     return bool(normal(name)) and not normal(name).startswith("__") and normal(name) not in RECORD_NAMES
 
 
-def load_contracts(folder: Path) -> tuple[Contract, ...]:
-    """Every contract in ``folder``, by name; a changed file is read again, without a restart.
-
-    Raises ContractError for the first file that is not a usable contract, and when two have one name.
-    """
-    paths = sorted(folder.glob("*.odcs.yaml"))
-    contracts = tuple(_load(path, path.stat().st_mtime_ns) for path in paths)
-    if not contracts:
-        raise ContractError(f"no contract in {folder}: it must hold at least one file named *.odcs.yaml")
-    names = [contract.name for contract in contracts]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ContractError(f"{folder}: more than one contract is named {sorted(twice)}: rename one")
-    return contracts
-
-
-def read_contract(path: Path) -> Contract:
-    """The contract in this file; raises ContractError when it cannot be used."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ContractError(f"{path.name}: it is not UTF-8 ({error}): save it as UTF-8") from error
-    return parse_contract(text, path)
-
-
-@functools.lru_cache(maxsize=256)
-def _load(path: Path, _changed: int) -> Contract:
-    return read_contract(path)
-
-
 class _Yaml(yaml.SafeLoader):
     """YAML as 1.2 means it: `no` and `2020-01-01` are text, only `true` and `false` are booleans; a key stands once."""
 

@@ -54,7 +54,7 @@ class Keeper(threading.Thread):
             self._watch_processes()
             if time.monotonic() > self._ends_at:
                 self.ask_to_stop(leases.LIFE_IS_OVER)
-            if self._in_ledger(self._renew):
+            if self.in_ledger(self._renew):
                 self._say_unsaid()
 
     def ask_to_stop(self, because: str) -> None:
@@ -62,7 +62,7 @@ class Keeper(threading.Thread):
         if not self.stop.is_set():
             self.because = because
             self.stop.set()
-            self._in_ledger(lambda connection: leases.request_stop(connection, self.epoch))
+            self.in_ledger(lambda connection: leases.request_stop(connection, self.epoch))
 
     def say(self, state: str, error: str | None = None) -> None:
         """Tell the ledger what the stream does; when it is away, it is told as soon as it is back."""
@@ -71,16 +71,20 @@ class Keeper(threading.Thread):
         self._unsaid = (state, before[1] if error is None and before else error)
         self._say_unsaid()
 
+    def note(self, error: str) -> None:
+        """Tell the ledger of an error that changes nothing of what the stream does."""
+        self.say(self._state, error)
+
     def run_query(self, query: str, parameters: dict[str, Any]) -> None:
         """Run a query of ledger/claims; when the database is away, it is left out."""
         text: Any = database.queries("ledger/claims")[query]
-        self._in_ledger(lambda connection: connection.execute(text, parameters))
+        self.in_ledger(lambda connection: connection.execute(text, parameters))
 
     def close(self, because: str) -> None:
         """End the lease and the connection."""
         self._over.set()
         self._say_unsaid()
-        self._in_ledger(lambda connection: leases.end(connection, epoch=self.epoch, because=because))
+        self.in_ledger(lambda connection: leases.end(connection, epoch=self.epoch, because=because))
         if self.is_alive():
             self.join(2 * _CONNECT_SECONDS)
         if self._connection is not None:
@@ -93,7 +97,7 @@ class Keeper(threading.Thread):
 
     def _say_unsaid(self) -> None:
         if self._unsaid is not None:
-            self._in_ledger(self._say_it)
+            self.in_ledger(self._say_it)
 
     def _say_it(self, connection: leases.Connection) -> None:
         # Read under the lock: the other thread may have said something newer meanwhile.
@@ -102,7 +106,7 @@ class Keeper(threading.Thread):
             if self._unsaid is unsaid:
                 self._unsaid = None
 
-    def _in_ledger(self, action: Callable[[leases.Connection], object]) -> bool:
+    def in_ledger(self, action: Callable[[leases.Connection], object]) -> bool:
         """Do it; False when the ledger is away, which the log hears when it begins and when it is over."""
         try:
             with self._lock:
@@ -128,7 +132,7 @@ class Keeper(threading.Thread):
     def _watch_processes(self) -> None:
         if os.getppid() != self._parent:
             _log.error("Spark is gone: this driver ends")
-            self._in_ledger(lambda c: leases.end(c, epoch=self.epoch, because="Spark's JVM died"))
+            self.in_ledger(lambda c: leases.end(c, epoch=self.epoch, because="Spark's JVM died"))
             os._exit(ORPHANED)
         if self._submitter is not None and not _is_alive(self._submitter) and not self.stop.is_set():
             _log.warning("the submitter (process %s) is gone: the stream ends", self._submitter)

@@ -16,7 +16,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType
 
-from sluice import database, folders, settings
+from sluice import contract_waits, database, folders, settings
 from sluice.crash_points import crash_point
 from sluice.leases import StreamFenced
 
@@ -76,6 +76,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             if self._stop_is_requested():
                 return start
             folders.check(self._settings, self._open())
+            contract_waits.release(self._settings, self._open())
             if self._target is None:
                 self._run("renumber_passed", start=start["claim"])
                 self._run("claim_landed", start=start["claim"], limit=files)
@@ -96,6 +97,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         with self._open().transaction():
             self._stop_is_requested()
             folders.check(self._settings, self._open())
+            contract_waits.release(self._settings, self._open())
             self._run("renumber_passed", start=_NO_LIMIT)
             self._run("claim_landed", start=0, limit=_NO_LIMIT)
             self._target = self._row("highest_claim")["claim"]

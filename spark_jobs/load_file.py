@@ -28,7 +28,7 @@ import adbc_driver_manager
 import numpy as np
 import pyarrow as pa
 
-from sluice import archive, folders, landing
+from sluice import archive, contract_waits, folders, landing
 from sluice.crash_points import crash_point
 from sluice.leases import StreamFenced
 from sluice.permissions import make_folder
@@ -36,7 +36,8 @@ from sluice.settings import Settings
 from sluice.takeover import take_over, why_undone
 from sluice.unload import withdraw
 from spark_jobs import staging
-from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
+from spark_jobs.contract_folder import Contracts, read_contracts
+from spark_jobs.contracts import Contract, HeaderError, Match
 from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.drift import Drift, says
 from spark_jobs.feed_look import Look
@@ -111,6 +112,7 @@ class FileLoader:
         self._judge = Judge(settings.duckdb_memory)
         self._stage_first: set[str] = set()
         self._ledger_id = ""
+        self._contracts: Contracts | None = None
 
     def close(self) -> None:
         """Close the connection and the judge; what was not committed is rolled back by the server."""
@@ -152,6 +154,8 @@ class FileLoader:
             tally, path = self._load_landed(file)
         except Exception as error:
             rule = rule_for(line := line_of(error))
+            if rule.action == "hold":
+                return self._hold(file, str(error))
             if rule.action not in ("quarantine", "return"):
                 raise
             contract = getattr(error, "contract", None)
@@ -361,14 +365,26 @@ class FileLoader:
         return [row[0] for row in self._session.run("withdraw.find_same_name", file.name, contract.name, file.file_id)]
 
     def _match(self, landed: LandedBytes) -> tuple[Match, Dialect]:
-        contracts = load_contracts(self._settings.contracts_dir)
+        contracts = self._read_contracts()
         head = landed.head()
-        dialects = {c.name: self._dialect(c, landed) for c in contracts}
+        dialects = {contract: self._dialect(contract, landed) for contract in contracts.candidates}
         try:
-            found = match([(contract, _header(head, dialects[contract.name])) for contract in contracts])
+            found = contracts.match([(contract, _header(head, dialect)) for contract, dialect in dialects.items()])
         except HeaderError as error:
             raise FileRejectedError(str(error)) from error
-        return found, dialects[found.contract.name]
+        return found, dialects[found.contract]
+
+    def _read_contracts(self) -> Contracts:
+        """The contracts as they are now."""
+        folder = self._settings.contracts_dir
+        today = contract_waits.digest(contract_waits.texts(folder))
+        if self._contracts is None or self._contracts.digest != today:
+            self._contracts = read_contracts(
+                folder,
+                problems=self._judge.problems,
+                last_usable=lambda: dict(self._session.run("load.last_usable")),
+            )
+        return self._contracts
 
     @staticmethod
     def _dialect(contract: Contract, landed: LandedBytes) -> Dialect:
@@ -445,6 +461,17 @@ class FileLoader:
         self._session.commit()
         _log.warning("file %s (%s) is rejected: %s", file.file_id, file.name, error)
         return Tally(file.file_id, "rejected", bytes=file.bytes), path
+
+    def _hold(self, file: _LandedFile, why: str) -> Tally:
+        """In a transaction of its own: the file is dealt out to nobody until the folder of contracts has changed."""
+        self._session.rollback()
+        again = self._begin(file.file_id)
+        if again.state == "landed":
+            assert self._contracts is not None
+            self._session.run("load.mark_waiting", file.file_id, self._contracts.digest, why)
+            _log.warning("file %s (%s) waits for a contract: %s", file.file_id, file.name, why)
+        self._session.commit()
+        return Tally(file.file_id, again.state)
 
     def _put_away(self, file: _LandedFile, was: str | None = None) -> None:
         """Move a finished file to where the ledger says it is; the mover's tidy step does it when this does not."""

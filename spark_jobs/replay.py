@@ -12,7 +12,7 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -22,7 +22,8 @@ import pyarrow as pa
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
 from spark_jobs import staging
-from spark_jobs.contracts import Contract, HeaderError, Match, load_contracts, match
+from spark_jobs.contract_folder import read_contracts
+from spark_jobs.contracts import Contract, ContractError, HeaderError, Match, match
 from spark_jobs.csv_records import Block, Dialect, RecordReader, without_mark
 from spark_jobs.judge import Judge
 from spark_jobs.rejects import without_nul
@@ -98,8 +99,8 @@ def replay(
 ) -> ReplayTally:
     """Judge the quarantined rejects of loaded files again: all, or those of a contract, that break a rule, of a file.
 
-    Raises ContractError when a contract cannot be used, adbc_driver_manager.Error when the database is away; the files
-    done before stay done.
+    Rejects of a contract that cannot be used stay as they are. Raises adbc_driver_manager.Error when the database is
+    away; the files done before stay done.
     """
     session = WriterSession(settings.writer_dsn, "sluice-replay")
     judge = Judge(settings.duckdb_memory)
@@ -128,7 +129,11 @@ class _Replayer:
         self._session = session
         self._judge = judge
         self._rule = rule
-        self._contracts: Mapping[str, Contract] = {c.name: c for c in load_contracts(settings.contracts_dir)}
+        self._contracts = read_contracts(
+            settings.contracts_dir,
+            problems=judge.problems,
+            last_usable=lambda: dict(session.run("load.last_usable")),
+        )
 
     def file(self, file_id: int) -> ReplayTally:
         for attempt in range(1, ATTEMPTS + 1):
@@ -140,7 +145,7 @@ class _Replayer:
             except Exception as error:
                 self._session.disconnect()
                 rule = rule_for(line := line_of(error))
-                if rule.action == "quarantine":
+                if rule.action in ("quarantine", "hold"):
                     return _left(file_id, f"{rule.says} ({cut(line)})")
                 if rule.action != "again" or attempt == ATTEMPTS:
                     raise
@@ -184,11 +189,17 @@ class _Replayer:
         return tally
 
     def _contract(self, name: str) -> Contract:
-        if name not in self._contracts:
-            raise _NotJudgedError(
-                f"there is no contract {name} any more in {self._settings.contracts_dir}: put it back"
+        try:
+            return self._contracts.named(name)
+        except ContractError as error:
+            raise _NotJudgedError(f"contract {name} cannot be used: {error}") from error
+        except LookupError as error:
+            broken = (
+                f", unless it is one that cannot be used: {self._contracts.why()}" if self._contracts.broken else ""
             )
-        return self._contracts[name]
+            raise _NotJudgedError(
+                f"there is no contract {name} any more in {self._settings.contracts_dir}: put it back{broken}"
+            ) from error
 
     def _pages(self, file_id: int) -> Iterator[list[_Reject]]:
         after = 0

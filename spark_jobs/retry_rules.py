@@ -26,7 +26,8 @@ class RetryRule:
 
     Actions: ``again`` (load the same file again at once, a few times), ``later`` (the file waits for a later
     micro-batch, and holds up no other), ``quarantine`` (the file is wrong: it is set
-    aside), ``return`` (the file goes back to the landing folder), ``wait`` (and try again for as long as it takes),
+    aside), ``return`` (the file goes back to the landing folder), ``hold`` (the file waits in the ledger until the
+    contracts change), ``wait`` (and try again for as long as it takes),
     ``forget`` (put the checkpoint aside, then as ``wait``), ``stop`` (the environment is wrong: the stream ends with
     the remedy), ``end`` (another stream writes now).
     """
@@ -91,9 +92,9 @@ RULES = (
     ),
     RetryRule(
         r"^spark_jobs\.contracts\.ContractError: ",
-        "wait",
-        "a contract cannot be used: correct it under include/contracts; it is read again by itself",
-        "contracts are read anew for each file, so the stream goes on as soon as the file is corrected",
+        "hold",
+        "a contract cannot be used: correct it under include/contracts; the files that wait for it are loaded by then",
+        "which contract a file has is not known before all can be read; the other feeds need not wait for that",
     ),
     RetryRule(
         _DATABASE + r".*(SQLSTATE: 53100$|No space left on device)",

@@ -36,6 +36,7 @@ from pyspark.sql import SparkSession
 
 from sluice import database, disks, leases, poolers
 from sluice.settings import Settings, load
+from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.event_loader import EventLoader
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFiles
@@ -179,17 +180,18 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
     waiting = Waiting(
         _log, f"tried again every {every} by itself, nothing is lost: files wait in the processing folder"
     )
+    watch = ContractWatch(settings, keeper)
     while True:
         started = time.monotonic()
         try:
             spark = spark or open_spark(settings)
-            run_query(start_query(spark, settings, keeper.epoch, drain=drain), keeper, waiting)
+            run_query(start_query(spark, settings, keeper.epoch, drain=drain), keeper, waiting, watch)
             return keeper.because or "everything that had landed is loaded"
         except (PySparkException, Py4JJavaError) as error:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
                 return keeper.because
             rule = rule_for(line := line_of(str(error)))
-            if rule.action in ("quarantine", "return"):  # the loader decides about files: this is none
+            if rule.action in ("quarantine", "return", "hold"):  # the loader decides about files: this is none
                 rule = UNKNOWN
             if rule is UNKNOWN and line != printed:
                 printed = line
@@ -248,10 +250,11 @@ def start_query(spark: SparkSession, settings: Settings, epoch: int, *, drain: b
     return writer.trigger(**trigger).start()
 
 
-def run_query(query: StreamingQuery, keeper: Keeper, waiting: Waiting) -> None:
+def run_query(query: StreamingQuery, keeper: Keeper, waiting: Waiting, contracts: ContractWatch) -> None:
     """Note progress until the query ends; when a stop is asked for, end it after the current micro-batch."""
     noted = -1
     while not query.awaitTermination(timeout=1):
+        contracts.look()
         noted = note_progress(query, keeper, noted)
         if query.lastProgress is not None:
             _say_it_is_over(keeper, waiting)

@@ -17,7 +17,6 @@ from spark_jobs.contracts import (
     ContractError,
     HeaderError,
     Match,
-    load_contracts,
     match,
     parse_contract,
 )
@@ -249,22 +248,6 @@ def test_every_field_has_a_name_of_its_own() -> None:
     contract = parsed({"name": "net", "transformLogic": "1", "logicalType": "integer"})
     names = best("at,event_type,,,column_3,net", contract).field_names
     assert names == ("at", "event_type", "column_3", "column_4", "column_3_2", "net_2")
-
-
-def test_a_changed_contract_is_read_again(tmp_path: Path) -> None:
-    path = tmp_path / "test.odcs.yaml"
-    path.write_text(yaml.safe_dump(document()))
-    [first] = load_contracts(tmp_path)
-    assert load_contracts(tmp_path)[0] is first
-    path.write_text(yaml.safe_dump(document({"name": "user_id"})))
-    assert len(load_contracts(tmp_path)[0].columns) == 4
-
-
-def test_two_contracts_of_one_name_are_refused(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.odcs.yaml").write_text(yaml.safe_dump(document()))
-    with pytest.raises(ContractError, match=r"more than one contract is named \['test'\]"):
-        load_contracts(tmp_path)
 
 
 def test_the_worked_example_of_the_documentation_does_what_it_says() -> None:

@@ -89,7 +89,7 @@ ERRORS = [
     (pa.ArrowInvalid("offset overflow"), "quarantine", "the file cannot be loaded"),
     (duckdb.OutOfRangeException("too big"), "quarantine", "the file cannot be loaded"),
     (FoldersError("/data/processing lacks the marker"), "wait", "a folder of the pipeline is not there"),
-    (ContractError("x.odcs.yaml: not YAML"), "wait", "a contract cannot be used"),
+    (ContractError("x.odcs.yaml: not YAML"), "hold", "a contract cannot be used"),
     (adbc("OperationalError", "IO: could not extend file", "53100"), "wait", "the disk of PostgreSQL's data folder"),
     (psycopg.errors.DiskFull("could not extend file"), "wait", "the disk of PostgreSQL's data folder is full"),
     (OSError(28, "No space left on device"), "wait", "a disk of the stream's machine is full"),

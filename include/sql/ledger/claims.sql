@@ -14,7 +14,7 @@ WITH highest AS (
 ), passed AS (
     SELECT file_id, row_number() OVER (ORDER BY claim) AS place
     FROM ledger.files
-    WHERE state = 'landed' AND claim <= %(start)s
+    WHERE state = 'landed' AND waits_for IS NULL AND claim <= %(start)s
 )
 UPDATE ledger.files
 SET claim = highest.claim + passed.place
@@ -30,7 +30,7 @@ WITH highest AS (
     FROM (
         SELECT file_id
         FROM ledger.files
-        WHERE state = 'landed' AND claim IS NULL
+        WHERE state = 'landed' AND claim IS NULL AND waits_for IS NULL
         ORDER BY file_id
         LIMIT %(limit)s
     ) AS oldest
@@ -50,7 +50,7 @@ FROM (
     FROM (
         SELECT claim, bytes
         FROM ledger.files
-        WHERE state = 'landed' AND claim > %(start)s
+        WHERE state = 'landed' AND waits_for IS NULL AND claim > %(start)s
         ORDER BY claim
         LIMIT %(limit)s
     ) AS next_files
@@ -61,14 +61,14 @@ WHERE place = 1 OR bytes_so_far <= %(bytes)s;
 -- name: highest_claim :: the highest claim there will be when all that has landed is claimed
 SELECT
     coalesce(max(claim), 0)
-        + (SELECT count(*) FROM ledger.files WHERE state = 'landed' AND claim IS NULL) AS claim
+        + (SELECT count(*) FROM ledger.files WHERE state = 'landed' AND claim IS NULL AND waits_for IS NULL) AS claim
 FROM ledger.files
 WHERE claim IS NOT NULL;
 
 -- name: files_between :: the files of a micro-batch that are not finished yet
 SELECT file_id, claim, bytes, name
 FROM ledger.files
-WHERE state = 'landed' AND claim > %(start)s AND claim <= %(end)s
+WHERE state = 'landed' AND waits_for IS NULL AND claim > %(start)s AND claim <= %(end)s
 ORDER BY claim;
 
 -- name: note_batch :: what a micro-batch loaded, counted from its files' tallies; no row when the stream has ended
@@ -80,7 +80,7 @@ SELECT held.epoch, %(batch)s, tally.*
 FROM held
 CROSS JOIN (
     SELECT
-        count(*),
+        count(*) FILTER (WHERE state <> 'landed'),
         coalesce(sum(rows_read), 0),
         coalesce(sum(rows_loaded), 0),
         coalesce(sum(rows_rejected), 0),
@@ -103,6 +103,6 @@ WITH held AS (
 UPDATE ledger.batches
 SET duration_ms = %(duration_ms)s,
     durations = %(durations)s::jsonb,
-    backlog_files = (SELECT count(*) FROM ledger.files WHERE state = 'landed')
+    backlog_files = (SELECT count(*) FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL)
 FROM held
 WHERE batches.epoch = held.epoch AND batch = %(batch)s AND duration_ms IS NULL;

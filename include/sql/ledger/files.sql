@@ -68,10 +68,10 @@ WHERE file_id = ANY(%(file_ids)s);
 -- name: find_waiting_range :: the lowest and the highest file_id that waits, both NULL when none does
 SELECT min(file_id) AS first, max(file_id) AS last
 FROM ledger.files
-WHERE state = 'landed';
+WHERE state = 'landed' AND waits_for IS NULL;
 
 -- name: find_still_landed :: the files between two file_ids that still wait, oldest first
 SELECT file_id, name
 FROM ledger.files
-WHERE state = 'landed' AND file_id BETWEEN %(first)s AND %(last)s
+WHERE state = 'landed' AND waits_for IS NULL AND file_id BETWEEN %(first)s AND %(last)s
 ORDER BY file_id;

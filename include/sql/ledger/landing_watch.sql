@@ -15,6 +15,7 @@ SELECT
     files.rows_rejected,
     files.rows_duplicate,
     files.error,
+    files.waits_under,
     files.duplicate_of,
     original.name AS original_name,
     original.state AS original_state

@@ -7,6 +7,7 @@ SELECT clock_timestamp() AS now;
 SELECT
     state,
     count(*) AS files,
+    count(waits_for) FILTER (WHERE state = 'landed') AS waiting,
     coalesce(sum(rows_read) FILTER (WHERE state = 'loaded'), 0)::bigint AS rows_read,
     coalesce(sum(rows_loaded), 0)::bigint AS rows_loaded,
     coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,

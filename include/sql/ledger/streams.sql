@@ -124,7 +124,7 @@ SELECT
     EXISTS (
         SELECT FROM ledger.streams WHERE ended_at IS NULL AND clock_timestamp() BETWEEN lease_from AND lease_until
     ) AS living,
-    EXISTS (SELECT FROM ledger.files WHERE state = 'landed') AS waiting,
+    EXISTS (SELECT FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL) AS waiting,
     coalesce(
         (
             SELECT clock_timestamp() NOT BETWEEN ended_at AND ended_at + make_interval(secs => CASE

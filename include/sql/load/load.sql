@@ -104,6 +104,8 @@ SET state = 'loaded',
     filled = $15::text::jsonb,
     loaded_at = clock_timestamp(),
     rejected_for = NULL,
+    waits_for = NULL,
+    waits_under = NULL,
     error = NULL
 WHERE file_id = $1 AND state = 'landed';
 
@@ -115,6 +117,20 @@ SET state = 'rejected',
     epoch = $4,
     host = $5,
     path = $6,
+    waits_for = NULL,
+    waits_under = NULL,
     error = $7,
     rejected_for = $8
 WHERE file_id = $1 AND state = 'landed';
+
+-- name: mark_waiting :: dealt out to nobody until the folder of contracts has another digest
+UPDATE ledger.files
+SET waits_for = 'contract',
+    waits_under = $2,
+    error = $3
+WHERE file_id = $1 AND state = 'landed';
+
+-- name: last_usable :: the contracts as they were when they could last be used
+SELECT file, usable
+FROM ledger.contracts
+WHERE usable IS NOT NULL;

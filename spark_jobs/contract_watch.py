@@ -1,0 +1,71 @@
+"""On the driver: reads the folder of contracts when it has changed, tells what cannot be used and who waits for it."""
+
+from __future__ import annotations
+
+import logging
+
+from sluice import contract_waits, database
+from sluice.leases import Connection
+from sluice.settings import Settings
+from spark_jobs.contract_folder import Contracts, read_contracts
+from spark_jobs.judge import Judge
+from spark_jobs.keeper import Keeper
+
+_log = logging.getLogger(__name__)
+
+
+class ContractWatch:
+    """``look`` as often as wanted: unless the folder has changed, it only reads the files.
+
+    The ledger keeps the last usable text of each contract: by that one a broken contract still matches.
+    """
+
+    def __init__(self, settings: Settings, keeper: Keeper) -> None:
+        self._settings = settings
+        self._keeper = keeper
+        self._digest = ""
+        self._broken = ""
+        self._told_of_files = False
+
+    def look(self) -> None:
+        """Once a change: say what cannot be used; once a change: say how many files wait for it."""
+        if contract_waits.digest(contract_waits.texts(self._settings.contracts_dir)) != self._digest:
+            self._read()
+        if self._broken and not self._told_of_files and (message := self._files_that_wait()):
+            self._told_of_files = True
+            self._tell(message)
+
+    def _read(self) -> None:
+        judge = Judge(self._settings.duckdb_memory)
+        try:
+            found = read_contracts(self._settings.contracts_dir, problems=judge.problems)
+        finally:
+            judge.close()
+        if not self._keeper.in_ledger(lambda connection: _note(connection, found)):
+            return  # the ledger is away: the next look tries again
+        was, self._broken = self._broken, found.why()
+        self._digest, self._told_of_files = found.digest, False
+        if self._broken:
+            self._tell(f"files that need it wait, all others load: {self._broken}")
+        elif was:
+            _log.info("all contracts can be used again: the files that waited are loaded")
+
+    def _files_that_wait(self) -> str:
+        found: list[str] = []
+        self._keeper.in_ledger(lambda connection: found.append(contract_waits.waiting(connection, self._digest)))
+        return "".join(found)
+
+    def _tell(self, message: str) -> None:
+        _log.error("%s", message)
+        self._keeper.note(message)
+
+
+def _note(connection: Connection, found: Contracts) -> None:
+    queries = database.queries("ledger/contracts")
+    with connection.transaction():
+        for file, usable in found.texts.items():
+            values = {"file": file, "usable": usable, "digest": found.digest}
+            connection.execute(queries["note_usable"], values)  # type: ignore[call-overload]
+        for broken in found.broken:
+            values = {"file": broken.file, "problem": broken.why, "digest": found.digest}
+            connection.execute(queries["note_problem"], values)  # type: ignore[call-overload]
