@@ -94,7 +94,9 @@ def copy_with_psql(server: embedded.Server, files: list[Path]) -> float:
 def load_with_sluice(settings: Settings, files: list[Path]) -> float:
     """Seconds that two loading processes take, warm: each has loaded a small file before."""
     with database.connect(settings.owner_dsn) as connection:
-        connection.execute("TRUNCATE events, ledger.files, ledger.rejects, ledger.duplicates, ledger.batches CASCADE")
+        connection.execute(
+            "TRUNCATE public.events, ledger.files, ledger.rejects, ledger.duplicates, ledger.batches CASCADE"
+        )
         connection.execute("UPDATE ledger.streams SET state = 'ended', ended_at = now() WHERE ended_at IS NULL")
         lease = leases.take(connection, submitted_by="bench", seconds=3600)
         assert lease is not None

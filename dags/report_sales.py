@@ -1,7 +1,7 @@
 """Refreshes the tables of schema ``report`` from ``events``: build, check, publish, tell.
 
 The SQL is in ``include/sql/reports`` and ``include/sql/checks``. Nothing that fails its checks is published; the
-tables that failed stay as ``report.<name>__next`` until the next run.
+tables that failed stay as ``report_staging.<name>__next`` until the next run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ def tell_summary() -> None:
 def report_sales() -> None:
     """Wire the refresh."""
     chain(
-        run_sql("create_tables", ["reports/tables.sql"]),
         run_sql("build_reports", [f"reports/{name}.sql" for name in BUILD]),
         [check(name) for name in CHECKS],
         run_sql("publish_reports", ["reports/publish.sql"]),

@@ -30,8 +30,10 @@ PATIENCE = {
 }
 
 # And the server notices a client that is frozen in a transaction, or whose machine is gone, on any server: its
-# transaction is rolled back then, and what it held (a file's rows, a lock) is free.
+# transaction is rolled back then, and what it held (a file's rows, a lock) is free. No name is looked for where another
+# role may have put something of its own under it: our SQL names the schema of everything but temporary tables.
 SESSION = {
+    "search_path": "pg_catalog, pg_temp",
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",

@@ -33,7 +33,7 @@ BUILD = (
 )
 NOT_REFRESHED = "not refreshed, and stale until the next run of DAG report_sales"
 CHECKS = ("revenue", "funnel", "keys", "references", "events")
-_STAGING = re.compile(r"\breport\.(\w+__next)\b")
+_STAGING = re.compile(r"\breport_staging\.(\w+__next)\b")
 
 
 def are_published(connection: Connection) -> bool:

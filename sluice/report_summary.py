@@ -18,7 +18,7 @@ def lines(connection: psycopg.Connection[Any]) -> list[str]:
         return connection.execute(queries[name]).fetchall()  # type: ignore[call-overload]
 
     said = [
-        f"as of {as_of:%Y-%m-%d %H:%M:%S} UTC: {events:,} events, {sales:,} sales, revenue {revenue:,.2f}"
+        f"as of {as_of} UTC: {events:,} events, {sales:,} sales, revenue {revenue:,.2f}"
         for as_of, events, sales, revenue in rows("refresh")
     ]
     said += [
@@ -32,7 +32,7 @@ def lines(connection: psycopg.Connection[Any]) -> list[str]:
         for product, category, revenue, units, buyers in rows("best_products")
     ]
     said += [
-        f"hour {hour:%Y-%m-%d %H:%M} UTC: {purchases:,} purchases, revenue {revenue:,.2f}"
+        f"hour {hour} UTC: {purchases:,} purchases, revenue {revenue:,.2f}"
         for hour, purchases, revenue in rows("latest_hours")
     ]
     return said

@@ -21,7 +21,7 @@ REFUSED_SHOWN = 5
 def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
     """What the ledger says: stream, files by state, rows, rows a second, seconds from landed to queryable.
 
-    ``everything=False`` leaves out the percentiles over all files, which read the whole ledger.
+    ``everything=False`` leaves out the percentiles over all files, which read the whole ledger, and the reports' state.
     """
     states = connection.execute(_sql("files_by_state")).fetchall()
     rows = {
@@ -31,6 +31,7 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
     if everything:
         latency["all"] = _latency(connection, None)
     drift = connection.execute(_sql("drift")).fetchall()
+    reports = connection.execute(_sql("reports")).fetchone() if everything else None
     return {
         "stream": connection.execute(_sql("stream")).fetchone(),
         "files": {state["state"]: state["files"] for state in states},
@@ -39,6 +40,7 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
         "rows_per_second": _row(connection, "rate")["rows_per_second"],
         "landed_to_queryable_seconds": latency,
         "drift": drift,
+        "reports": reports,
     }
 
 
@@ -136,6 +138,7 @@ def _ledger_lines(found: dict[str, Any]) -> list[str]:
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
         f"             {_percentiles(latency['all'])} (all files)",
         *map(_drift_line, found["drift"]),
+        f"reports      {_reports_word(found['reports'])}",
     ]
 
 
@@ -158,6 +161,15 @@ def _percentiles(latency: dict[str, Any]) -> str:
     if latency["p50"] is None:
         return "no file yet"
     return f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s of {latency['files']:,} files"
+
+
+def _reports_word(reports: dict[str, Any] | None) -> str:
+    if reports is None:
+        return "none yet"
+    said = f"as of {_when(reports['as_of'])}"
+    if reports["unloads_missing"]:
+        said += f", stale: {reports['unloads_missing']} unloads are not in them until the next run of report_sales"
+    return said
 
 
 def _stream_word(stream: dict[str, Any] | None) -> str:

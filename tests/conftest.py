@@ -139,7 +139,7 @@ def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def connection(database_url: str) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     """An autocommit connection, as the owner, to ``database_url``; rows are dicts."""
-    with database.connect(database_url, application_name="sluice-test") as opened:
+    with database.connect(database_url, application_name="sluice-test", search_path="public") as opened:
         yield opened
 
 

@@ -23,7 +23,7 @@ HEADER = (
 _CONSERVED = """
     SELECT
         file_id, rows_read, rows_loaded, rows_rejected, rows_duplicate,
-        (SELECT count(*) FROM events WHERE events.file_id = files.file_id) AS loaded,
+        (SELECT count(*) FROM public.events WHERE events.file_id = files.file_id) AS loaded,
         (
             SELECT count(*) FROM ledger.rejects
             WHERE rejects.file_id = files.file_id AND rejects.state = 'quarantined'
@@ -86,11 +86,13 @@ def recount(connection: Connection) -> dict[int, tuple[int, int, int]]:
         assert sum(counted) == row["rows_read"], f"file {row['file_id']}"
         found[row["file_id"]] = counted
     outside = connection.execute(
-        "SELECT count(*) AS n FROM events LEFT JOIN ledger.files USING (file_id) WHERE state IS DISTINCT FROM 'loaded'"
+        "SELECT count(*) AS n FROM public.events LEFT JOIN ledger.files USING (file_id) "
+        "WHERE state IS DISTINCT FROM 'loaded'"
     ).fetchone()
     assert outside == {"n": 0}, "events of a file that is not loaded"
     homeless = connection.execute(
-        "SELECT count(*) AS n FROM ledger.duplicates LEFT JOIN events USING (event_id) WHERE events.event_id IS NULL"
+        "SELECT count(*) AS n FROM ledger.duplicates LEFT JOIN public.events USING (event_id) "
+        "WHERE events.event_id IS NULL"
     ).fetchone()
     assert homeless == {"n": 0}, "duplicates of nothing"
     return found
@@ -105,7 +107,7 @@ def state(connection: Connection, file_id: int) -> str:
 
 def owners(connection: Connection) -> dict[int, tuple[int, int]]:
     """(file_id, record_number) of every event by the number that made its id."""
-    rows = connection.execute("SELECT event_id, file_id, record_number FROM events")
+    rows = connection.execute("SELECT event_id, file_id, record_number FROM public.events")
     return {int(str(row["event_id"])[-12:]): (row["file_id"], row["record_number"]) for row in rows}
 
 

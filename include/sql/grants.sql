@@ -1,5 +1,6 @@
--- Applied after every migration. The three roles: the owner migrates; the writer moves and loads; the reader
--- reads and publishes reports. A user's own server may not let us create roles: then all three are its one login.
+-- Applied after every migration. The three roles: the owner migrates, and owns all that is published; the writer moves
+-- and loads; the reader reads, and publishes reports. A user's own server may not let us create roles: then all three
+-- are its one login.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_writer') THEN
@@ -21,10 +22,17 @@ BEGIN
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO sluice_reader', current_database());
 
-    GRANT USAGE ON SCHEMA ledger, public TO sluice_writer, sluice_reader;
-    GRANT USAGE ON SCHEMA report TO sluice_writer;
-    GRANT SELECT ON ALL TABLES IN SCHEMA ledger, public TO sluice_writer, sluice_reader;
-    GRANT USAGE, CREATE ON SCHEMA report TO sluice_reader;
+    GRANT USAGE ON SCHEMA ledger, public, report TO sluice_writer, sluice_reader;
+    GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO sluice_writer, sluice_reader;
+    -- By name: schema public may hold what belongs to others.
+    GRANT SELECT ON public.events, public.sluice_migrations TO sluice_writer, sluice_reader;
+    -- The reader publishes, and so does an unload, in its own transaction. What belongs to the reader stands in a schema
+    -- of its own: nobody else runs or reads anything there.
+    GRANT INSERT, DELETE ON
+        report.last_refresh, report.revenue_by_hour, report.funnel, report.top_products,
+        report.searches_without_result, report.users, report.products, report.sessions
+    TO sluice_writer, sluice_reader;
+    GRANT USAGE, CREATE ON SCHEMA report_staging TO sluice_reader;
 
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
         ledger.insistences
@@ -46,3 +54,9 @@ EXCEPTION
         RAISE NOTICE 'roles sluice_writer and sluice_reader do not exist: nothing is granted';
 END
 $$;
+
+-- Whoever may use the schema may read the reports.
+GRANT SELECT ON
+    report.last_refresh, report.revenue_by_hour, report.funnel, report.top_products, report.searches_without_result,
+    report.users, report.products, report.sessions
+TO PUBLIC;

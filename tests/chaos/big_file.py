@@ -62,7 +62,7 @@ class Watch(threading.Thread):
         self.join(10)
 
     def _look(self, connection: Connection) -> None:
-        row = connection.execute("SELECT EXISTS (SELECT FROM events) AS any, state FROM ledger.files").fetchone()
+        row = connection.execute("SELECT EXISTS (SELECT FROM public.events) AS any, state FROM ledger.files").fetchone()
         # A row of events without its file being loaded would be half a file.
         self.looks += 1
         self.seen.add(row["any"] and row["state"] != "loaded")
@@ -115,7 +115,7 @@ def run(settings: Settings, rows: int) -> dict[str, Any]:
     with database.connect(settings.owner_dsn) as connection:
         landing.move_landed(replace(settings, settle_seconds=0.0), connection)
         killed = load(settings, kill_after=size // 2)
-        left = connection.execute("SELECT count(*) AS rows FROM events").fetchone()
+        left = connection.execute("SELECT count(*) AS rows FROM public.events").fetchone()
         whole = load(settings)
         tally = connection.execute("SELECT state, rows_read, rows_loaded, rows_rejected FROM ledger.files").fetchone()
     found = reconcile(settings, settings.reader_dsn)

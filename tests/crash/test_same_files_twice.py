@@ -112,7 +112,7 @@ def test_a_file_that_was_changed_after_it_was_registered_commits_no_row_and_goes
     loader = FileLoader(settings, epoch)
     assert loader.load(file_id).state == "rejected"
     loader.close()
-    assert connection.execute("SELECT FROM events").rowcount == 0
+    assert connection.execute("SELECT FROM public.events").rowcount == 0
     [row] = connection.execute("SELECT error FROM ledger.files").fetchall()
     assert "changed after it was registered" in row["error"]
     assert [path.name for path in settings.incoming_dir.iterdir()] == ["changed.csv"]

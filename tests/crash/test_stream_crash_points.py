@@ -115,7 +115,7 @@ def test_a_driver_that_slept_while_another_took_over_writes_nothing_and_ends(
     ended = connection.execute("SELECT state FROM ledger.streams WHERE epoch = %s", [old.epoch]).fetchone()
     assert ended == {"state": "fenced"}
     assert state(connection, file_id) == "landed"
-    assert connection.execute("SELECT FROM events").rowcount == 0
+    assert connection.execute("SELECT FROM public.events").rowcount == 0
 
     environment = spark_environment(SLUICE_STREAM_TOKEN=new.token)
     with Tree(submit_command("--drain"), environment, tmp_path / "new") as driver:

@@ -24,12 +24,14 @@ FORBIDDEN = {
     ],
     # The writer adds rows and takes them back; it changes none, and no history.
     "sluice_writer": [
-        "DROP TABLE events",
-        "TRUNCATE events",
-        "UPDATE events SET price = 0",
-        "ALTER TABLE events ADD COLUMN another text",
+        "DROP TABLE public.events",
+        "TRUNCATE public.events",
+        "UPDATE public.events SET price = 0",
+        "ALTER TABLE public.events ADD COLUMN another text",
         "CREATE TABLE public.another (x int)",
         "CREATE TABLE report.another (x int)",
+        "CREATE TABLE report_staging.another (x int)",
+        "UPDATE report.users SET events = 0",
         "DELETE FROM ledger.files",
         "DELETE FROM ledger.streams",
         "DELETE FROM ledger.rejects",
@@ -37,25 +39,32 @@ FORBIDDEN = {
         "UPDATE ledger.audit SET reason = ''",
         "DELETE FROM ledger.audit",
         "CREATE ROLE another",
-        "COPY events TO PROGRAM 'cat'",
-        "COPY events TO '/tmp/stolen'",
+        "COPY public.events TO PROGRAM 'cat'",
+        "COPY public.events TO '/tmp/stolen'",
         "SELECT pg_read_file('/etc/passwd')",
         "SET ROLE sluice_owner",
     ],
-    # The reader makes tables of its own in schema report, and nothing else.
+    # The reader publishes into the owner's tables, and makes tables of its own in schema report_staging.
     "sluice_reader": [
-        "INSERT INTO events (event_id) VALUES (gen_random_uuid())",
-        "DELETE FROM events",
-        "UPDATE events SET price = 0",
+        "INSERT INTO public.events (event_id) VALUES (gen_random_uuid())",
+        "DELETE FROM public.events",
+        "UPDATE public.events SET price = 0",
         "UPDATE ledger.files SET state = 'loaded'",
         "DELETE FROM ledger.rejects",
         "INSERT INTO ledger.streams (submitted_by, lease_until) VALUES ('me', now())",
         "UPDATE ledger.rejects SET state = 'replayed'",
         "CREATE TABLE public.another (x int)",
         "CREATE TABLE ledger.another (x int)",
+        "CREATE TABLE report.another (x int)",
+        "UPDATE report.users SET events = 0",
+        "TRUNCATE report.users",
+        "DROP TABLE report.users",
+        "ALTER TABLE report.users ADD COLUMN another text",
+        "CREATE TRIGGER another BEFORE INSERT ON report.users FOR EACH ROW EXECUTE FUNCTION ledger.note_edit()",
+        "CREATE RULE another AS ON INSERT TO report.users DO NOTHING",
         "CREATE SCHEMA another",
         "DROP TABLE ledger.audit",
-        "COPY events TO PROGRAM 'cat'",
+        "COPY public.events TO PROGRAM 'cat'",
         "SET ROLE sluice_owner",
         "SET ROLE sluice_writer",
     ],
@@ -105,5 +114,7 @@ def test_the_writer_cannot_end_sessions_of_other_roles(server: embedded.Server) 
 
 def test_the_reader_may_publish_reports(server: embedded.Server) -> None:
     with connect(server, "sluice_reader") as reader:
-        reader.execute("CREATE TABLE report.mine AS SELECT count(*) AS files FROM ledger.files")
-        reader.execute("DROP TABLE report.mine")
+        reader.execute("CREATE TABLE report_staging.mine AS SELECT count(*) AS files FROM ledger.files")
+        reader.execute("INSERT INTO report.funnel SELECT files, files, files, files FROM report_staging.mine")
+        reader.execute("DELETE FROM report.funnel")
+        reader.execute("DROP TABLE report_staging.mine")

@@ -18,7 +18,7 @@ import jinja2
 import psycopg
 import pytest
 
-from sluice import database, landing
+from sluice import database, landing, status
 from sluice.report_refresh import BUILD
 from sluice.settings import PROJECT, SQL, Settings
 from sluice.unload import UnloadError, unload_file
@@ -35,9 +35,12 @@ def unload(settings: Settings, file_id: int) -> Any:
 
 
 def publish_reports(settings: Settings, *steps: str, run_id: str = "scheduled") -> None:
-    """What DAG report_sales does, as its role: the steps of one of its transactions."""
+    """What DAG report_sales does, as its role: the steps of one of its transactions; without steps, all of it."""
+    if not steps:
+        publish_reports(settings, *BUILD, run_id=run_id)
+        publish_reports(settings, "publish", run_id=run_id)
     with database.connect(settings.reader_dsn) as connection, connection.transaction():
-        for step in steps or ("tables",):
+        for step in steps:
             text = jinja2.Template((SQL / "reports" / f"{step}.sql").read_text()).render(run_id=run_id)
             connection.execute(text)  # type: ignore[call-overload]
 
@@ -176,8 +179,6 @@ def test_the_published_reports_change_with_events(own_contracts: Settings, load:
     first = load(table(event(1), event(2)))
     load(table(event(3).replace(",u1,", ",u2,"), event(2)))
     publish_reports(own_contracts)
-    publish_reports(own_contracts, *BUILD)
-    publish_reports(own_contracts, "publish")
     assert users(connection) == {"u1": 2, "u2": 1}
     assert unload(own_contracts, first).reports == "refreshed"
     assert users(connection) == {"u1": 1, "u2": 1}
@@ -196,14 +197,11 @@ def test_reports_built_before_an_unload_are_not_published_after_it(
     load(table(event(2).replace(",u1,", ",u2,")))
     publish_reports(own_contracts)
     publish_reports(own_contracts, *BUILD)
-    publish_reports(own_contracts, "publish")
-    publish_reports(own_contracts, *BUILD)
     unload(own_contracts, first)
     with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
         publish_reports(own_contracts, "publish")
     assert users(connection) == {"u2": 1}
-    publish_reports(own_contracts, *BUILD)
-    publish_reports(own_contracts, "publish")
+    publish_reports(own_contracts)
     assert users(connection) == {"u2": 1}
 
 
@@ -212,10 +210,7 @@ def test_a_clock_that_was_set_back_does_not_stop_an_unload(
 ) -> None:
     first = load(table(event(1)))
     publish_reports(own_contracts)
-    publish_reports(own_contracts, *BUILD)
-    publish_reports(own_contracts, "publish")
-    with database.connect(own_contracts.reader_dsn) as reader:
-        reader.execute("UPDATE report.last_refresh SET as_of = as_of + interval '1 day'")
+    connection.execute("UPDATE report.last_refresh SET as_of = as_of + interval '1 day'")
     assert unload(own_contracts, first).reports == "refreshed"
     assert users(connection) == {}
 
@@ -228,6 +223,61 @@ def test_reports_whose_checks_fail_do_not_hold_an_unload_up(
     monkeypatch.setattr("sluice.report_refresh._holds", lambda connection, check: check != "keys")
     assert "check keys fails" in unload(own_contracts, file_id).reports
     assert owners(connection) == {}
+
+
+def test_an_error_of_the_reports_does_not_fail_an_unload_and_they_are_called_stale_until_the_next_run(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    second = load(table(event(2).replace(",u1,", ",u2,")))
+    publish_reports(own_contracts)
+    connection.execute("ALTER TABLE report.last_refresh ADD CONSTRAINT broken CHECK (false) NOT VALID")
+    left = unload(own_contracts, first)
+    assert left.reports.startswith(
+        "not refreshed, and stale until the next run of DAG report_sales (new row for relation"
+    )
+    assert recount(connection) == {second: (1, 0, 0)}
+    assert users(connection) == {"u1": 1, "u2": 1}
+    assert "stale: 1 unloads are not in them" in _status(connection)
+    connection.execute("ALTER TABLE report.last_refresh DROP CONSTRAINT broken")
+    publish_reports(own_contracts)
+    assert users(connection) == {"u2": 1}
+    assert "stale" not in _status(connection)
+
+
+def test_what_was_built_before_an_unload_is_not_published_even_if_that_could_not_refresh(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    publish_reports(own_contracts)
+    publish_reports(own_contracts, *BUILD)
+    connection.execute("ALTER TABLE report.last_refresh ADD CONSTRAINT broken CHECK (false) NOT VALID")
+    unload(own_contracts, first)
+    connection.execute("ALTER TABLE report.last_refresh DROP CONSTRAINT broken")
+    with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
+        publish_reports(own_contracts, "publish")
+    publish_reports(own_contracts)
+    assert users(connection) == {}
+
+
+def test_reports_that_another_session_holds_are_waited_for_and_then_left_stale(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    publish_reports(own_contracts)
+    with database.connect(own_contracts.reader_dsn) as holder, holder.transaction():
+        holder.execute("LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE")
+        left = unload(replace(own_contracts, unload_patience_seconds=3.0), first)
+    assert left.reports.endswith("(another session holds them)")
+    assert recount(connection) == {}
+    assert "stale" in _status(connection)
+
+
+def _status(connection: Connection) -> str:
+    with connection.transaction():
+        connection.execute("SET LOCAL search_path = pg_catalog")
+        found = status.ledger_report(connection)
+    return status.text(found | {"running": False, "backlog": {"incoming": 0, "landed": 0}, "problems": []})
 
 
 def test_a_row_is_not_lost_when_a_file_that_has_it_too_loads_meanwhile(

@@ -54,11 +54,13 @@ def test_every_sql_file_that_a_task_names_is_there_and_none_is_left_over(reports
 def test_a_staging_table_is_built_published_and_dropped_under_one_name() -> None:
     build = "".join((SQL / "reports" / f"{name}.sql").read_text() for name in report_sales.BUILD)
     publish = (SQL / "reports" / "publish.sql").read_text()
-    built = set(re.findall(r"CREATE UNLOGGED TABLE (report\.\w+__next) AS", build))
-    assert built == set(re.findall(r"report\.\w+__next", publish.partition("DROP TABLE")[2]))
-    tables = re.findall(r"CREATE TABLE IF NOT EXISTS (report\.\w+) ", (SQL / "reports" / "tables.sql").read_text())
+    built = set(re.findall(r"CREATE UNLOGGED TABLE report_staging\.(\w+__next) AS", build))
+    assert built == set(re.findall(r"report_staging\.(\w+__next)", publish.partition("DROP TABLE")[2]))
+    migrations = "".join(path.read_text() for path in (SQL / "migrations").glob("*.up.sql"))
+    tables = re.findall(r"CREATE TABLE report\.(\w+) ", migrations)
+    assert tables
     assert {f"{name}__next" for name in tables} <= built
-    assert all(f"INSERT INTO {name}\n" in publish or f"INSERT INTO {name} " in publish for name in tables)
+    assert all(f"INSERT INTO report.{name}\n" in publish or f"INSERT INTO report.{name} " in publish for name in tables)
 
 
 def test_each_chore_is_its_own_leaf_so_that_no_failure_is_hidden(chores: DAG) -> None:

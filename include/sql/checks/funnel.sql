@@ -1,7 +1,7 @@
 -- A step cannot have more sessions than there are, nor a conversion be outside of 0 to 1; no row when there are no
 -- sessions.
 WITH sessions AS (
-    SELECT count(*) AS counted FROM report.sessions__next
+    SELECT count(*) AS counted FROM report_staging.sessions__next
 )
 SELECT
     count(funnel.sessions) = least(max(sessions.counted), 1) AS one_row_unless_there_are_no_sessions,
@@ -12,4 +12,4 @@ SELECT
         WHERE greatest(view_to_cart, cart_to_buy, view_to_buy) > 1 OR least(view_to_cart, cart_to_buy, view_to_buy) < 0
     ) = 0 AS conversions_are_between_0_and_1
 FROM sessions
-LEFT JOIN report.funnel__next AS funnel ON true;
+LEFT JOIN report_staging.funnel__next AS funnel ON true;

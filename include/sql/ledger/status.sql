@@ -55,6 +55,12 @@ FROM ledger.streams
 ORDER BY epoch DESC
 LIMIT 1;
 
+-- name: reports    one row once reports are published: their moment, and how many unloads they do not know of yet
+SELECT
+    as_of,
+    greatest((SELECT count(*) FROM ledger.audit WHERE action = 'unload') - unloads, 0) AS unloads_missing
+FROM report.last_refresh;
+
 -- name: loaded_since    one row when a file was loaded after %(since)s
 SELECT file_id, name, rows_loaded
 FROM ledger.files

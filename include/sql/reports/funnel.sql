@@ -1,10 +1,10 @@
 -- Some feeds hold sessions that buy without a cart, or were cut before their first view: the steps are counted as they
 -- are, and a conversion is the share of the sessions of one step that took the other too.
-DROP TABLE IF EXISTS report.funnel__next;
-CREATE UNLOGGED TABLE report.funnel__next AS
+DROP TABLE IF EXISTS report_staging.funnel__next;
+CREATE UNLOGGED TABLE report_staging.funnel__next AS
 WITH stepped AS (
     SELECT views > 0 AS viewed, carts > 0 AS carted, purchases > 0 AS bought
-    FROM report.sessions__next
+    FROM report_staging.sessions__next
 ),
 counted AS (
     SELECT

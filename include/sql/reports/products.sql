@@ -1,12 +1,12 @@
-DROP TABLE IF EXISTS report.products__next;
-CREATE UNLOGGED TABLE report.products__next AS
+DROP TABLE IF EXISTS report_staging.products__next;
+CREATE UNLOGGED TABLE report_staging.products__next AS
 WITH sold AS (
     SELECT
         product_id,
-        sum(units)::bigint AS units,
+        sum(units) AS units,
         count(DISTINCT user_id) FILTER (WHERE event_type = 'purchase') AS buyers,
         sum(amount) AS revenue
-    FROM report.sales__next
+    FROM report_staging.sales__next
     WHERE product_id IS NOT NULL
     GROUP BY product_id
 ),

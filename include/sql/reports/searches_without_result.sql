@@ -1,5 +1,5 @@
-DROP TABLE IF EXISTS report.searches_without_result__next;
-CREATE UNLOGGED TABLE report.searches_without_result__next AS
+DROP TABLE IF EXISTS report_staging.searches_without_result__next;
+CREATE UNLOGGED TABLE report_staging.searches_without_result__next AS
 SELECT
     lower(btrim(search_query)) AS search_query,
     count(*) AS searches,

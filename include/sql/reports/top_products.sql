@@ -1,5 +1,5 @@
-DROP TABLE IF EXISTS report.top_products__next;
-CREATE UNLOGGED TABLE report.top_products__next AS
+DROP TABLE IF EXISTS report_staging.top_products__next;
+CREATE UNLOGGED TABLE report_staging.top_products__next AS
 WITH ranked AS (
     SELECT
         product_id,
@@ -10,7 +10,7 @@ WITH ranked AS (
         row_number() OVER (ORDER BY revenue DESC, product_id) AS rank_by_revenue,
         row_number() OVER (ORDER BY units DESC, product_id) AS rank_by_units,
         row_number() OVER (ORDER BY buyers DESC, product_id) AS rank_by_buyers
-    FROM report.products__next
+    FROM report_staging.products__next
     WHERE purchases > 0
 )
 SELECT *

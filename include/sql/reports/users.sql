@@ -1,8 +1,8 @@
-DROP TABLE IF EXISTS report.users__next;
-CREATE UNLOGGED TABLE report.users__next AS
+DROP TABLE IF EXISTS report_staging.users__next;
+CREATE UNLOGGED TABLE report_staging.users__next AS
 WITH sold AS (
     SELECT user_id, sum(amount) AS revenue
-    FROM report.sales__next
+    FROM report_staging.sales__next
     WHERE user_id IS NOT NULL
     GROUP BY user_id
 ),
@@ -16,7 +16,7 @@ visited AS (
         sum(views)::bigint AS views,
         sum(carts)::bigint AS carts,
         sum(purchases)::bigint AS purchases
-    FROM report.visits__next
+    FROM report_staging.visits__next
     WHERE user_id IS NOT NULL
     GROUP BY user_id
 )

@@ -1,0 +1,195 @@
+-- The owner owns what is published. Until now the reader owned the tables of schema report: a trigger of its own on one
+-- of them ran as the writer at the next unload. So they are made anew, and empty: the next run of report_sales fills
+-- them. The owner of a schema may drop whatever is in it; what depends on the old tables goes with them. The text of
+-- views that go is kept in ledger.dropped_views, for whoever wants them back, in a schema of their own.
+DO $$
+BEGIN
+    REVOKE CREATE ON SCHEMA report FROM sluice_reader;
+EXCEPTION
+    WHEN undefined_object THEN
+        NULL;  -- one login for everything
+END
+$$;
+
+CREATE TABLE ledger.dropped_views (
+    schema_name text NOT NULL,
+    view_name   text NOT NULL,
+    owner       text NOT NULL,
+    kind        text NOT NULL,
+    definition  text NOT NULL,
+    dropped_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT a_dropped_view_is_of_a_known_kind CHECK (kind IN ('VIEW', 'MATERIALIZED VIEW'))
+);
+COMMENT ON TABLE ledger.dropped_views IS
+    'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
+
+CREATE TEMPORARY TABLE leaving ON COMMIT DROP AS
+SELECT oid, relname, relkind, reltype
+FROM pg_class
+WHERE relnamespace = 'report'::regnamespace
+    AND (
+        relname IN (
+            'last_refresh', 'revenue_by_hour', 'funnel', 'top_products', 'searches_without_result', 'users', 'products',
+            'sessions'
+        )
+        OR relname LIKE '%\_\_next'
+    );
+
+INSERT INTO ledger.dropped_views (schema_name, view_name, owner, kind, definition)
+WITH RECURSIVE above AS (
+    SELECT oid FROM leaving
+    UNION
+    SELECT rewritten.ev_class
+    FROM above
+    JOIN pg_depend AS needs ON needs.refclassid = 'pg_class'::regclass AND needs.refobjid = above.oid
+    JOIN pg_rewrite AS rewritten ON needs.classid = 'pg_rewrite'::regclass AND needs.objid = rewritten.oid
+)
+SELECT
+    relnamespace::regnamespace::text,
+    relname,
+    relowner::regrole::text,
+    CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END,
+    pg_get_viewdef(oid)
+FROM above
+JOIN pg_class USING (oid)
+WHERE relkind IN ('v', 'm');
+
+-- Whoever could make things in the schema could also have taken the names with things of other kinds.
+DO $$
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT relname, CASE relkind
+            WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE'
+            WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'i' THEN 'INDEX' ELSE 'TABLE'
+        END AS kind
+        FROM leaving
+    LOOP
+        EXECUTE format('DROP %s IF EXISTS report.%I CASCADE', found.kind, found.relname);
+    END LOOP;
+    FOR found IN
+        SELECT typname, CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END AS kind
+        FROM pg_type
+        WHERE typnamespace = 'report'::regnamespace AND typrelid = 0 AND typelem = 0 AND typname IN (
+            'last_refresh', 'revenue_by_hour', 'funnel', 'top_products', 'searches_without_result', 'users', 'products',
+            'sessions'
+        )
+    LOOP
+        EXECUTE format('DROP %s report.%I CASCADE', found.kind, found.typname);
+    END LOOP;
+END
+$$;
+
+-- A refresh changes the rows that changed, in one transaction: readers see the last refresh or this one, never a missing
+-- or a half one, and their own views and grants on these tables stay.
+-- Money is in the currency of the feed, signed: a purchase counts up, a cancellation down. Hours are UTC. An id may be of
+-- any length, which no index of sorted values takes: what is unique is so by its hash and then by itself. Sums of whole
+-- numbers can be larger than each of them: they are numeric.
+CREATE TABLE report.last_refresh (
+    built_by           text PRIMARY KEY,
+    as_of              timestamptz NOT NULL,
+    unloads            bigint NOT NULL,
+    events             bigint NOT NULL,
+    events_of_sessions bigint NOT NULL,
+    events_of_users    bigint NOT NULL,
+    events_of_products bigint NOT NULL,
+    sales              bigint NOT NULL,
+    revenue            numeric NOT NULL
+);
+COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
+COMMENT ON COLUMN report.last_refresh.unloads IS
+    'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
+
+CREATE TABLE report.revenue_by_hour (
+    hour          timestamptz PRIMARY KEY,
+    purchases     bigint NOT NULL,
+    cancellations bigint NOT NULL,
+    units         numeric NOT NULL,
+    buyers        bigint NOT NULL,
+    revenue       numeric NOT NULL
+);
+COMMENT ON TABLE report.revenue_by_hour IS 'One row an hour (UTC) in which something was bought or cancelled';
+
+CREATE TABLE report.funnel (
+    sessions     bigint NOT NULL,
+    viewed       bigint NOT NULL,
+    carted       bigint NOT NULL,
+    bought       bigint NOT NULL,
+    view_to_cart numeric,
+    cart_to_buy  numeric,
+    view_to_buy  numeric
+);
+COMMENT ON TABLE report.funnel IS
+    'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
+
+CREATE TABLE report.top_products (
+    product_id      text NOT NULL,
+    category        text,
+    revenue         numeric NOT NULL,
+    units           numeric NOT NULL,
+    buyers          bigint NOT NULL,
+    rank_by_revenue bigint NOT NULL,
+    rank_by_units   bigint NOT NULL,
+    rank_by_buyers  bigint NOT NULL,
+    EXCLUDE USING hash (product_id WITH =)
+);
+COMMENT ON TABLE report.top_products IS 'The products among the first hundred by revenue, by units or by buyers';
+
+CREATE TABLE report.searches_without_result (
+    search_query     text NOT NULL,
+    searches         bigint NOT NULL,
+    users            bigint NOT NULL,
+    last_searched_at timestamptz NOT NULL,
+    EXCLUDE USING hash (search_query WITH =)
+);
+COMMENT ON TABLE report.searches_without_result IS 'What was looked for and not found, without regard to case and outer blanks';
+
+CREATE TABLE report.users (
+    user_id    text NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen  timestamptz NOT NULL,
+    sessions   bigint NOT NULL,
+    events     bigint NOT NULL,
+    views      bigint NOT NULL,
+    carts      bigint NOT NULL,
+    purchases  bigint NOT NULL,
+    revenue    numeric NOT NULL,
+    EXCLUDE USING hash (user_id WITH =)
+);
+COMMENT ON TABLE report.users IS 'One row a user';
+
+CREATE TABLE report.products (
+    product_id    text NOT NULL,
+    category      text,
+    lowest_price  numeric,
+    highest_price numeric,
+    first_seen    timestamptz NOT NULL,
+    last_seen     timestamptz NOT NULL,
+    events        bigint NOT NULL,
+    views         bigint NOT NULL,
+    carts         bigint NOT NULL,
+    purchases     bigint NOT NULL,
+    units         numeric NOT NULL,
+    buyers        bigint NOT NULL,
+    revenue       numeric NOT NULL,
+    EXCLUDE USING hash (product_id WITH =)
+);
+COMMENT ON TABLE report.products IS 'One row a product that any event names; category is the last by name where events differ';
+
+CREATE TABLE report.sessions (
+    session_id text NOT NULL,
+    user_id    text,
+    started_at timestamptz NOT NULL,
+    ended_at   timestamptz NOT NULL,
+    events     bigint NOT NULL,
+    views      bigint NOT NULL,
+    carts      bigint NOT NULL,
+    purchases  bigint NOT NULL,
+    revenue    numeric NOT NULL,
+    EXCLUDE USING hash (session_id WITH =)
+);
+COMMENT ON TABLE report.sessions IS 'One row a session; events without a session are in no row';
+
+-- What the reader builds before it publishes. Nothing in here is read or run by the owner or the writer.
+CREATE SCHEMA report_staging;
