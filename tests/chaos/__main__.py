@@ -48,6 +48,7 @@ class Result:
     flowing: float | None = None
     streams: int = 0
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """The round for people."""
@@ -55,7 +56,7 @@ class Result:
             "not hit" if self.back is None else f"back after {self.back:5.1f} s, flowing after {self.flowing:5.1f} s"
         )
         new = f", {self.streams} new stream{'s' if self.streams > 1 else ''}" if self.streams else ""
-        return "; ".join([f"{self.number:3d}  {self.fault:<31} {times}{new}", *self.problems])
+        return "; ".join([f"{self.number:3d}  {self.fault:<31} {times}{new}", *self.notes, *self.problems])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
             results.append(play(arena, number, fault, random.Random(f"{options.seed} {number}")))
             say(results[-1].line())
         problems += come_to_rest(arena)
-        found = recount(arena.landings.all(), arena.direct_url)
+        found = recount(arena.landings.all(), arena.direct_url, arena.unloaded)
     except ArenaError as error:
         problems.append(str(error))
     except KeyboardInterrupt:
@@ -134,6 +135,7 @@ def play(arena: Arena, number: int, fault: str, rng: random.Random) -> Result:
         result.back, result.flowing = back, time.monotonic() - hit.since
     begun = arena.rows("SELECT count(*) AS streams FROM ledger.streams WHERE epoch > %s", [newest])
     result.streams = begun[0]["streams"] if begun else 0
+    result.notes += hit.notes
     result.problems += hit.problems + unsaid(arena, hit, began)
     if result.streams > STREAMS_AFTER_A_FAULT:
         result.problems.append(f"{result.streams} streams were begun one after the other")

@@ -26,6 +26,9 @@ from tests.chaos.arena import Arena
 OUTAGE_SECONDS = 60.0
 DISK_FULL_SECONDS = 90.0
 FROZEN_SECONDS = 150.0
+# The server ends a frozen client after a minute; a load waits for a second and a moment for nobody.
+UNLOAD_SECONDS = 150.0
+LOAD_WAITS_SECONDS = 1.5
 # What the stream says, or its keeper when no file was being loaded.
 AWAY = "PostgreSQL is away|the ledger does not answer"
 
@@ -44,6 +47,7 @@ class Hit:
     since: float = field(default_factory=time.monotonic)
     says: str = ""
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what was measured
 
 
 @dataclass
@@ -268,6 +272,63 @@ def restore_old_checkpoint(now: Round) -> Hit:
     return hit
 
 
+# --- who waits for whom
+
+
+def unload_while_held(now: Round) -> Hit:
+    """An unload is asked for while a long load is under way, and a client that holds the file is frozen.
+
+    The other loads must not wait, the server must end the client by itself, and then the unload must come through.
+    """
+    arena = now.arena
+    [name] = now.land(2_000)
+    arena.wait_for(lambda: finished(arena, {name}), 120, "a file to unload")
+    file_id = arena.rows("SELECT file_id FROM ledger.files WHERE name = %s AND state = 'loaded'", [name])[0]["file_id"]
+    frozen = _python(arena.environment, "-c", _HOLD, str(file_id))
+    holding = "SELECT FROM pg_stat_activity WHERE application_name = 'chaos-frozen' AND state = 'idle in transaction'"
+    arena.wait_for(lambda: arena.rows(holding, role="postgres"), 60, "a client that holds a file")
+    frozen.send_signal(signal.SIGSTOP)
+    now.while_loading(200_000)
+    begun = time.monotonic()
+    unload = _python(arena.environment, "-m", "sluice", "unload", "--", str(file_id), "chaos")
+    waited, landed = 0.0, begun
+    while unload.poll() is None and time.monotonic() - begun < UNLOAD_SECONDS:
+        waited = max([waited, *(row["seconds"] for row in arena.rows(_WAITS, role="postgres"))])
+        if time.monotonic() - landed > 2:
+            landed = time.monotonic()
+            now.land(500)
+        time.sleep(0.02)
+    frozen.kill()
+    frozen.wait()
+    arena.unloaded.add(name)
+    hit = Hit(
+        notes=[f"the unload took {time.monotonic() - begun:.0f} s, a load waited {waited:.2f} s for a lock at most"]
+    )
+    if unload.poll() is None:
+        unload.kill()
+    if (code := unload.wait()) != 0:
+        hit.problems.append(f"the unload ended with {code}")
+    if waited > LOAD_WAITS_SECONDS:
+        hit.problems.append(f"a load waited {waited:.1f} s for a lock")
+    return hit
+
+
+_HOLD = """
+import sys, time
+from sluice.settings import load
+from spark_jobs.writer_session import WriterSession
+session = WriterSession(load().writer_dsn, "chaos-frozen")
+session.run("withdraw.hold_file", int(sys.argv[1]))
+time.sleep(600)
+"""
+_WAITS = """
+    SELECT extract(epoch FROM clock_timestamp() - waitstart)::float8 AS seconds
+    FROM pg_locks
+    JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted AND waitstart IS NOT NULL AND application_name ~ '^sluice-stream-'
+"""
+
+
 # --- what lands
 
 
@@ -309,6 +370,7 @@ FAULTS: dict[str, Callable[[Round], Hit]] = {
     "database unreachable for 60 s": cut_network,
     "disk full: landing, checkpoint": fill_state_disk,
     "disk full: database": fill_database_disk,
+    "unload, frozen client": unload_while_held,
     "checkpoint deleted": delete_checkpoint,
     "older checkpoint restored": restore_old_checkpoint,
     "same file landed twice": land_twice,

@@ -19,7 +19,7 @@ import re
 import uuid
 from binascii import unhexlify
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -143,8 +143,10 @@ class Record(NamedTuple):
         return f"record {self.number:,} (line {self.line:,}{event})"
 
 
-def recount(landings: Sequence[Landing], dsn: str) -> Recount:
+def recount(landings: Sequence[Landing], dsn: str, unloaded: Collection[str] = ()) -> Recount:
     """Compare the landings with the database, in one snapshot of it.
+
+    ``unloaded`` are the names of those that were taken back on purpose: no row of theirs may be left.
 
     The pipeline should be at rest: what is not finished counts as lost. Raises ValueError for a landing whose header is
     not that of contract ``events``.
@@ -153,7 +155,7 @@ def recount(landings: Sequence[Landing], dsn: str) -> Recount:
     with psycopg.connect(dsn, client_encoding="utf8", options=options, application_name="recount") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        return _Comparison(landings, connection).run()
+        return _Comparison(landings, connection, unloaded).run()
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -401,8 +403,11 @@ class _Content:
 class _Comparison:
     """One comparison of landings with a database."""
 
-    def __init__(self, landings: Sequence[Landing], connection: psycopg.Connection[Any]) -> None:
+    def __init__(
+        self, landings: Sequence[Landing], connection: psycopg.Connection[Any], unloaded: Collection[str]
+    ) -> None:
         self._connection = connection
+        self._unloaded = unloaded
         self._found = Recount()
         self._known: dict[tuple[str, str], _Content] = {}
         for landing in landings:
@@ -595,6 +600,9 @@ class _Comparison:
             if states["rejected"] and sha256 not in loaded_bytes and name in loaded_names and not states["landed"]:
                 continue  # it went on changing, and landed again as what was loaded
             self._found.files += 1
+            if name in self._unloaded:
+                self._check_unloaded(content)
+                continue
             if states["loaded"]:
                 continue
             rows = sum(1 for _ in records(content.landing.path))
@@ -604,6 +612,12 @@ class _Comparison:
             else:
                 why = f"is only {', '.join(states)}" if states else "is not in the ledger"
                 self._found.find("lost", f"{content.landing.name}: {why}, all {rows:,} records", rows)
+
+    def _check_unloaded(self, content: _Content) -> None:
+        """A file that was taken back on purpose is unloaded, once; ``_compare_file`` looks for rows of it."""
+        if content.states != {"unloaded": 1}:
+            states = ", ".join(content.states) or "not in the ledger"
+            self._found.find("wrong", f"{content.landing.name}: was unloaded on purpose, but is {states}")
 
 
 class _Rows:

@@ -12,6 +12,7 @@ import pytest
 from sluice import landing
 from sluice.generator import Shares, write_file
 from sluice.settings import Settings
+from sluice.unload import unload_file
 from tests.chaos.recount import Landing, Recount, recount
 from tests.loading import Connection, event, event_id, table
 
@@ -33,8 +34,8 @@ class Landed:
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         self.landings.append(Landing(name, path))
 
-    def proof(self) -> Recount:
-        found = recount(self.landings, self.dsn)
+    def proof(self, *unloaded: str) -> Recount:
+        found = recount(self.landings, self.dsn, unloaded)
         assert bool(found.findings) != found.holds
         return found
 
@@ -106,6 +107,17 @@ def test_it_holds_for_every_kind_of_end_and_value(put: Load, landed: Landed) -> 
     found = landed.proof()
     assert found.holds, found.findings
     assert (found.sent, found.loaded, found.rejected) == (8, 6, 2)
+
+
+def test_a_file_that_was_taken_back_on_purpose_is_gone_by_intent_and_only_then(
+    two_files: Landed, own_contracts: Settings
+) -> None:
+    assert counts(two_files.proof("one.csv")) == (0, 0, 1)  # it is loaded yet
+    unload_file(own_contracts, 1, "a test", by_whom="test")
+    found = two_files.proof("one.csv")
+    assert found.holds, found.findings
+    assert (found.sent, found.loaded, found.rejected, found.duplicate) == (4, 3, 1, 0)
+    assert counts(two_files.proof()) == (4, 0, 0)
 
 
 def test_it_holds_for_the_same_id_with_other_content(put: Load, landed: Landed) -> None:
