@@ -338,6 +338,26 @@ def land_twice(now: Round) -> Hit:
     return Hit()
 
 
+def unload_original(now: Round) -> Hit:
+    """Of one file that landed under two names, the loaded one is unloaded under load; then the driver dies, with the
+    other one still to be loaded."""
+    arena = now.arena
+    names = now.land(20_000, copies=2)
+    arena.wait_for(lambda: finished(arena, set(names)), 120, "a file and its duplicate")
+    [original] = arena.rows(_ORIGINAL, [names])
+    now.while_loading()
+    arena.unloaded.add(original["name"])
+    told = arena.command("unload", str(original["file_id"]), "chaos takes the original of a duplicate back")
+    hit = Hit()
+    if told.returncode != 0:
+        hit.problems.append(f"the unload failed: {told.stderr.strip()[-500:]}")
+    kill([driver(arena)])
+    return hit
+
+
+_ORIGINAL = "SELECT file_id, name FROM ledger.files WHERE name = ANY(%s) AND state = 'loaded'"
+
+
 def turn_clock_back(now: Round) -> Hit:
     """The generator's clock jumps back two hours, and it lives the same instant twice."""
     for _ in range(2):
@@ -374,6 +394,7 @@ FAULTS: dict[str, Callable[[Round], Hit]] = {
     "checkpoint deleted": delete_checkpoint,
     "older checkpoint restored": restore_old_checkpoint,
     "same file landed twice": land_twice,
+    "original of a duplicate unloaded": unload_original,
     "generator's clock set back": turn_clock_back,
 }
 NEED_SMALL_DISK = {"disk full: landing, checkpoint", "disk full: database"}

@@ -458,6 +458,8 @@ class _Comparison:
             return
         if file.state == "loaded" or (content is None and not self._is_excused(file)):
             self._found.find("wrong", f"{file} is {file.state}, but no such file landed")
+        if file.state in ("unloaded", "replaced") and _base(file.name) not in self._unloaded:
+            self._found.find("wrong", f"{file} is {file.state}, but nobody asked for it")
         if file.state == "duplicate":
             self._check_original(file)
         self._homeless(f"{file.name}, which is {file.state}", below=file.file_id + 1)

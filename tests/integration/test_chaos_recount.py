@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sluice import landing
 from sluice.generator import Shares, write_file
 from sluice.settings import Settings
 from sluice.unload import unload_file
+from spark_jobs.load_file import FileLoader
 from tests.chaos.recount import Landing, Recount, recount
 from tests.loading import Connection, event, event_id, table
 
@@ -149,6 +150,29 @@ def test_it_holds_for_the_same_bytes_under_two_names_and_for_a_file_put_back(
     landed.change("UPDATE ledger.files SET sha256 = repeat('0', 64) WHERE name = 'one.csv' AND state = 'duplicate'")
     found = landed.proof()
     assert any(one.endswith("is duplicate, but no such file landed") for one in found.findings)
+
+
+def test_a_duplicate_that_is_not_loaded_after_its_original_was_taken_back_is_lost(
+    own_contracts: Settings, load: Load, landed: Landed, connection: Connection, epoch: int
+) -> None:
+    data = table(event(1), event(2, kind="teleport"))
+    original = load(data, "one.csv")
+    (own_contracts.incoming_dir / "other.csv").write_text(data)
+    moved = landing.move_landed(replace(own_contracts, settle_seconds=0.0), connection)
+    landed.keep(data, "one.csv")
+    landed.keep(data, "other.csv")
+    unload_file(own_contracts, original, "a test of chaos", by_whom="test")
+    found = landed.proof("one.csv")
+    assert (found.sent, found.lost, found.doubled, found.wrong) == (2, 2, 0, 0)
+    assert "lost: other.csv: is only landed, all 2 records" in found.findings
+
+    loader = FileLoader(own_contracts, epoch)
+    loader.load(*moved.duplicates)
+    loader.close()
+    found = landed.proof("one.csv")
+    assert found.holds, found.findings
+    assert (found.sent, found.loaded, found.rejected, found.duplicate) == (2, 1, 1, 0)
+    assert any("one.csv (file 1) is unloaded, but nobody asked for it" in one for one in landed.proof().findings)
 
 
 def test_a_file_that_changed_after_it_was_registered_counts_as_what_was_loaded(
