@@ -9,6 +9,7 @@ ledger row says it is finished was left by a task that died before its last rena
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import enum
 import errno
 import fcntl
@@ -44,6 +45,7 @@ _LOCK = 7_215_482_302
 _OURS = re.compile(r"(\d+)-([0-9a-f]{12})-(.+)", re.DOTALL)
 # The kernel's own time cannot lie so far ahead otherwise; a file server's clock can.
 _CLOCK_WAS_SET_BACK_SECONDS = 60.0
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 _NO_LEASES = {"nfs", "nfs4", "cifs", "smb3"}
 _log = logging.getLogger(__name__)
 
@@ -560,11 +562,28 @@ def rename_if_free(source: Path, target: Path) -> bool:
     except FileNotFoundError:
         raise
     except OSError:  # a file system without hard links, or not our file
+        return _rename_in_one_call(source, target)
+    os.unlink(source)
+    return True
+
+
+def _rename_in_one_call(source: Path, target: Path) -> bool:
+    """As rename_if_free. Only where the system has no such call is there a moment between the look and the rename."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        code = errno.ENOSYS
+    else:
+        failed = renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+        code = ctypes.get_errno() if failed else 0
+    if code == errno.EEXIST:
+        return False
+    if code in (errno.ENOSYS, errno.EINVAL):
         if os.path.lexists(target):
             return False
         os.rename(source, target)
-        return True
-    os.unlink(source)
+    elif code:
+        raise OSError(code, os.strerror(code), str(source), None, str(target))
     return True
 
 

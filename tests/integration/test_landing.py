@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import logging
@@ -439,6 +440,27 @@ def test_returning_never_overwrites(settings: Settings) -> None:
     assert everything(settings) == [b"new", b"old"]
     with pytest.raises(FileNotFoundError):
         landing.return_to_incoming(settings, basename)
+
+
+def test_a_file_that_cannot_be_linked_overwrites_none_that_lands_after_the_look(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another user may not be linked; what the look says may be over by the time of the rename."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not your file")
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    old, new = settings.processing_dir / "old", settings.incoming_dir / "new.csv"
+    old.write_bytes(b"old")
+    new.write_bytes(b"new")
+    assert not landing.rename_if_free(old, new)
+    assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
+    assert landing.rename_if_free(old, settings.incoming_dir / "free.csv")
+    assert everything(settings) == [b"new", b"old"]
+    with pytest.raises(FileNotFoundError):
+        landing.rename_if_free(old, settings.incoming_dir / "free-too.csv")
 
 
 def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_says_where_it_is(
