@@ -22,7 +22,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos big-file bench audit clean
+.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos chaos-control big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,9 @@ fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60, SEED=a number to repea
 
 chaos: $(VENV)/.dev ## Kill what runs, cut, fill, freeze; then compare every row with the files (ROUNDS=5 SEED=2026)
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),5) --seed $(or $(SEED),2026) $(if $(FAULT),--only "$(FAULT)")
+
+chaos-control: $(VENV)/.dev ## Play chaos against a loader that breaks the promise; it must be found out (ROUNDS=3 SEED=2026)
+	@$(PYTHON) -m tests.chaos --control --rounds $(or $(ROUNDS),3) --seed $(or $(SEED),2026)
 
 big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
 	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)

@@ -1,9 +1,11 @@
 """Chaos: the real pipeline under load, one fault a round, and then every row that landed compared with PostgreSQL.
 
-    python -m tests.chaos [--rounds 5] [--seed 2026] [--only "driver killed"] [--keep]
+    python -m tests.chaos [--rounds 5] [--seed 2026] [--only "driver killed"] [--keep] [--control]
 
 Prints a line a round and a table at the end; writes both to bench/results/chaos.json. Exit code 0 only when no row was
-lost, doubled or wrong, every fault hit and was recovered from, and no process was left behind. As root the disks are
+lost, doubled or wrong, every fault hit and was recovered from, and no process was left behind. With --control a loader
+that commits the ledger before the rows is played against some of the faults: exit code 0 only when the recount finds
+rows lost or doubled, and `make reconcile` says BROKEN; otherwise the harness itself is broken. As root the disks are
 small file systems that can be filled; otherwise those two faults are left out, and the table says so.
 """
 
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from sluice.settings import PROJECT
+from tests.chaos import control
 from tests.chaos.arena import Arena, ArenaError
 from tests.chaos.faults import FAULTS, NEED_SMALL_DISK, Hit, MissedError, Round, finished, said_in_log
 from tests.chaos.recount import Recount, recount
@@ -66,11 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", default="2026", help="decides the faults, their order and their moments")
     parser.add_argument("--only", action="append", choices=list(FAULTS), help="only this fault (may be repeated)")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
+    parser.add_argument("--control", action="store_true", help="play against a loader that must be found out")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = time.monotonic()
-    arena = Arena(options.rounds, options.seed)
+    arena = Arena(options.rounds, options.seed, control=options.control)
     results: list[Result] = []
     found, left, problems = None, ["the run did not come to its end"], []
     left_out = set() if arena.state_disk.is_small and arena.database_disk.is_small else NEED_SMALL_DISK
@@ -78,7 +82,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         arena.start()
         say(f"chaos: the pipeline runs after {time.monotonic() - begun:.0f} s")
-        for number, fault in enumerate(chosen(options.seed, options.rounds, options.only, left_out), start=1):
+        only = options.only or (list(control.FAULTS) if options.control else None)
+        for number, fault in enumerate(chosen(options.seed, options.rounds, only, left_out), start=1):
             results.append(play(arena, number, fault, random.Random(f"{options.seed} {number}")))
             say(results[-1].line())
         problems += come_to_rest(arena)
@@ -91,12 +96,27 @@ def main(arguments: list[str] | None = None) -> int:
         left = arena.close(keep=options.keep or found is None or not found.holds)
     problems += [f"left behind: {each}" for each in left]
     problems += [f"landed and went before it could be copied: {name}" for name in arena.landings.missed]
+    if options.control:
+        return found_out(found, problems, time.monotonic() - begun)
     outcome = summary(options, results, found, problems, left_out)
     outcome["seconds"] = round(time.monotonic() - begun)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n")
     say(table(outcome))
     return 0 if outcome["holds"] else 1
+
+
+def found_out(found: Recount | None, problems: list[str], seconds: float) -> int:
+    """Say what became of the control arm; 0 when the recount and `make reconcile` called it broken."""
+    said = [problem for problem in problems if problem.startswith("make reconcile: ") and "BROKEN" in problem]
+    lost = found is not None and bool(found.lost or found.doubled)
+    if found is not None:
+        say(f"rows of {found.files:,} files: {found.lost:,} lost, {found.doubled:,} doubled, {found.wrong:,} wrong")
+        say("\n".join(found.findings[:5]))
+    say("\n".join(problem[:1000] for problem in problems))
+    verdict = "called broken, as it must be" if lost and said else "NOT FOUND OUT: this harness proves nothing"
+    say(f"chaos, control arm, {seconds:.0f} s: a loader that commits the ledger before the rows is {verdict}")
+    return 0 if lost and said else 1
 
 
 def chosen(seed: str, rounds: int, only: list[str] | None, left_out: set[str]) -> Iterator[str]:

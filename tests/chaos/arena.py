@@ -23,6 +23,7 @@ from psycopg.rows import dict_row
 from sluice import embedded, processes
 from sluice.instance import Instance, Running
 from sluice.settings import PROJECT, Settings, load
+from tests.chaos import control as control_arm
 from tests.chaos.landings import Landings
 from tests.chaos.proxy import Proxy
 
@@ -75,13 +76,15 @@ class Disk:
 class Arena:
     """One pipeline under test. Everything of Sluice reaches its database through ``proxy``, the harness directly."""
 
-    def __init__(self, rounds: int, seed: str) -> None:
+    def __init__(self, rounds: int, seed: str, *, control: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-chaos-"))
         self.folder.chmod(0o755)
         self.state_disk = Disk(self.folder / "state", 512 + 40 * rounds)
         self.database_disk = Disk(self.folder / "database", 2048 + 80 * rounds)
         self.home = self.folder / "state" / "home"
         self._make_folders()
+        self.is_control = control
+        self.project = control_arm.project_with_two_transactions(self.folder / "project") if control else PROJECT
         self._port = embedded.free_port()
         self.proxy = Proxy(self._port)
         self.instance = Instance(Settings(home=str(self.home)))
@@ -101,7 +104,7 @@ class Arena:
         command = [sys.executable, "-m", "sluice", "run"]
         self._launcher = subprocess.Popen(
             command,
-            cwd=PROJECT,
+            cwd=self.project,
             env=self.environment,
             stdout=log,
             stderr=log,
@@ -115,7 +118,7 @@ class Arena:
         """Run ``python -m sluice`` with ``arguments``, as a user would."""
         return subprocess.run(
             [sys.executable, "-m", "sluice", *arguments],
-            cwd=PROJECT,
+            cwd=self.project,
             env=self.environment,
             capture_output=True,
             text=True,
@@ -254,4 +257,4 @@ class Arena:
             "SLUICE_GENERATE_RHYTHM": "off",
             "SLUICE_GENERATE_SEED": seed,
         }
-        return kept | blank | ours | {"PYTHONPATH": str(PROJECT)}
+        return kept | blank | ours | {"PYTHONPATH": str(self.project)}

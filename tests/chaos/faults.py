@@ -80,7 +80,8 @@ class Round:
         """Return in the middle of a load: a file is landed, and a task's transaction is under way."""
         self.land(rows)
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not self.arena.rows(_LOADING, role="postgres"):
+        loading = _BETWEEN if self.arena.is_control else _LOADING
+        while time.monotonic() < deadline and not self.arena.rows(loading, role="postgres"):
             time.sleep(0.01)
         time.sleep(self.rng.uniform(0, 0.2))
 
@@ -88,6 +89,11 @@ class Round:
 _LOADING = """
     SELECT pid FROM pg_stat_activity
     WHERE application_name ~ '^sluice-stream-' AND state = 'active' AND query ~* '^copy'
+"""
+# Of the control arm's loader, the moment that the real one does not have.
+_BETWEEN = """
+    SELECT pid FROM pg_stat_activity
+    WHERE application_name ~ '^sluice-stream-' AND state = 'active' AND query ~ 'between_two_transactions'
 """
 _RUNNING_TASKS = "SELECT id::text AS id FROM task_instance WHERE dag_id = %s AND task_id = %s AND state = 'running'"
 

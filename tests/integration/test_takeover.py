@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, housekeeping, landing
+from sluice import database, housekeeping, landing, receipts
 from sluice.reconcile import reconcile
 from sluice.settings import PROJECT, SQL, Settings
 from sluice.unload import unload_file
@@ -240,6 +240,21 @@ def test_rows_are_handed_over_when_no_bytes_are_left_in_the_archive(
     assert reconcile(own_contracts, own_contracts.reader_dsn).holds
     unload(own_contracts, second)
     assert recount(connection) == {third: TALLY}
+
+
+def test_receipts_follow_rows_that_are_handed_over(
+    own_contracts: Settings, put: Put, loader: FileLoader, connection: Connection
+) -> None:
+    first, second = put(SHOP, "a.csv"), put(SHOP, "b.csv")
+    loader.load(first)
+    seal(own_contracts)
+    with database.connect(own_contracts.writer_dsn) as writer:
+        made = receipts.verify(writer, first) or {}
+        unload(own_contracts, first)
+        assert receipts.make_next(writer) == second
+        left, taken = receipts.verify(writer, first) or {}, receipts.verify(writer, second) or {}
+    assert (left["receipt"], left["holds"]) == ("0" * 32, True)
+    assert (taken["receipt"], taken["holds"]) == (made["receipt"], True)
 
 
 def test_rows_are_handed_over_by_a_revision_too(

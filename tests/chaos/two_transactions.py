@@ -1,0 +1,47 @@
+"""The control arm's loader: what the pipeline must never do. It commits the ledger's row first and the rows after it.
+
+Never imported by the pipeline: tests/chaos/control.py puts it into a copy of the project, at the end of its loader.
+Between the two transactions it lingers for a second, in a query that PostgreSQL shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spark_jobs.load_file import FileLoader
+
+LINGERS = "SELECT pg_sleep(1) AS between_two_transactions"
+_in_one_transaction = FileLoader._load_landed
+
+
+def _in_two_transactions(self: FileLoader, file: Any) -> Any:
+    """Find out the tally and forget the rows; commit the tally; linger; commit the rows."""
+    session = self._session
+    run, commit = session.run, session.commit
+    tallies: list[tuple[Any, ...]] = []
+
+    def without_tally(name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        if name != "load.mark_loaded":
+            return run(name, *parameters)
+        tallies.append(parameters)
+        return []
+
+    session.run, session.commit = without_tally, session.rollback  # type: ignore[method-assign]
+    try:
+        result = _in_one_transaction(self, file)
+    finally:
+        session.run, session.commit = run, commit  # type: ignore[method-assign]
+    self._begin(file.file_id)
+    run("load.mark_loaded", *tallies[0])
+    commit()
+    with session.connection.cursor() as cursor:
+        cursor.execute(LINGERS)
+        cursor.fetchall()
+    session.rollback()
+    with self._reading(file) as landed:
+        self._copy(file, landed)
+    commit()
+    return result
+
+
+FileLoader._load_landed = _in_two_transactions  # type: ignore[method-assign]
