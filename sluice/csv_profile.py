@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from spark_jobs.contract_sql import date_pattern, literal
+from spark_jobs.contracts import more_than_once
 from spark_jobs.csv_records import Block, Dialect, RecordReader
 from spark_jobs.landed_bytes import LandedBytes
 
@@ -94,7 +95,7 @@ def profile(path: Path) -> Profile:
     if header is None:
         raise ProfileError(f"{path} has no header: its first line must name the columns")
     folded = [name.strip().casefold() for name in header if name.strip()]
-    if twice := sorted({name for name in folded if folded.count(name) > 1}):
+    if twice := more_than_once(folded):
         raise ProfileError(f"{path} names {twice} more than once in its header {header}: rename the repeated columns")
     if not folded:
         raise ProfileError(f"{path} names no column in its first line {header}: put a header above the rows")

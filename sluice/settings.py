@@ -84,6 +84,7 @@ class Settings:
     backoff_seconds: float = 1.0
     backoff_max_seconds: float = 15.0
     record_bytes_max: int = 16 * 1024 * 1024
+    columns_max: int = 4096
     chunk_bytes: int = 16 * 1024 * 1024
     duckdb_memory: str = "256MB"
 
@@ -267,4 +268,12 @@ def _check(settings: Settings) -> None:
         )
 
 
-_AT_LEAST_ONE = {"generate_rows", "stream_tasks", "batch_files", "batch_bytes", "record_bytes_max", "chunk_bytes"}
+_AT_LEAST_ONE = {
+    "generate_rows",
+    "stream_tasks",
+    "batch_files",
+    "batch_bytes",
+    "record_bytes_max",
+    "columns_max",
+    "chunk_bytes",
+}

@@ -42,14 +42,14 @@ class Contracts:
         """Every contract that a header is held against."""
         return (*self.usable, *(broken.matches_as for broken in self.broken if broken.matches_as))
 
-    def match(self, headers: Sequence[tuple[Contract, list[str] | None]]) -> Match:
+    def match(self, headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int | None = None) -> Match:
         """The usable contract that fits best; ``headers`` are of the candidates, each read in its own dialect.
 
         Raises ContractError when the best one cannot be used, or none fits and one cannot be used: the file waits.
         Raises HeaderError when none fits though all can be used.
         """
         try:
-            found = match(headers)
+            found = match(headers, columns_max)
         except HeaderError as error:
             if self.broken:
                 raise ContractError(f"{error}; but {self.why()}") from error

@@ -13,6 +13,7 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from spark_jobs.contracts import EVENT_COLUMNS, Column, Contract, Match, normal
 
@@ -61,6 +62,8 @@ _NULL_OF = {
 }
 # What a cancellation carries with a sign; reports count it as it stands.
 _SIGNED = ("quantity", "total_amount")
+# So many columns that the contract does not know are put together at once: time and memory of a query grow faster.
+_TOGETHER = 256
 # Each bound, and the comparison that breaks it.
 BOUNDS = {"minimum": "<", "maximum": ">", "exclusiveMinimum": "<=", "exclusiveMaximum": ">="}
 # 32 hex digits, with all of a uuid's hyphens or none of them.
@@ -69,7 +72,49 @@ _UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
 _MOMENTS = "TIMESTAMPTZ '0001-01-02 00:00:00Z' AND TIMESTAMPTZ '9999-12-30 00:00:00Z'"
 
 
-@functools.lru_cache(maxsize=256)
+@dataclass(frozen=True)
+class ExtraQuery:
+    """``query`` makes of ``fields`` of the table records the inside of a JSON object, ``extra``; null when empty."""
+
+    query: str
+    fields: tuple[int, ...]
+    parameters: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def compile_extra(match: Match) -> tuple[ExtraQuery, ...]:
+    """The queries that put the columns together that the contract does not know; none when they are few.
+
+    What the n-th of them makes is the column ``__extra_n`` of the table that ``compile_query`` reads.
+    """
+    unknown = _unknown(match)
+    if len(unknown) <= _TOGETHER:
+        return ()
+    groups = [unknown[i : i + _TOGETHER] for i in range(0, len(unknown), _TOGETHER)]
+    return tuple(
+        ExtraQuery(
+            f"SELECT {_extra(group, first=1)} AS extra FROM records",  # noqa: S608
+            tuple(group),
+            _keys(match, group),
+        )
+        for group in groups
+    )
+
+
+def _unknown(match: Match) -> list[int]:
+    known = {name for column in match.contract.read_columns for name in column.names}
+    return [i for i, name in enumerate(match.header) if normal(name) not in known]
+
+
+def _extra(fields: Sequence[int], *, first: int) -> str:
+    return _json_pairs([(f"${n}", _as_json(f"c{i}")) for n, i in enumerate(fields, start=first)])
+
+
+def _keys(match: Match, fields: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f"{_json(match.field_names[i])}:" for i in fields)
+
+
+@functools.lru_cache(maxsize=64)
 def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
     """The query that judges files with this header, and its parameters after the file's id and hash.
 
@@ -77,8 +122,9 @@ def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
     """
     contract = match.contract
     places = {normal(name): i for i, name in enumerate(match.header) if name.strip()}
-    known = {name for column in contract.read_columns for name in column.names}
-    unknown = [i for i, name in enumerate(match.header) if normal(name) not in known]
+    together = [f'"__extra_{n}"' for n in range(len(compile_extra(match)))]
+    unknown = [] if together else _unknown(match)
+    extra = _json_pairs([], *together) if together else _extra(unknown, first=3)
     type_rules = list(_type_rules(contract))
     broken = [*type_rules, *_content_rules(contract)]
     fails = [_is_broken(rule.predicate) for rule in contract.rules if rule.severity == "fail"]
@@ -88,7 +134,7 @@ def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
 WITH texts AS (
     SELECT
         {_list(_texts(contract, places))},
-        {_json_pairs([(f"${n}", _as_json(f"c{i}")) for n, i in enumerate(unknown, start=3)])} AS "__file_extra",
+        {extra} AS "__file_extra",
         "row" AS "__row", record_number, $1::BIGINT AS "__file_id", $2::VARCHAR AS file_sha256
     FROM records
 ), typed AS (
@@ -105,7 +151,7 @@ SELECT
 FROM {_last_stage(contract)}
 ORDER BY event_id
 """  # noqa: S608
-    return query, tuple(f"{_json(match.field_names[i])}:" for i in unknown)
+    return query, _keys(match, unknown)
 
 
 def typed_as(column: Column) -> str:

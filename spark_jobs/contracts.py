@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -199,13 +200,18 @@ def can_be_described(name: str) -> bool:
     return bool(normal(name)) and not normal(name).startswith("__") and normal(name) not in RECORD_NAMES
 
 
+def more_than_once(names: Iterable[Any]) -> list[Any]:
+    """Those of ``names`` that stand there again, sorted."""
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
 class _Yaml(yaml.SafeLoader):
     """YAML as 1.2 means it: `no` and `2020-01-01` are text, only `true` and `false` are booleans; a key stands once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := {key for key in keys if keys.count(key) > 1}:
-            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {sorted(twice)} stands more than once: keep one")
+        if twice := more_than_once(keys):
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {twice} stands more than once: keep one")
         return super().construct_mapping(node, deep)
 
 
@@ -460,13 +466,13 @@ def _check(contract: Contract) -> None:
 
 def _check_names(contract: Contract) -> None:
     names = [normal(name) for column in contract.columns for name in (column.name, *column.aliases)]
-    if twice := _more_than_once(names):
+    if twice := more_than_once(names):
         raise ContractError(f"more than one column answers to {twice}: keep one")
     if taken := [name for name in names if name in RECORD_NAMES or name.startswith("__") or not name]:
         raise ContractError(f"column names {taken} are reserved: keep such a column in extra by leaving it out")
-    if twice := _more_than_once([column.target for column in contract.columns if column.target]):
+    if twice := more_than_once([column.target for column in contract.columns if column.target]):
         raise ContractError(f"more than one column fills {twice} of events: keep one")
-    if twice := _more_than_once([rule.name for rule in contract.rules]):
+    if twice := more_than_once([rule.name for rule in contract.rules]):
         raise ContractError(f"more than one rule is named {twice}: rename one")
     targets = {column.target for column in contract.columns}
     for target in _MUST_BE_FILLED:
@@ -475,10 +481,6 @@ def _check_names(contract: Contract) -> None:
                 f"nothing fills {target} of events: give a column physicalName: {target}, or a transformLogic "
                 "(record_id(file_sha256, record_number) derives an event_id)"
             )
-
-
-def _more_than_once(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _check_column(column: Column) -> None:
@@ -513,10 +515,14 @@ class Match:
     def field_names(self) -> tuple[str, ...]:
         """A name for each field, no two alike: the header's (without NUL), or column_3 for a third that has none."""
         derived = [column.name for column in self.contract.derived_columns if column.target is None]
+        taken, reserved = set(derived), {*derived, *self.header}
         names: list[str] = []
         for number, header in enumerate(self.header, start=1):
             name = header.strip().replace("\0", "\\0") or f"column_{number}"
-            names.append(name if name not in {*names, *derived} else _next_free(name, {*names, *derived, *self.header}))
+            name = _next_free(name, reserved) if name in taken else name
+            names.append(name)
+            taken.add(name)
+            reserved.add(name)
         return tuple(names)
 
     @functools.cached_property
@@ -541,41 +547,64 @@ def _next_free(name: str, taken: set[str]) -> str:
     return next(free for n in itertools.count(2) if (free := f"{name}_{n}") not in taken)
 
 
-def match(headers: Sequence[tuple[Contract, list[str] | None]]) -> Match:
+def match(headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int | None = None) -> Match:
     """The contract that fits best among ``headers``: each contract with the header as its own dialect reads it.
 
-    Fits: no required column is missing. Best: the most columns matched. Raises HeaderError when none or several fit.
+    Fits: no required column is missing. Best: the most columns matched. Raises HeaderError when none or several fit, or
+    when the header has more than ``columns_max`` columns.
     """
     readable = [(contract, header) for contract, header in headers if header]
     if not readable:
-        raise HeaderError("the file has no header: its first line must name the columns")
-    fitting = [(c.matched(h), c, h) for c, h in readable if not c.missing(h) and c.matched(h)]
+        raise HeaderError("the file has no header that can be read: its first line must name the columns")
+    narrow = [(c, h) for c, h in readable if columns_max is None or len(h) <= columns_max]
+    fitting = [(c.matched(h), c, h) for c, h in narrow if not c.missing(h) and c.matched(h)]
     if not fitting:
-        raise HeaderError(_why_none(readable))
+        raise HeaderError(_why_none(readable) if len(narrow) == len(readable) else _too_wide(readable, columns_max))
     most = max(matched for matched, _, _ in fitting)
     best = [(c, h) for matched, c, h in fitting if matched == most]
     if len(best) > 1:
         names = ", ".join(contract.name for contract, _ in best)
         raise HeaderError(
-            f"header {best[0][1]} fits contracts {names} equally well: make their required columns differ"
+            f"header {_shown(best[0][1])} fits contracts {names} equally well: make their required columns differ"
         )
     contract, header = best[0]
-    if twice := sorted({name for name in header if name and [normal(n) for n in header].count(normal(name)) > 1}):
-        raise HeaderError(f"header {header} names {twice} more than once: rename or drop the repeated columns")
+    repeated = {*more_than_once(map(normal, header))}
+    if twice := sorted({name for name in header if name and normal(name) in repeated}):
+        raise HeaderError(
+            f"header {_shown(header)} names {_shown(twice)} more than once: rename or drop the repeated columns"
+        )
     _one_column_each(contract, header)
     return Match(contract, tuple(header))
 
 
 def _one_column_each(contract: Contract, header: list[str]) -> None:
-    for column in contract.read_columns:
-        if len(both := [name for name in header if normal(name) in column.names]) > 1:
-            raise HeaderError(f"header columns {both} all mean {column.name} of contract {contract.name}: keep one")
+    column_of = {name: column.name for column in contract.read_columns for name in column.names}
+    meaning: dict[str, list[str]] = defaultdict(list)
+    for name in header:
+        if (column := column_of.get(normal(name))) is not None:
+            meaning[column].append(name)
+    for column, both in meaning.items():
+        if len(both) > 1:
+            raise HeaderError(f"header columns {both} all mean {column} of contract {contract.name}: keep one")
+
+
+def _shown(names: Sequence[str], most: int = 40) -> str:
+    """Names as a list for people; of many long ones the beginning."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{[name[:80] for name in names[:most]]}{more}"
+
+
+def _too_wide(readable: list[tuple[Contract, list[str]]], columns_max: int | None) -> str:
+    header = max((header for _, header in readable), key=len)
+    return (
+        f"header {_shown(header, 5)} has {len(header):,} columns, more than SLUICE_COLUMNS_MAX={columns_max} allows: "
+        "land a narrower file, or raise the setting"
+    )
 
 
 def _why_none(readable: list[tuple[Contract, list[str]]]) -> str:
     nearest, header = max(readable, key=lambda pair: pair[0].matched(pair[1]) - len(pair[0].missing(pair[1])) / 100)
     held = ", ".join(sorted(contract.name for contract, _ in readable))
-    shown = [name[:80] for name in header[:40]]
     if nearest.matched(header):
         why = (
             f"nearest is {nearest.name}, which also needs {', '.join(nearest.missing(header))}{_looks(nearest, header)}"
@@ -583,7 +612,7 @@ def _why_none(readable: list[tuple[Contract, list[str]]]) -> str:
     else:
         why = "it has no column of any of them"
     return (
-        f"header {shown} fits no contract (held against {held}): {why}; "
+        f"header {_shown(header)} fits no contract (held against {held}): {why}; "
         "correct the header, or add a contract for this feed under include/contracts"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from sluice import database
 from sluice.settings import SQL
 from spark_jobs import expressions
-from spark_jobs.contract_sql import compile_query, literal
+from spark_jobs.contract_sql import compile_extra, compile_query, literal
 from spark_jobs.contracts import Contract, ContractError, Match
 from spark_jobs.csv_records import Block
 from spark_jobs.spill import Spill
@@ -90,9 +91,8 @@ class Judge:
 
     def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> list[pa.Table]:
         query, names = compile_query(match)
-        self._duckdb.register("records", records)
         try:
-            return [self._duckdb.sql(query, params=[file_id, sha256, *names]).to_arrow_table()]
+            return [self._run(query, self._together(records, match), [file_id, sha256, *names])]
         except duckdb.OutOfMemoryException as error:
             if records.num_rows <= _FEW_ROWS:
                 raise BlockTooLargeError(
@@ -101,11 +101,28 @@ class Judge:
                 ) from error
         except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
             raise ContractError(f"{match.contract.path.name}: its SQL does not run: {error}") from error
-        finally:
-            self._duckdb.unregister("records")
         half = records.num_rows // 2
         parts = (records.slice(0, half), records.slice(half))
         return [judged for part in parts for judged in self._judged(part, match, file_id, sha256)]
+
+    def _together(self, records: pa.Table, match: Match) -> pa.Table:
+        """The records with the columns put together that the contract does not know, when these are many."""
+        parts = compile_extra(match)
+        if not parts:
+            return records
+        made = [self._run(part.query, records.select(part.fields), part.parameters)["extra"] for part in parts]
+        taken = {field for part in parts for field in part.fields}
+        records = records.select([i for i in range(records.num_columns) if i not in taken])
+        for number, texts in enumerate(made):
+            records = records.append_column(f"__extra_{number}", texts)
+        return records
+
+    def _run(self, query: str, records: pa.Table, parameters: Sequence[object]) -> pa.Table:
+        self._duckdb.register("records", records)
+        try:
+            return self._duckdb.sql(query, params=list(parameters)).to_arrow_table()
+        finally:
+            self._duckdb.unregister("records")
 
     def _check(self, contract: Contract) -> None:
         if contract in self._checked:

@@ -45,6 +45,7 @@ from spark_jobs.judge import Judge
 from spark_jobs.landed_bytes import LandedBytes
 from spark_jobs.rejects import Rejects, header_text
 from spark_jobs.retry_rules import UNKNOWN, cut, line_of, rule_for
+from spark_jobs.widths import Widths
 from spark_jobs.writer_session import UNIQUE_VIOLATION, WriterSession
 
 _log = logging.getLogger(__name__)
@@ -278,7 +279,7 @@ class FileLoader:
         staged = file.bytes <= STAGED_BYTES_MAX or found.contract.name in self._stage_first
         if staged:
             self._session.run("load.make_staging")
-        rejects = Rejects(self._session, file.file_id, found)
+        rejects, widths = Rejects(self._session, file.file_id, found), Widths()
         self._warned = good = read = 0
         try:
             for block in self._blocks(landed, dialect, found):
@@ -295,12 +296,15 @@ class FileLoader:
                 self._ingest(judged.good, staged)
                 crash_point("load.after_copy")
                 rejects.add(block, judged.bad)
+                widths.add(block)
                 read, good = read + block.records, good + judged.good.num_rows
                 self._warned += judged.warned
         except adbc_driver_manager.Error as error:
             if error.sqlstate == UNIQUE_VIOLATION:
                 self._stage_first.add(found.contract.name)
             raise
+        if misfit := widths.misfit(len(found.header)):
+            raise FileRejectedError(misfit, found.contract)
         duplicates = conflicts = 0
         if staged:
             duplicates, conflicts = self._from_staging(file, found, dialect, rejects)
@@ -369,7 +373,10 @@ class FileLoader:
         head = landed.head()
         dialects = {contract: self._dialect(contract, landed) for contract in contracts.candidates}
         try:
-            found = contracts.match([(contract, _header(head, dialect)) for contract, dialect in dialects.items()])
+            headers = {dialect: _header(head, dialect) for dialect in {*dialects.values()}}
+            found = contracts.match(
+                [(contract, headers[dialect]) for contract, dialect in dialects.items()], self._settings.columns_max
+            )
         except HeaderError as error:
             raise FileRejectedError(str(error)) from error
         return found, dialects[found.contract]

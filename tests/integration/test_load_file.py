@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sluice import database, leases
 from sluice.settings import PROJECT, Settings
 from spark_jobs.load_file import FileLoader, Tally
 from spark_jobs.writer_session import WriterSession
-from tests.loading import HEADER, Connection, event
+from tests.loading import HEADER, Connection, change_contract, event
 
 REES46 = PROJECT.parent / "shared" / "data" / "rees46" / "2019-Oct_first_rows.csv"
 Land = Callable[..., int]
@@ -154,6 +155,82 @@ def test_a_file_that_is_no_table_of_a_known_feed_is_rejected_with_the_reason(
     file_id = land(data)
     assert loader.load(file_id).state == "rejected"
     assert reason in file_row(connection, file_id)["error"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (
+            [HEADER, event(1) + ",x", event(2) + ",x"],
+            "the header has 15, most records have 16; line 2 is the first of 16",
+        ),
+        ([HEADER, "", "a,b", event(1)[:60]], "the header has 15, most records have 2; line 3 is the first of 2"),
+        (
+            [
+                "event_id,event_type,timestamp",
+                'made on 2026-11-22,"by',
+                HEADER,
+                event(1),
+                event(2, note='"two\nlines"'),
+            ],
+            "the header has 3, most records have 15; line 3 is the first of 15",
+        ),
+    ],
+)
+def test_a_file_of_which_no_row_has_the_headers_width_is_rejected_with_both_widths_and_the_likely_header(
+    loader: FileLoader, land: Land, connection: Connection, lines: list[str], says: str
+) -> None:
+    tally = loader.load(land("\n".join(lines)))
+    row = file_row(connection, tally.file_id)
+    assert (row["state"], row["contract"]) == ("rejected", "events")
+    assert f"no record has as many fields as the header: {says}" in row["error"]
+    assert "if it is the true header, take the lines above it away" in row["error"]
+    assert rejects(connection, tally.file_id) == []
+
+
+@pytest.mark.parametrize(
+    "lines", [[event(1) + ",x", event(2)], [event(1) + ",x", event(2, note="\0")], ['"never closed', event(2) + '"x']]
+)
+def test_one_row_of_the_headers_width_or_none_whose_width_is_known_leaves_the_file_to_be_judged_row_by_row(
+    loader: FileLoader, land: Land, lines: list[str]
+) -> None:
+    tally = loader.load(land("\n".join([HEADER, *lines])))
+    assert (tally.state, tally.rows_read) == ("loaded", 2)
+
+
+def test_the_width_of_the_header_is_said_before_the_error_budget(
+    own_contracts: Settings, load: Land, connection: Connection
+) -> None:
+    change_contract(own_contracts, errorBudget={"rows": 0})
+    file_id = load(f"{HEADER}\n{event(1)},x\n")
+    assert "the header has 15, most records have 16" in file_row(connection, file_id)["error"]
+
+
+def test_a_file_of_more_columns_than_the_limit_is_rejected_with_its_width_and_the_setting(
+    settings: Settings, epoch: int, land: Land, connection: Connection
+) -> None:
+    loader = FileLoader(replace(settings, columns_max=20), epoch)
+    names, values = (",".join(f"{letter}{i}" for i in range(5)) for letter in "xy")
+    assert loader.load(land(f"{HEADER},{names}\n{event(1)},{values}\n")).rows_loaded == 1
+    tally = loader.load(land(f"{HEADER},{names},one_more\n{event(2)},{values},1\n"))
+    loader.close()
+    assert tally.state == "rejected"
+    error = file_row(connection, tally.file_id)["error"]
+    assert "has 21 columns, more than SLUICE_COLUMNS_MAX=20 allows" in error
+
+
+def test_many_columns_that_the_contract_does_not_know_are_kept_each_with_its_value(
+    loader: FileLoader, land: Land, connection: Connection
+) -> None:
+    count = 700
+    names = ",".join(f"n{i}" for i in range(count))
+    full, last = [f'v"{i}' for i in range(count)], [""] * (count - 1) + ["x"]
+    rows = [",".join('"' + value.replace('"', '""') + '"' for value in full), ",".join(last), "," * (count - 1)]
+    lines = [f"{event(number)},{row}" for number, row in enumerate(rows, start=1)]
+    assert loader.load(land("\n".join([f"{HEADER},{names}", *lines]))).rows_loaded == 3
+    kept = connection.execute("SELECT extra FROM events ORDER BY record_number").fetchall()
+    wanted = {f"n{i}": value for i, value in enumerate(full)}
+    assert [row["extra"] for row in kept] == [wanted, {f"n{count - 1}": "x"}, None]
 
 
 def test_a_header_without_rows_is_loaded_with_zero_rows(loader: FileLoader, land: Land) -> None:

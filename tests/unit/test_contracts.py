@@ -115,6 +115,62 @@ def test_a_contract_must_fill_what_every_event_has(left_out: str) -> None:
         parse_contract(yaml.safe_dump(made), Path("test.odcs.yaml"))
 
 
+class Counted(str):
+    """A name that counts how often it is hashed or compared."""
+
+    looks = 0
+
+    def __hash__(self) -> int:
+        Counted.looks += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        Counted.looks += 1
+        return super().__eq__(other)
+
+    def strip(self, *_: object) -> Counted:
+        return self
+
+    def replace(self, *_: object) -> Counted:  # type: ignore[override]
+        return self
+
+    def casefold(self) -> Counted:
+        return self
+
+
+def looks_at(contract: Contract, columns: int) -> int:
+    """How many looks at names it takes to match a header of so many columns that the contract does not know."""
+    names = [Counted(name) for name in ("event_type", "at", *(f"n{i}" for i in range(columns)))]
+    Counted.looks = 0
+    assert match([(contract, list(names))]).field_names == tuple(names)
+    return Counted.looks
+
+
+def test_a_header_is_checked_in_linear_time() -> None:
+    contract = parsed()
+    assert looks_at(contract, 1600) <= 4.2 * looks_at(contract, 400)
+
+
+def test_fields_without_names_get_free_ones() -> None:
+    header = ["event_type", "at", *[""] * 2000, *(f"column_{i}" for i in range(3, 2003))]
+    names = Match(parsed(), tuple(header)).field_names
+    assert len(set(names)) == len(header)
+    assert names[2:4] == ("column_3", "column_4")
+    assert names[2002:2004] == ("column_3_2", "column_4_2")
+
+
+@pytest.mark.parametrize(("columns_max", "fits"), [(None, True), (4, True), (3, False)])
+def test_a_header_of_too_many_columns_fits_no_contract_and_says_its_width(columns_max: int | None, fits: bool) -> None:
+    header = ["event_type", "at", "x", "y"]
+    other = parsed(name="other", csv={"separator": ";"})
+    headers: list[tuple[Contract, list[str] | None]] = [(parsed(), header), (other, [",".join(header)])]
+    if fits:
+        assert match(headers, columns_max).contract.name == "test"
+        return
+    with pytest.raises(HeaderError, match="has 4 columns, more than SLUICE_COLUMNS_MAX=3 allows"):
+        match(headers, columns_max)
+
+
 def test_a_contract_without_a_required_column_needs_all_of_them_in_the_header() -> None:
     made = document({"name": "x"}, {"name": "y"})
     constants = {"event_type": "string", "event_time": "timestamp"}
