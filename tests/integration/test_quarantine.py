@@ -100,7 +100,7 @@ def test_the_remedy_edits_a_field_that_the_reject_has(
 def test_the_remedy_gives_all_columns_when_the_record_has_not_the_header_s(
     shown: Any, load: Any, connection: Connection
 ) -> None:
-    file_id = load(table(event(1) + ",one,field,more"))
+    file_id = load(table(event(2), event(1) + ",one,field,more"))
     [remedy] = [line.strip() for line in shown("rejects") if line.strip().startswith("UPDATE")]
     connection.execute(remedy)  # type: ignore[call-overload]
     [edited] = rejects(connection, file_id)
