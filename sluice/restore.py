@@ -131,9 +131,14 @@ def copy_sealed(settings: Settings, url: Url, owner_url: Url) -> left_behind.Cop
     """
     if not _exists(url, REPLACED):
         raise RestoreError(f"there is no database {REPLACED}: no restore has left one, or it was deleted since")
-    with database.connect(owner_url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
+    with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
         reland(settings, ledger, replaced)
         return left_behind.copy(settings, ledger, replaced)
+
+
+def _patient(url: str) -> Connection:
+    """A connection whose transactions may idle for long: of two databases, one waits while the other works."""
+    return database.connect(url, application_name="sluice-restore", idle_in_transaction_session_timeout="0")
 
 
 def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_sealed: bool = False) -> Relanded:
@@ -158,7 +163,7 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
         side.execute(_sql("end_streams"))
     _change_places(url)
     say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
-    with database.connect(owner_url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
+    with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
         _keep_seals(ledger, replaced)
         found = reland(settings, ledger, replaced)
         found.left = left_behind.look(settings, ledger, replaced)

@@ -138,7 +138,7 @@ def _ledger_lines(found: dict[str, Any]) -> list[str]:
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
         f"             {_percentiles(latency['all'])} (all files)",
         *map(_drift_line, found["drift"]),
-        f"reports      {_reports_word(found['reports'])}",
+        f"reports      {reports_word(found['reports'])}",
     ]
 
 
@@ -163,7 +163,8 @@ def _percentiles(latency: dict[str, Any]) -> str:
     return f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s of {latency['files']:,} files"
 
 
-def _reports_word(reports: dict[str, Any] | None) -> str:
+def reports_word(reports: dict[str, Any] | None) -> str:
+    """How old the published reports are, and whether rows of unloaded files are still in them."""
     if reports is None:
         return "none yet"
     said = f"as of {_when(reports['as_of'])}"

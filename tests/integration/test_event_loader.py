@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
 
 from sluice import database, leases
 from sluice.settings import Settings
 from spark_jobs.event_loader import EventLoadWriter, Loaded
+from spark_jobs.landed_files import LandedFilesReader
 from spark_jobs.load_file import FileLoader
 from tests.loading import Connection, event, table
 
@@ -40,6 +42,22 @@ def test_a_living_stream_notes_its_batches(connection: Connection, settings: Set
         EventLoadWriter(epoch).commit([Loaded([loaded]), None], 7)
     note_durations(settings, epoch)
     assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": 5}]
+
+
+def test_a_file_that_waits_for_another_transaction_is_not_of_the_batch_and_is_dealt_out_again(
+    settings: Settings, connection: Connection, land: Land, loaded: int, epoch: int
+) -> None:
+    waiting, other = land(table(event(1), event(3)), "b.csv"), land(table(event(4)), "c.csv")
+    source = LandedFilesReader(epoch, 1)
+    offset = source.latestOffset({"claim": 0}, source.getDefaultReadLimit())
+    with database.connect(settings.writer_dsn) as holder, holder.transaction():
+        holder.execute(database.queries("load/withdraw")["hold_file"].replace("$1", str(loaded)))  # type: ignore[arg-type]
+        rows = pa.RecordBatch.from_pydict({"file_id": [waiting, other]})
+        assert EventLoadWriter(epoch).write(iter([rows])) == Loaded([other])
+    again = source.latestOffset(offset, source.getDefaultReadLimit())
+    [share] = source.partitions(offset, again)
+    assert [file_id for file_id, *_ in share.files] == [waiting]  # type: ignore[attr-defined]
+    source.stop()
 
 
 def test_a_fenced_stream_notes_no_batch(connection: Connection, loaded: int, epoch: int) -> None:

@@ -276,8 +276,7 @@ def test_reports_that_another_session_holds_are_waited_for_and_then_left_stale(
 def _status(connection: Connection) -> str:
     with connection.transaction():
         connection.execute("SET LOCAL search_path = pg_catalog")
-        found = status.ledger_report(connection)
-    return status.text(found | {"running": False, "backlog": {"incoming": 0, "landed": 0}, "problems": []})
+        return status.reports_word(status.ledger_report(connection)["reports"])
 
 
 def test_a_row_is_not_lost_when_a_file_that_has_it_too_loads_meanwhile(

@@ -10,4 +10,6 @@
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL work_mem = '64MB';
 SET LOCAL jit = off;
+-- Airflow's sessions are not ours: also one of them that is frozen gives the reports free.
+SET LOCAL idle_in_transaction_session_timeout = '60s';
 LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE;

@@ -1,6 +1,7 @@
 -- One transaction: rows that are gone or differ go, rows that are new or differ come. Whoever reads sees all of the last
 -- refresh or all of this one, at every isolation level. The staging tables go with it; a failed check leaves them to be
 -- looked at.
+SET LOCAL idle_in_transaction_session_timeout = '60s';
 LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE;
 
 -- The checks vouch for the tables that this run built. A server that crashed since has emptied them.
