@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import random
 import resource
 import signal
@@ -16,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from spark_jobs.csv_records import Dialect
+from spark_jobs.csv_records import Dialect, RecordReader
 from tests.unit.test_csv_records import lines_where, read
 
 MEMORY_GROWTH_MAX = 300 << 20
@@ -43,13 +44,17 @@ SEEDS = [
     "œ\té\n☃\t1\n".encode(),
     "a,b\nœ,☃\n".encode("utf-16-le"),
     b'a|b\n"never closed|1\n2|3\n',
+    b'a,b\n$78.07"Table, round"\n27" monitor,5" x 7"\nx""",""y\n',
+    'a,b\n9"x, y"\n🛒,27" z\n'.encode("utf-16-be"),
+    "a,b\n1,☃\n".encode("utf-32-le"),
 ]
 DIALECTS = [
-    Dialect(separator, quote, escape, encoding)
+    Dialect(separator, quote, escape, encoding, stray_quote=stray_quote)
     for separator in ",;\t|"
     for quote in "\"'"
     for escape in (None, "\\")
-    for encoding in ("utf-8", "latin-1", "utf-16-le")
+    for encoding in ("utf-8", "latin-1", "utf-16-le", "utf-16-be", "utf-32-le")
+    for stray_quote in (None, "warn", "reject")
 ]
 
 
@@ -76,6 +81,14 @@ def check(data: bytes, dialect: Dialect, chunk: int, longest: int) -> None:
     found = read(data, dialect, chunk=chunk, longest=longest)
     numbers = sorted(found.numbers + [record.record_number for record in found.broken])
     assert numbers == list(range(1, len(numbers) + 1)), "record numbers are not 1 to n"
+    reader = RecordReader(io.BytesIO(data), dialect, chunk_bytes=chunk, record_bytes_max=longest)
+    if reader.header() is not None:
+        assert reader.count() == len(numbers), "counting finds other records than reading"
+    kept = sum(map(len, found.raws)) + sum(len(record.raw) for record in found.broken)
+    assert kept <= len(data), "records keep more bytes than the file has"
+    rules = {record.rule for record in found.broken}
+    assert not (found.strays and dialect.stray_quote == "reject"), "a stray quote only counts a warning"
+    assert not ("record.stray_quote" in rules and dialect.stray_quote == "warn"), "a stray quote is set aside"
     if not dialect.is_transcoded and len(data) < 2000:
         for line, raw in zip(found.lines, found.raws, strict=True):
             assert line in lines_where(raw, data), f"{raw!r} is not on line {line}"
