@@ -22,7 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sluice import database, embedded, leases, migrate
+from sluice import database, embedded, folders, leases, migrate
 from sluice.generator import HEADER, write_file
 from sluice.settings import PROJECT, Settings
 from spark_jobs.landed_files import deal
@@ -101,7 +101,7 @@ def load_with_sluice(settings: Settings, files: list[Path]) -> float:
         lease = leases.take(connection, submitted_by="bench", seconds=3600)
         assert lease is not None
         epoch = leases.begin(connection, token=lease.token, host="bench", pid=1, seconds=3600)
-    settings.processing_dir.mkdir(parents=True, exist_ok=True)
+        folders.check(settings, connection)
     file_ids = [register(settings, path) for path in files]
     sizes = [(file_id, file_id, path.stat().st_size, path.name) for file_id, path in zip(file_ids, files, strict=True)]
     shares = [[file[0] for file in share.files] for share in deal(sizes, TASKS)]

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ UNLOAD_SECONDS = 150.0
 LOAD_WAITS_SECONDS = 1.5
 # What the stream says, or its keeper when no file was being loaded.
 AWAY = "PostgreSQL is away|the ledger does not answer"
+NOT_THERE = "a folder of the pipeline is not there"
 
 
 class MissedError(RuntimeError):
@@ -335,6 +336,42 @@ _WAITS = """
 """
 
 
+# --- folders
+
+
+def unmount_folders(now: Round) -> Hit:
+    """The driver dies; while files wait, empty folders stand where they lie and where the archive is. Then those are
+    back: nothing may have been rejected as gone, nor put into the empty folders."""
+    arena = now.arena
+    _die(now)
+    places = (arena.settings.processing_dir, arena.settings.archive_dir)
+    began = arena.rows("SELECT clock_timestamp() AS at, count(*) AS files FROM ledger.files WHERE state = 'landed'")
+    with contextlib.ExitStack() as unmounted:
+        found = [unmounted.enter_context(_empty_in_its_place(folder)) for folder in places]
+        now.land(500)
+        _until_said(now, NOT_THERE)
+        gone = arena.rows("SELECT name FROM ledger.files WHERE state = 'rejected' AND error LIKE '% is gone%'")
+    hit = Hit(says=NOT_THERE, problems=[problem for problems in found for problem in problems])
+    hit.problems += [f"{row['name']} was called gone while its folder was not there" for row in gone]
+    if not began or not began[0]["files"]:
+        raise MissedError("no file waited when its folder went away")
+    return hit
+
+
+@contextlib.contextmanager
+def _empty_in_its_place(folder: Path) -> Iterator[list[str]]:
+    """As when a volume is not mounted; gives a list that says afterwards what was put there."""
+    aside, problems = folder.with_name(f"{folder.name}.volume"), list[str]()
+    folder.rename(aside)
+    folder.mkdir()
+    try:
+        yield problems
+    finally:
+        problems += [f"{path.name} was put into {folder}, which was not there" for path in folder.iterdir()]
+        folder.rename(folder.with_name(f"{folder.name}.mount-point-{time.time_ns()}"))
+        aside.rename(folder)
+
+
 # --- what lands
 
 
@@ -399,6 +436,7 @@ FAULTS: dict[str, Callable[[Round], Hit]] = {
     "unload, frozen client": unload_while_held,
     "checkpoint deleted": delete_checkpoint,
     "older checkpoint restored": restore_old_checkpoint,
+    "folders not mounted": unmount_folders,
     "same file landed twice": land_twice,
     "original of a duplicate unloaded": unload_original,
     "generator's clock set back": turn_clock_back,

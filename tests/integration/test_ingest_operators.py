@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, leases
+from sluice import contract_waits, database, folders, leases
 from sluice.settings import PROJECT, SettingError, Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -137,6 +137,13 @@ def wait_until(happened: Callable[[], Any], seconds: float = 20) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
     return result
+
+
+def unmount(settings: Settings) -> Path:
+    """An empty folder stands in the place of processing; where its files are now."""
+    aside = settings.processing_dir.rename(settings.home_dir / "aside")
+    settings.processing_dir.mkdir()
+    return aside
 
 
 def states(connection: Connection, table: str) -> list[str]:
@@ -482,3 +489,57 @@ def test_by_hand_streams_that_load_nothing_are_an_error(
     with pytest.raises(FilesStillLandedError, match=r"3 streams were submitted for them: .*the disk is full"):
         submit("manual", moved)
     assert len(calls()) == 3
+
+
+# --- folders that are not there ----------------------------------------------------------------------------------
+
+
+def test_while_a_folder_is_not_there_the_sensor_fires_for_no_file(
+    settings: Settings, sensor: Any, living: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    land(settings)
+    aside = unmount(settings)
+    assert [sensor.poke(run()) for _ in range(3)] == [False] * 3
+    assert capfd.readouterr().out.count("files stay in incoming") == 1
+    settings.processing_dir.rmdir()
+    aside.rename(settings.processing_dir)
+    assert sensor.poke(run()) is True
+    assert "the folders are back" in capfd.readouterr().out
+
+
+def test_while_a_folder_is_not_there_a_stream_is_brought_back_and_nothing_is_moved(
+    settings: Settings, sensor: Any, calls: Calls, writer: Connection
+) -> None:
+    path = land(settings)
+    unmount(settings)
+    assert sensor.poke(run()) is True
+    assert move() == {}
+    submit()
+    assert len(calls()) == 1
+    assert path.exists()
+    assert states(writer, "files") == []
+
+
+def test_a_run_made_by_hand_fails_while_a_folder_is_not_there(settings: Settings) -> None:
+    land(settings)
+    unmount(settings)
+    with pytest.raises(folders.FoldersError, match="processing lacks"):
+        move("manual")
+
+
+# --- files that wait for a contract ------------------------------------------------------------------------------
+
+
+def test_a_run_made_by_hand_neither_waits_for_nor_submits_a_stream_for_files_that_wait_for_a_contract(
+    settings: Settings, calls: Calls, writer: Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
+    today = contract_waits.digest(contract_waits.texts(settings.contracts_dir))
+    land(settings)
+    moved = move("manual")
+    writer.execute("UPDATE ledger.files SET waits_for = 'contract', waits_under = %s", [today])
+    assert move("manual") == {}
+    submit("manual", moved)
+    assert calls() == []
+    assert "1 files wait for a contract" in "".join(capfd.readouterr())
+    writer.execute("UPDATE ledger.files SET waits_under = 'another folder'")
+    assert move("manual") == moved
