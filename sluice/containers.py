@@ -272,7 +272,8 @@ def init(_: Sequence[str] = ()) -> int:
             say(f"waiting: {error}")
     environment = instance.environment(instance.last_said())
     _airflow(environment, ["db", "migrate"])
-    with database.connect(instance.embedded_url("airflow", 5432)) as connection:
+    airflow = instance.embedded_url("airflow", 5432)
+    with database.connect(airflow, search_path=database.AIRFLOWS_PATH) as connection:
         for command in roles.generator_commands(connection, wanted=instance.settings.generator):
             _airflow(environment, command)
     say("Airflow's database is up to date")

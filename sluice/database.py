@@ -40,6 +40,9 @@ SESSION = {
     "tcp_keepalives_count": "3",
 }
 
+# Airflow's own database, whose tables stand where its login looks for them.
+AIRFLOWS_PATH = '"$user", public'
+
 
 def connect(
     url: str,

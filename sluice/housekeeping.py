@@ -343,7 +343,8 @@ def clean_metadata(
     """
     environ = os.environ if environ is None else environ
     url = metadata_url(settings, environ)
-    with database.connect(re.sub(r"^\w+(\+\w+)?://", "postgresql://", url)) as connection:
+    plain = re.sub(r"^\w+(\+\w+)?://", "postgresql://", url)
+    with database.connect(plain, search_path=database.AIRFLOWS_PATH) as connection:
         plan = plan_cleaning(settings, connection, now=now)
         for cleaning in plan:
             _airflow(cleaning.arguments, _with_metadata(environ, url))

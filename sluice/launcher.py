@@ -274,7 +274,8 @@ class Launcher:
         begun = time.monotonic()
         self.instance.write_web_password()
         self.airflow(["db", "migrate"])
-        with database.connect(self.instance.embedded_url("airflow", self.server.port)) as connection:
+        url = self.instance.embedded_url("airflow", self.server.port)
+        with database.connect(url, search_path=database.AIRFLOWS_PATH) as connection:
             for command in roles.generator_commands(connection, wanted=self.instance.settings.generator):
                 self.airflow(command)
         self.console.say(f"Airflow's database is up to date ({time.monotonic() - begun:.0f} s)")

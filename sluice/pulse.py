@@ -27,7 +27,7 @@ def job_lives(url: str, job: str, seconds: float, hostname: str | None = None) -
 
     ``url`` is of Airflow's database; raises psycopg.Error when it does not answer.
     """
-    with database.connect(url, application_name="sluice-pulse") as connection:
+    with database.connect(url, application_name="sluice-pulse", search_path=database.AIRFLOWS_PATH) as connection:
         text: Any = database.queries("embedded")["job_lives"]
         values = {"job_type": job, "hostname": hostname, "seconds": seconds}
         return connection.execute(text, values).fetchone() is not None
