@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from sluice import contract_waits, database
 from sluice.leases import Connection
 from sluice.settings import Settings
-from spark_jobs.contract_folder import Contracts, read_contracts
-from spark_jobs.judge import Judge
 from spark_jobs.keeper import Keeper
+
+if TYPE_CHECKING:
+    from spark_jobs.contract_folder import Contracts
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,10 @@ class ContractWatch:
             self._tell(message)
 
     def _read(self) -> None:
+        # What reading contracts needs takes long to import: by now the query has started.
+        from spark_jobs.contract_folder import read_contracts
+        from spark_jobs.judge import Judge
+
         judge = Judge(self._settings.duckdb_memory)
         try:
             found = read_contracts(self._settings.contracts_dir, problems=judge.problems)
