@@ -11,6 +11,6 @@ trap 'docker compose start scheduler' EXIT
 docker compose stop scheduler
 once() { docker compose run --rm --no-deps -T init "$@"; }
 once restore-begin ${DISCARD_REPLACED:+discard-replaced}
-docker compose exec -T postgres pg_restore --exit-on-error --single-transaction --username=postgres \
-    --dbname=sluice_restoring <"$backup" || { echo "$1 could not be read: nothing was changed" >&2; exit 1; }
+docker compose exec -T postgres pg_restore --exit-on-error --single-transaction --exclude-schema=report_staging \
+    --username=postgres --dbname=sluice_restoring <"$backup" || { echo "$1 could not be read: nothing was changed" >&2; exit 1; }
 once restore-finish ${COPY_SEALED:+copy-sealed}

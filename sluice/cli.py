@@ -269,7 +269,7 @@ def _by_whom() -> str:
 
 def _say(line: str) -> None:
     """A name of a file may hold what a terminal takes for a command, or a line break."""
-    print(quarantine.shown(line, limit=len(line)), flush=True)
+    print(quarantine.escaped(line), flush=True)
 
 
 def _psql(instance: Instance, parsed: argparse.Namespace) -> int:

@@ -38,8 +38,13 @@ def lines(
 def shown(text: str | bytes, limit: int = SHOWN) -> str:
     """``text`` as a terminal may get it: control characters and bytes that are no UTF-8 escaped, at most ``limit``."""
     text = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
-    safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: limit + 1])
+    safe = escaped(text[: limit + 1])
     return safe if len(safe) <= limit else f"{safe[:limit]}…"
+
+
+def escaped(text: str) -> str:
+    """``text`` in one line, whole: what a terminal takes for a command or a line break is escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _heading(group: dict[str, Any]) -> str:

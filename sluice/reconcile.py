@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import archive, contract_waits, database, second_reader
+from sluice import archive, contract_waits, database, quarantine, second_reader
 from sluice.row_check import Held, RowCheck, sample
 from sluice.second_reader import DamagedFileError, Reading
 from sluice.settings import Settings, load
@@ -264,5 +264,5 @@ def main() -> int:
     """Recount and print; exit code 0 when conservation holds, 1 when it is broken."""
     settings = load()
     found = reconcile(settings, settings.reader_dsn, progress=lambda line: print(line, file=sys.stderr, flush=True))
-    print("\n".join(found.lines()))
+    print("\n".join(map(quarantine.escaped, found.lines())))
     return 0 if found.holds else 1

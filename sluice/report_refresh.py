@@ -63,7 +63,12 @@ def refresh(connection: Connection, run_id: str) -> str:
     except psycopg.Error as error:
         if connection.broken:
             raise
-        return f"{NOT_REFRESHED} ({str(error).strip()})"
+        return f"{NOT_REFRESHED} ({first_line(error)})"
+
+
+def first_line(error: psycopg.Error) -> str:
+    """What PostgreSQL says, without where in our SQL it happened."""
+    return str(error).strip().partition("\n")[0]
 
 
 def _refresh(connection: Connection, run_id: str) -> str:

@@ -26,6 +26,9 @@ Connection = psycopg.Connection[dict[str, Any]]
 Url = Callable[[str], str]
 Say = Callable[[str], None]
 
+# The reader's workshop: a restore would run what the reader has written there (a check of a table, say) as superuser,
+# and the next refresh makes anew what is of use in it.
+WITHOUT_WORKSHOP = "--exclude-schema=report_staging"
 LIVING, SIDE, REPLACED = "sluice", "sluice_restoring", "sluice_replaced"
 _NAME = re.compile(r"(\d{1,18})-([0-9a-f]{12})-(.+)", re.DOTALL)
 _PAGE = 1000
@@ -67,7 +70,7 @@ def dump(url: str, program: Path | str, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with making.open("xb") as file:
-            _run([str(program), "--format=custom"], url, stdout=file)
+            _run([str(program), "--format=custom", WITHOUT_WORKSHOP], url, stdout=file)
         making.replace(target)
     except OSError as error:
         raise RestoreError(
@@ -97,7 +100,8 @@ def restore(
     """
     begin(settings, url, discard_replaced=discard_replaced)
     with backup.open("rb") as file:
-        _run([str(program), "--exit-on-error", "--single-transaction", f"--dbname={SIDE}"], url(SIDE), stdin=file)
+        options = ["--exit-on-error", "--single-transaction", WITHOUT_WORKSHOP, f"--dbname={SIDE}"]
+        _run([str(program), *options], url(SIDE), stdin=file)
     return finish(settings, url, owner_url, say, copy_sealed=copy_sealed)
 
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from sluice import database
 
 Connection = psycopg.Connection[dict[str, Any]]
 ROLES = ("sluice_owner", "sluice_writer", "sluice_reader", "airflow")
 SCHEMA_IS_CLOSED_SINCE = 150_000
-DATABASES = {"sluice": "sluice_owner", "airflow": "airflow"}
+OWNER = "sluice_owner"
+DATABASES = {"sluice": OWNER, "airflow": "airflow"}
 
 
 def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
@@ -28,15 +30,26 @@ def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
 
 
 def make_database(connection: Connection, name: str, owner: str) -> None:
-    """A database of ``owner``, unless it is there, that nobody else may connect to until it is granted."""
+    """A database of ``owner``, unless it is there, that nobody else may connect to until it is granted.
+
+    In the pipeline's own, only owner and writer may take the locks that loads wait for.
+    """
     _execute_row(connection, "database_statement", database=name, owner=owner)
     _execute_row(connection, "closing_statement", database=name)
-    if connection.info.server_version < SCHEMA_IS_CLOSED_SINCE:
-        info = connection.info
-        with psycopg.connect(
-            host=info.host, port=info.port, user=info.user, password=info.password, dbname=name, autocommit=True
-        ) as inside:
+    info = connection.info
+    with psycopg.connect(
+        host=info.host,
+        port=info.port,
+        user=info.user,
+        password=info.password,
+        dbname=name,
+        autocommit=True,
+        row_factory=dict_row,
+    ) as inside:
+        if info.server_version < SCHEMA_IS_CLOSED_SINCE:
             inside.execute(_sql("close_schema_public"))
+        if owner == OWNER:
+            _execute_row(inside, "locks_statement")
 
 
 def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str]]:
@@ -52,7 +65,7 @@ def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str
 
 def _execute_row(connection: Connection, query: str, **params: str) -> None:
     row = connection.execute(_sql(query), params).fetchone()
-    if row is not None:
+    if row is not None and row["statement"] is not None:
         connection.execute(row["statement"])
 
 

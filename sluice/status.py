@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import contract_waits, database, disks, folders, landing, quarantine
+from sluice import contract_waits, database, disks, folders, landing, quarantine, report_refresh
 from sluice.instance import Instance, write_private
 from spark_jobs.drift import says
 
@@ -31,7 +31,7 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
     if everything:
         latency["all"] = _latency(connection, None)
     drift = connection.execute(_sql("drift")).fetchall()
-    reports = connection.execute(_sql("reports")).fetchone() if everything else None
+    reports = _reports(connection) if everything else None
     return {
         "stream": connection.execute(_sql("stream")).fetchone(),
         "files": {state["state"]: state["files"] for state in states},
@@ -42,6 +42,18 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
         "drift": drift,
         "reports": reports,
     }
+
+
+def _reports(connection: Connection) -> dict[str, Any] | None:
+    """The state of what is published. Others may write there: what they do to it hides nothing else of the report."""
+    try:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', '1s', true)")
+            return connection.execute(_sql("reports")).fetchone()
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return {"as_of": None, "unloads_missing": None, "error": report_refresh.first_line(error)}
 
 
 def report(instance: Instance) -> dict[str, Any]:
@@ -105,7 +117,8 @@ def text(found: dict[str, Any]) -> str:
     if "files" in found:
         lines += _ledger_lines(found)
     lines += [f"problem      {problem}" for problem in found["problems"]]
-    return "\n".join(lines)
+    # Names of files and of their columns are in some of them.
+    return "\n".join(map(quarantine.escaped, lines))
 
 
 def live_line(found: dict[str, Any], incoming: int) -> str:
@@ -167,6 +180,8 @@ def reports_word(reports: dict[str, Any] | None) -> str:
     """How old the published reports are, and whether rows of unloaded files are still in them."""
     if reports is None:
         return "none yet"
+    if "error" in reports:
+        return f"cannot be read: {reports['error']}"
     said = f"as of {_when(reports['as_of'])}"
     if reports["unloads_missing"]:
         said += f", stale: {reports['unloads_missing']} unloads are not in them until the next run of report_sales"

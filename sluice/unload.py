@@ -190,12 +190,12 @@ class _Unloading:
                 self._run("withdraw.let_go_of_file", self._file_id)
 
     def _attempt(self, *, with_reports: bool) -> Withdrawn:
-        published = not self._dry_run and report_refresh.are_published(self._connection)
+        self._reports_are_held |= with_reports
+        published = with_reports and not self._dry_run and report_refresh.are_published(self._connection)
         with self._connection.transaction(force_rollback=self._dry_run):
-            if published and with_reports:
-                self._reports_are_held = True
+            if published:
                 report_refresh.begin(self._connection)
-                self._reports_are_held = False
+            self._reports_are_held &= not with_reports
             if not self._run("withdraw.is_held", self._file_id):
                 raise UnloadError(
                     "the database is reached through a pooler that changes sessions between transactions: set "
@@ -211,17 +211,21 @@ class _Unloading:
                 with_duplicates=self._with_duplicates,
             )
             crash_point("unload.after_withdraw")
-            if published and with_reports:
-                left.reports = report_refresh.refresh(self._connection, f"unload of file {self._file_id}")
-            elif published:
-                left.reports = f"{report_refresh.NOT_REFRESHED} (another session holds them)"
-            else:
-                left.reports = "dry run: nothing was changed" if self._dry_run else "none yet"
+            left.reports = self._refreshed(published=published, with_reports=with_reports)
             crash_point("unload.before_commit")
         crash_point("unload.after_commit")
         done = "dry run of unloading" if self._dry_run else "unloaded"
         log.info("%s file %s (%s): %s", done, self._file_id, left.name, left)
         return left
+
+    def _refreshed(self, *, published: bool, with_reports: bool) -> str:
+        if self._dry_run:
+            return "dry run: nothing was changed"
+        if not with_reports:
+            return f"{report_refresh.NOT_REFRESHED} (another session holds them)"
+        if not published:
+            return "none yet"
+        return report_refresh.refresh(self._connection, f"unload of file {self._file_id}")
 
     def _who_holds(self, seconds: float) -> str:
         rows = self._run("withdraw.holders", self._file_id)

@@ -26,6 +26,20 @@ SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', %(database)s::text) AS s
 ALTER SCHEMA public OWNER TO pg_database_owner;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
+-- name: locks_statement    one text: the statements after which only they who work take the locks that loads wait for; null: done
+-- Advisory locks are names that everybody may lock, and PostgreSQL has no limit to how long.
+SELECT string_agg(
+    format('REVOKE EXECUTE ON FUNCTION %%1$s FROM PUBLIC; GRANT EXECUTE ON FUNCTION %%1$s TO sluice_owner, sluice_writer', function),
+    '; '
+) AS statement
+FROM (
+    SELECT oid::regprocedure AS function
+    FROM pg_proc
+    WHERE pronamespace = 'pg_catalog'::regnamespace
+        AND proname ~ '^pg_(try_)?advisory_(xact_)?lock'
+        AND has_function_privilege('public', oid, 'EXECUTE')
+) AS open_to_all;
+
 -- name: dag_is_paused    in Airflow's database: one row when the DAG is known there
 SELECT is_paused FROM dag WHERE dag_id = %(dag_id)s;
 

@@ -17,6 +17,15 @@ EXCEPTION
 END
 $$;
 
+-- A backup leaves the reader's workshop out.
+DO $$
+BEGIN
+    IF to_regnamespace('report_staging') IS NULL THEN
+        CREATE SCHEMA report_staging;
+    END IF;
+END
+$$;
+
 DO $$
 BEGIN
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer', current_database());

@@ -66,7 +66,12 @@ def test_a_renamed_column_is_kept_said_once_and_shown_until_the_feed_is_as_befor
 
 def _running(connection: Connection) -> dict[str, Any]:
     ledger = status.ledger_report(connection)
-    return {"running": False, "problems": [], "backlog": {"incoming": 0, "landed": 0}, **ledger}
+    return {
+        "running": False,
+        "problems": [],
+        "backlog": {"incoming": 0, "landed": 0, "waiting_for_contract": 0},
+        **ledger,
+    }
 
 
 def test_drift_is_no_failure_of_the_pipeline(load: Load, connection: Connection) -> None:

@@ -209,6 +209,16 @@ def test_what_is_refused_is_a_problem_and_no_backlog(
     assert "1 in incoming, 0 landed" in said
 
 
+def test_status_hands_no_command_of_a_files_name_to_the_terminal(running: Instance, connection: Connection) -> None:
+    connection.execute(
+        "INSERT INTO ledger.streams (submitted_by, lease_until, state, last_error, last_error_at)"
+        " VALUES ('a test', now() + interval '15 seconds', 'waiting', %s, now())",
+        ["\x1b[2Ja.csv\nfiles 0 is unreadable"],
+    )
+    said = status.text(status.report(running))
+    assert "problem      the stream waits: \\x1b[2Ja.csv\\nfiles 0 is unreadable" in said
+
+
 def test_many_that_are_refused_are_counted(running: Instance, connection: Connection) -> None:
     for number in range(12):
         (running.settings.incoming_dir / f"{number}.xlsx").write_text("x")

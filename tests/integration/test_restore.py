@@ -152,6 +152,29 @@ def test_what_landed_since_the_backup_lands_again_and_every_row_is_there_once(pi
         assert list(recount(connection).values()) == [(2, 1, 0)] * 4
 
 
+@pytest.mark.parametrize("dumped_whole", [False, True])
+def test_a_restore_runs_nothing_that_the_reader_has_written(pipeline: Pipeline, dumped_whole: bool) -> None:
+    """A restore works as superuser, and so would the check of a table. Backups of earlier versions hold it."""
+    with database.connect(pipeline.settings.reader_dsn) as reader:
+        reader.execute("""
+            CREATE TABLE report_staging.ran (who name);
+            CREATE FUNCTION report_staging.note(int) RETURNS boolean LANGUAGE plpgsql AS
+            $$BEGIN INSERT INTO report_staging.ran VALUES (current_user); RETURN true; END$$;
+            CREATE TABLE report_staging.evil (x int CHECK (report_staging.note(x)));
+            INSERT INTO report_staging.evil VALUES (1)
+        """)
+    pipeline.backup()
+    if dumped_whole:
+        program = str(pipeline.server.bin_dir / "pg_dump")
+        pipeline.backup_file.unlink()
+        restore._run([program, "--format=custom", f"--file={pipeline.backup_file}"], pipeline.server.url("sluice"))
+    pipeline.restore()
+    with database.connect(pipeline.settings.reader_dsn) as reader:
+        found = reader.execute("SELECT to_regclass('report_staging.ran') AS ran").fetchone()
+        assert found == {"ran": None}
+        reader.execute("CREATE TABLE report_staging.mine (x int)")  # its workshop is there, and empty
+
+
 def test_numbers_from_before_the_restore_are_never_given_again(pipeline: Pipeline) -> None:
     pipeline.land("a.csv", 0)
     pipeline.backup()

@@ -65,6 +65,8 @@ FORBIDDEN = {
         "CREATE SCHEMA another",
         "DROP TABLE ledger.audit",
         "COPY public.events TO PROGRAM 'cat'",
+        "SELECT pg_advisory_lock(7215, 1)",
+        "SELECT pg_try_advisory_xact_lock_shared(7215482302)",
         "SET ROLE sluice_owner",
         "SET ROLE sluice_writer",
     ],
@@ -110,6 +112,34 @@ def test_the_writer_cannot_end_sessions_of_other_roles(server: embedded.Server) 
         with pytest.raises(InsufficientPrivilege):
             writer.execute("SELECT pg_terminate_backend(%s)", [owner.info.backend_pid])
         assert owner.execute("SELECT 1 AS one").fetchone() == {"one": 1}
+
+
+def test_only_who_works_may_take_the_locks_that_loads_wait_for(server: embedded.Server) -> None:
+    """Also after the second start, and in the database that a restore fills."""
+    with database.connect(server.url()) as connection:
+        roles.make_roles(connection, dict.fromkeys(roles.ROLES, PASSWORD))
+        roles.make_database(connection, "sluice_restoring", roles.OWNER)
+    try:
+        for name in ("sluice", "sluice_restoring"):
+            with database.connect(server.url(name)) as connection:
+                found = connection.execute("""
+                    SELECT role, count(*) AS functions, count(*) FILTER (WHERE may) AS allowed
+                    FROM unnest(ARRAY['sluice_owner', 'sluice_writer', 'sluice_reader']) AS role
+                    CROSS JOIN LATERAL (
+                        SELECT has_function_privilege(role, oid, 'EXECUTE') AS may
+                        FROM pg_proc
+                        WHERE proname ~ 'advisory' AND proname !~ 'unlock'
+                    ) AS locks
+                    GROUP BY role
+                """).fetchall()
+            allowed = {str(row["role"]): row["allowed"] for row in found}
+            assert {row["functions"] for row in found} == {16}
+            assert allowed == {"sluice_owner": 16, "sluice_writer": 16, "sluice_reader": 0}
+    finally:
+        with database.connect(server.url()) as connection:
+            connection.execute("DROP DATABASE sluice_restoring WITH (FORCE)")
+    with connect(server, "sluice_writer") as writer:
+        writer.execute("SELECT pg_advisory_lock(7215, 1), pg_advisory_unlock(7215, 1)")
 
 
 def test_the_reader_may_publish_reports(server: embedded.Server) -> None:

@@ -260,17 +260,46 @@ def test_what_was_built_before_an_unload_is_not_published_even_if_that_could_not
     assert users(connection) == {}
 
 
+@pytest.mark.parametrize("mode", ["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"])
 def test_reports_that_another_session_holds_are_waited_for_and_then_left_stale(
-    own_contracts: Settings, load: Any, connection: Connection
+    own_contracts: Settings, load: Any, connection: Connection, mode: str
 ) -> None:
     first = load(table(event(1)))
     publish_reports(own_contracts)
     with database.connect(own_contracts.reader_dsn) as holder, holder.transaction():
-        holder.execute("LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE")
+        holder.execute(f"LOCK TABLE report.last_refresh IN {mode} MODE")  # type: ignore[call-overload]
         left = unload(replace(own_contracts, unload_patience_seconds=3.0), first)
     assert left.reports.endswith("(another session holds them)")
     assert recount(connection) == {}
     assert "stale" in _status(connection)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "LOCK TABLE report.last_refresh IN ACCESS EXCLUSIVE MODE",
+        "INSERT INTO report.last_refresh VALUES ('x', 'infinity', 0, 0, 0, 0, 0, 0, 0)",
+        "INSERT INTO report.last_refresh VALUES ('x', now(), -9223372036854775808, 0, 0, 0, 0, 0, 0)",
+    ],
+)
+def test_what_a_role_does_to_the_reports_hides_nothing_else_of_the_status(
+    own_contracts: Settings, load: Any, connection: Connection, statement: str
+) -> None:
+    load(table(event(1)))
+    publish_reports(own_contracts)
+    with database.connect(own_contracts.reader_dsn, autocommit=False) as reader:
+        reader.execute("DELETE FROM report.last_refresh")
+        if not statement.startswith("LOCK"):
+            connection.execute(
+                "INSERT INTO ledger.audit (action, file_id, reason, by_whom, details) "
+                "VALUES ('unload', 1, 'a test', 'test', '{}')"
+            )
+        reader.execute(statement)  # type: ignore[call-overload]
+        if not statement.startswith("LOCK"):
+            reader.commit()
+        found = status.ledger_report(connection)
+    assert found["files"] == {"loaded": 1}
+    assert status.reports_word(found["reports"]).startswith("cannot be read: ")
 
 
 def _status(connection: Connection) -> str:
