@@ -67,17 +67,17 @@ CONTAINERS ?= $(if $(shell docker compose ps --quiet --status running postgres 2
 
 backup: ## Dump the pipeline's database to backups/, or to FILE=…; it may run meanwhile
 	@if [ "$(CONTAINERS)" = yes ]; then docker/backup.sh $${FILE:+"$$FILE"}; \
-	else $(MAKE) $(VENV)/.runtime; $(SLUICE) backup $${FILE:+-- "$$FILE"}; fi
+	else $(MAKE) --silent $(VENV)/.runtime; $(SLUICE) backup $${FILE:+-- "$$FILE"}; fi
 
 restore: ## Go back to a backup; what landed since then lands again: make restore FILE=backups/….dump (COPY_SEALED=1: copy rows over whose files are gone)
 	@[ -n "$${FILE:-}" ] || { echo "which backup? make restore FILE=backups/….dump" >&2; exit 2; }
 	@if [ "$(CONTAINERS)" = yes ]; then docker/restore.sh "$$FILE"; \
-	else $(MAKE) $(VENV)/.runtime; \
+	else $(MAKE) --silent $(VENV)/.runtime; \
 		$(SLUICE) restore $${COPY_SEALED:+--copy-sealed} $${DISCARD_REPLACED:+--discard-replaced} -- "$$FILE"; fi
 
 copy-sealed: ## After a restore: copy over the rows of files whose bytes are gone, from the database that it replaced
 	@if [ "$(CONTAINERS)" = yes ]; then docker/copy-sealed.sh; \
-	else $(MAKE) $(VENV)/.runtime; $(SLUICE) copy-sealed; fi
+	else $(MAKE) --silent $(VENV)/.runtime; $(SLUICE) copy-sealed; fi
 
 adopt: $(VENV)/.runtime ## Make the folders processing and archive, as they are now, this pipeline's own
 	@$(SLUICE) adopt

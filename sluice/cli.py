@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(own)
     parsed.arguments = words[len(own) :]
     try:
-        read_env_file(PROJECT / ".env", os.environ)
+        _read_env_file(PROJECT / ".env")
         refuse_unknown(os.environ)
         permissions.be_private(load())
         instance = containers.Containers(load()) if containers.inside() else Instance(load())
@@ -82,6 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _read_env_file(path: Path) -> None:
+    try:
+        read_env_file(path, os.environ)
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read ({error.strerror}): give it to this user, or delete it") from error
 
 
 def _parser() -> argparse.ArgumentParser:

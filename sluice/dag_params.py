@@ -72,8 +72,18 @@ def _wrong(dag_id: str, params: Mapping[str, Any], given: Mapping[str, Any]) -> 
 def _how(dag_id: str, params: Mapping[str, Any]) -> str:
     if not params:
         return f"it takes no parameters: make dags-test DAG={dag_id}"
-    examples = {name: 7 if "integer" in str(param.schema.get("type")) else "…" for name, param in params.items()}
-    return f"make dags-test DAG={dag_id} CONF='{json.dumps(examples, ensure_ascii=False)}'"
+    needed = {name: _example(param) for name, param in params.items() if _is_needed(param)}
+    others = ", ".join(f"{name} ({json.dumps(params[name].value)})" for name in params if name not in needed)
+    command = f"make dags-test DAG={dag_id}" + (f" CONF='{json.dumps(needed, ensure_ascii=False)}'" if needed else "")
+    return command + (f"; it also takes {others}" if others else "")
+
+
+def _is_needed(param: Any) -> bool:
+    return not param.has_value and "null" not in param.schema.get("type", ())
+
+
+def _example(param: Any) -> int | str:
+    return 7 if "integer" in str(param.schema.get("type")) else "…"
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -32,22 +33,30 @@ class InstanceError(RuntimeError):
 def read_env_file(path: Path, environ: MutableMapping[str, str]) -> None:
     """Add the ``KEY=VALUE`` lines of ``path`` to ``environ``; what is set there already wins. No file, nothing done.
 
-    Blank lines and lines that start with # are passed over; a value may stand in quotes. Raises SettingError for
-    another line.
+    Blank lines and what follows a # are passed over; a value may stand in quotes. Raises SettingError for another line,
+    and for a file that is no UTF-8; OSError for one that cannot be read.
     """
     if not path.is_file():
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is not in UTF-8 ({error.reason} at byte {error.start}): save it so") from None
+    for number, line in enumerate(lines, start=1):
         text = line.strip().removeprefix("export ").strip()
         if not text or text.startswith("#"):
             continue
         key, equals, value = text.partition("=")
-        key, value = key.strip(), value.strip()
+        key = key.strip()
         if not equals or not key.isidentifier():
             raise SettingError(f"{path} line {number}: {line!r} is not KEY=VALUE")
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        environ.setdefault(key, value)
+        environ.setdefault(key, _value(value))
+
+
+def _value(text: str) -> str:
+    """As docker compose reads it: a comment begins with # after a blank, or behind the closing quote."""
+    quoted = re.fullmatch(r"""\s*(['"])(.*)\1\s*(#.*)?""", text)
+    return quoted.group(2) if quoted else re.sub(r"(^|\s)\s*#.*", "", text).strip()
 
 
 @dataclass(frozen=True)

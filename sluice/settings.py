@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import functools
 import logging
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -251,8 +252,12 @@ def _check(settings: Settings) -> None:
         name = f"SLUICE_{field.name.upper()}"
         if field.name.endswith("_share") and not 0 <= value <= 1:
             raise SettingError(f"{name}={value} is not a share between 0 and 1")
-        if field.name.endswith(("_seconds", "_hours", "_days")) and value <= 0:
-            raise SettingError(f"{name}={value} must be more than 0")
+        if field.name.endswith(("_seconds", "_hours", "_days")) and not 0 < value < math.inf:
+            raise SettingError(f"{name}={value} must be a number that is more than 0")
+        if field.name.endswith("_port") and not 0 <= value <= 65_535:
+            raise SettingError(f"{name}={value} is no port: 1 to 65535, or 0 for any free one")
+        if field.name in _SIZES and not re.fullmatch(_SIZES[field.name], value, re.IGNORECASE):
+            raise SettingError(f"{name}={value!r} is no size: write it as {getattr(Settings, field.name)!r}")
         if field.name in _AT_LEAST_ONE and value < 1:
             raise SettingError(f"{name}={value} must be at least 1")
     if not re.fullmatch("0?0[0-7]{2}", settings.umask):
@@ -268,6 +273,8 @@ def _check(settings: Settings) -> None:
         )
 
 
+# As Java and DuckDB read them.
+_SIZES = {"spark_driver_memory": r"[1-9]\d*[kmgt]b?", "duckdb_memory": r"\d+(\.\d+)?\s*([kmgt]i?b|%)"}
 _AT_LEAST_ONE = {
     "generate_rows",
     "stream_tasks",

@@ -18,7 +18,10 @@ def test_a_dag_without_its_parameters_asks_for_them() -> None:
     said = problem("unload_file", "")
     assert "file_id: missing (The file, as ledger.files numbers it)" in said
     assert "reason: missing (Why, for those who come after)" in said
-    assert """make dags-test DAG=unload_file CONF='{"file_id": 7, "reason": "…"}'""" in said
+    assert (
+        """make dags-test DAG=unload_file CONF='{"file_id": 7, "reason": "…"}'; it also takes with_duplicates (false)"""
+        in said
+    )
     assert "\n" not in said
 
 
@@ -33,6 +36,13 @@ def test_a_dag_without_its_parameters_asks_for_them() -> None:
 )
 def test_parameters_that_cannot_be_used_are_named(conf: str, says: str) -> None:
     assert says in problem("unload_file", conf)
+
+
+def test_what_a_dag_may_be_given_is_named_with_its_defaults() -> None:
+    said = problem("replay_quarantine", "{")
+    assert said.endswith(
+        "make dags-test DAG=replay_quarantine; it also takes contract (null), rule (null), file_id (null)"
+    )
 
 
 def test_an_unknown_dag_names_the_known_ones() -> None:

@@ -46,6 +46,12 @@ def test_a_switch_is_read_in_every_spelling(text: str) -> None:
         ("SLUICE_WEB_PORT", "eighty"),
         ("SLUICE_SETTLE_SECONDS", "soon"),
         ("SLUICE_SETTLE_SECONDS", "0"),
+        ("SLUICE_SETTLE_SECONDS", "nan"),
+        ("SLUICE_LEASE_SECONDS", "inf"),
+        ("SLUICE_WEB_PORT", "99999"),
+        ("SLUICE_POSTGRES_PORT", "-1"),
+        ("SLUICE_DUCKDB_MEMORY", "lots"),
+        ("SLUICE_SPARK_DRIVER_MEMORY", "5x"),
         ("SLUICE_GENERATE_DIRTY_SHARE", "1.5"),
         ("SLUICE_GENERATE_ROWS", "0"),
     ],
@@ -77,6 +83,31 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     environ = {"SLUICE_WEB_PORT": "2", "SLUICE_GENERATOR": ""}
     read_env_file(tmp_path / ".env", environ)
     assert environ == {"SLUICE_WEB_PORT": "2", "SLUICE_HOME": "my data", "SLUICE_GENERATOR": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("SLUICE_HOME=data # a comment", "data"),
+        ("SLUICE_HOME='my #data' # a comment", "my #data"),
+        ('SLUICE_HOME="data"', "data"),
+        ("SLUICE_HOME=a#b", "a#b"),
+        ("SLUICE_HOME= # a comment", ""),
+        ("SLUICE_HOME=it's", "it's"),
+        ("\ufeffSLUICE_HOME=data\r", "data"),
+    ],
+)
+def test_a_value_is_what_docker_compose_takes_it_for(tmp_path: Path, line: str, value: str) -> None:
+    (tmp_path / ".env").write_text(f"{line}\n")
+    environ: dict[str, str] = {}
+    read_env_file(tmp_path / ".env", environ)
+    assert environ == {"SLUICE_HOME": value}
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("SLUICE_HOME=data\n".encode("utf-16"))
+    with pytest.raises(SettingError, match=r"\.env is not in UTF-8"):
+        read_env_file(tmp_path / ".env", {})
 
 
 def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
