@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from sluice.second_reader import Field, Record
-from spark_jobs.contracts import Column, Contract, normal
+from spark_jobs.contracts import SIGNED, Column, Contract, normal
 
 RANDOM_RECORDS = 8
 _CONTENT_CUT = "record.too_long"
@@ -72,7 +72,7 @@ class RowCheck:
 
     def _value_differences(self, fields: Sequence[Field], row: Row) -> Iterator[str]:
         for place, name, column in self._columns:
-            expected = self._value(fields[place], column)
+            expected = self._signed(self._value(fields[place], column), column, row)
             there = row[column.target] if column and column.target else (row["extra"] or {}).get(name)
             if expected is not _UNKNOWN and expected != there:
                 target = column.target if column and column.target else f"extra.{name}"
@@ -80,6 +80,16 @@ class RowCheck:
                     f"{target} is {_shown(there)}, the file says {_shown(fields[place].text)} (contract "
                     f"{self._contract.name} {self._version}; one that changed without a new version shows here too)"
                 )
+
+    def _signed(self, value: Any, column: Column | None, row: Row) -> Any:
+        """The value with the sign that a cancellation has in events."""
+        is_negated = (
+            column is not None
+            and column.target in SIGNED
+            and self._contract.cancellations == "positive"
+            and row["event_type"] == "cancellation"
+        )
+        return -value if is_negated and isinstance(value, Decimal) else value
 
     def _value(self, field: Field, column: Column | None) -> Any:
         """What events must hold of a field; ``_UNKNOWN`` when that is not certain."""

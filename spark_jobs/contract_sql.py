@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from spark_jobs.contracts import EVENT_COLUMNS, Column, Contract, Match, normal
+from spark_jobs.contracts import EVENT_COLUMNS, SIGNED, Column, Contract, Match, normal
 
 _YEAR = r"(\d{3}[1-9]|\d{2}[1-9]\d|\d[1-9]\d{2}|[1-9]\d{3})"
 _OFFSET = r"[+-](0\d|1[0-5])(:?[0-5]\d)?"
@@ -60,8 +60,6 @@ _NULL_OF = {
     "numeric": "NULL::DECIMAL(20, 4)",
     "bigint": "NULL::BIGINT",
 }
-# What a cancellation carries with a sign; reports count it as it stands.
-_SIGNED = ("quantity", "total_amount")
 # So many columns that the contract does not know are put together at once: time and memory of a query grow faster.
 _TOGETHER = 256
 # Each bound, and the comparison that breaks it.
@@ -382,7 +380,7 @@ def _sign_rule(contract: Contract) -> Iterator[tuple[str, str]]:
     """A cancellation has the sign that the contract says: its quantity, its total, or its price in place of a total."""
     fills = _fills(contract)
     wrong = ">" if contract.cancellations == "negative" else "<"
-    signs = [f"coalesce({quoted(fills[name].name)} {wrong} 0, false)" for name in _SIGNED if name in fills]
+    signs = [f"coalesce({quoted(fills[name].name)} {wrong} 0, false)" for name in SIGNED if name in fills]
     if "price" in fills:
         no_total = f"{quoted(fills['total_amount'].name)} IS NULL" if "total_amount" in fills else "true"
         signs.append(f"coalesce({quoted(fills['price'].name)} < 0 AND {no_total}, false)")
@@ -467,7 +465,7 @@ def _output(contract: Contract) -> Iterator[str]:
     fills = _fills(contract)
     for target, kind in EVENT_COLUMNS.items():
         value = _as_copied(fills[target]) if target in fills else _NULL_OF[kind]
-        if contract.cancellations == "positive" and target in _SIGNED and target in fills:
+        if contract.cancellations == "positive" and target in SIGNED and target in fills:
             # Only what the rule lets pass: a negative one, in a row that is set aside, may have no positive.
             value = f"CASE WHEN {_is_cancellation(fills)} AND {value} > 0 THEN -{value} ELSE {value} END"
         yield f"{value} AS {target}"

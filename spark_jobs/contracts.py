@@ -55,6 +55,8 @@ _LOGICAL_TYPE_OF = {
 SEVERITIES = ("warn", "reject", "fail")
 REVISIONS = ("append", "replace", "reject")
 CANCELLATIONS = ("negative", "positive")
+# What a cancellation carries with a sign; reports count it as it stands.
+SIGNED = ("quantity", "total_amount")
 DRIFTS = ("warn", "reject")
 # What an expression may name besides the contract's own columns.
 RECORD_NAMES = ("record_number", "file_sha256")

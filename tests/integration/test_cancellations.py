@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sluice import database
+from sluice.reconcile import reconcile
 from sluice.settings import PROJECT, Settings
 from spark_jobs.load_file import FileLoader
 from spark_jobs.replay import replay
@@ -119,3 +120,17 @@ def test_cancellations_that_were_set_aside_come_back_negative_when_the_contract_
     feed(own_contracts, "positive")
     assert replay(own_contracts).loaded == 1
     assert amounts(connection) == [(-2, Decimal(-20))]
+
+
+@pytest.mark.parametrize("total", [None, "quantity * price"])
+def test_the_recount_knows_the_sign_that_a_cancellation_has_in_events(
+    own_contracts: Settings, load: Load, connection: Connection, total: str | None
+) -> None:
+    feed(own_contracts, "positive", total=total)
+    header = FEED.removesuffix(",total_amount") if total else FEED
+    more = "" if total else ",20"
+    load(rows(f"purchase,2,10{more}", f"cancellation,2,10{more}", header=header))
+    assert reconcile(own_contracts, own_contracts.reader_dsn).broken == []
+    connection.execute("UPDATE events SET quantity = 2 WHERE event_type = 'cancellation'")
+    [sentence] = reconcile(own_contracts, own_contracts.reader_dsn).broken
+    assert "quantity is 2, the file says '2'" in sentence
