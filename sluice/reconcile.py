@@ -179,7 +179,12 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
         raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
     path = _where(settings, file["path"])
     reading = second_reader.read(
-        path, file["name"], contract.dialect, records, record_bytes_max=settings.record_bytes_max
+        path,
+        file["name"],
+        contract.dialect,
+        records,
+        record_bytes_max=settings.record_bytes_max,
+        fields_max=len(file["header"] or []),
     )
     if (reading.size, reading.sha256) != (file["bytes"], file["sha256"]):
         raise LookupError(

@@ -76,8 +76,18 @@ class Reading:
     sha256: str
 
 
-def read(path: Path, name: str, dialect: Dialect, wanted: Collection[int], *, record_bytes_max: int) -> Reading:
+def read(
+    path: Path,
+    name: str,
+    dialect: Dialect,
+    wanted: Collection[int],
+    *,
+    record_bytes_max: int,
+    fields_max: int | None = None,
+) -> Reading:
     """Read the file at ``path``, whose landed ``name`` says how it is compressed, and keep the records ``wanted``.
+
+    Of a record that has more than ``fields_max`` fields, one more than these are kept.
 
     Memory is bounded by some times ``record_bytes_max``, and by what is wanted. Raises OSError, DamagedFileError.
     """
@@ -90,7 +100,7 @@ def read(path: Path, name: str, dialect: Dialect, wanted: Collection[int], *, re
         for number, (line, marks, raw, is_cut) in enumerate(scanner.records(text)):
             records = number
             if number in wanted and number:
-                fields = None if is_cut else scanner.fields(marks, raw)
+                fields = None if is_cut else scanner.fields(marks, raw, fields_max)
                 kept[number] = Record(number, line, raw, is_cut, fields)
         hashed.drain()
     return Reading(records, kept, hashed.size, hashed.sha256.hexdigest())
@@ -304,8 +314,8 @@ class _Scanner:
                 return at + 1
         return len(line)
 
-    def fields(self, marks: bytes, raw: bytes) -> list[Field] | None:
-        """The fields of a whole record; None when they cannot be told apart with certainty."""
+    def fields(self, marks: bytes, raw: bytes, most: int | None) -> list[Field] | None:
+        """The fields of a whole record, one more than ``most`` of them; None when it is not certain which."""
         found: list[Field] = []
         at = 0
         while True:
@@ -317,7 +327,7 @@ class _Scanner:
             if field is None:
                 return None
             found.append(field)
-            if end >= len(marks):
+            if end >= len(marks) or (most is not None and len(found) > most):
                 return found
             at = end + 1
 

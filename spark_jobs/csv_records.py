@@ -25,6 +25,8 @@ import pyarrow.csv
 
 LF, CR = 10, 13
 RAW_OF_A_LONG_RECORD = 64 * 1024
+# So many fields beyond the header's are kept apart of a record that has more; its raw bytes have them all.
+_FIELDS_BEYOND = 100
 _SLOW_RUN = 64
 _FIRST_WINDOW = 64 * 1024
 # U+DC00 + b stands for a byte b that is part of no letter.
@@ -101,13 +103,17 @@ class Dialect:
 
 @dataclass(frozen=True)
 class BrokenRecord:
-    """A record that cannot be read: ``raw`` is the file's own bytes, ``fields`` what could be told apart, or null."""
+    """A record that cannot be read: ``raw`` is the file's own bytes, ``fields`` what could be told apart, or null.
+
+    ``width`` is how many fields it has, 0 when they cannot be told apart; of very many, ``fields`` are the first.
+    """
 
     record_number: int
     line_number: int
     raw: bytes
     rule: str
     fields: list[str | None]
+    width: int
 
 
 @dataclass
@@ -506,7 +512,9 @@ class RecordReader:
         clean = is_record.copy()
         clean[list(problems)] = False
         broken = [
-            self._broken(int(numbers[i]), int(lines[i]), int(starts[i]), int(ends[i]), problems[i])
+            self._broken(
+                int(numbers[i]), int(lines[i]), int(starts[i]), int(ends[i]), problems[i], int(widths[i]), width
+            )
             for i in sorted(problems)
         ]
         columns = self._columns(self._clean_bytes(found, starts, nexts, clean, is_record), width, int(clean.sum()))
@@ -586,11 +594,12 @@ class RecordReader:
                 many = _SLOW_RUN
                 yield at - 1
 
-    def _broken(self, number: int, line: int, start: int, end: int, rule: str) -> BrokenRecord:
+    def _broken(self, number: int, line: int, start: int, end: int, rule: str, width: int, header: int) -> BrokenRecord:
         raw = self._buffer[start:end]
-        parts = [] if rule in ("record.bad_quote", "record.too_long") else self._split(raw)
+        is_one = rule in ("record.bad_quote", "record.too_long")
+        parts = [] if is_one else self._split(raw, header + _FIELDS_BEYOND)
         fields = [None if self._is_null(part) else self._text(part) for part in parts]
-        return BrokenRecord(number, line, _file_bytes(raw, self._dialect), rule, fields)
+        return BrokenRecord(number, line, _file_bytes(raw, self._dialect), rule, fields, 0 if is_one else width)
 
     def _is_null(self, part: bytes) -> bool:
         return part[:1] != self._dialect.quote.encode() and self._shown(part) in self._dialect.nulls
@@ -611,8 +620,8 @@ class RecordReader:
         text = part.decode("utf-8", "surrogatepass")
         return _NO_LETTERS.sub(lambda found: "\\x" + _escaped_bytes(found[0]).hex(" ").replace(" ", "\\x"), text)
 
-    def _split(self, record: bytes) -> list[bytes]:
-        """The fields of one well-quoted record, as they stand in the file."""
+    def _split(self, record: bytes, most: int | None = None) -> list[bytes]:
+        """The fields of one well-quoted record, as they stand in the file; the first ``most`` of them."""
         dialect, position = self._dialect, 0
         parts: list[bytes] = []
         while True:
@@ -623,7 +632,7 @@ class RecordReader:
             if match.end() < len(record) and record[match.end()] != ord(dialect.separator):
                 return [*parts, record[position:]]
             parts.append(match.group())
-            if match.end() >= len(record):
+            if match.end() >= len(record) or len(parts) == most:
                 return parts
             position = match.end() + 1
 

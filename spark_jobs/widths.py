@@ -18,9 +18,9 @@ class Widths:
         """Count the block's records; those whose fields cannot be told apart have no width."""
         self._records[block.columns.num_columns] += len(block.record_numbers)
         for record in block.broken:
-            if width := len(record.fields):
-                self._records[width] += 1
-                self._first_line.setdefault(width, record.line_number)
+            if record.width:
+                self._records[record.width] += 1
+                self._first_line.setdefault(record.width, record.line_number)
 
     def misfit(self, header: int) -> str:
         """What is wrong, and what to do, when there are widths and none is the header's, otherwise nothing."""

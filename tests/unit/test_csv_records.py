@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -420,3 +421,17 @@ def test_how_a_file_is_cut_into_chunks_changes_nothing(
 )
 def test_header_names_are_read_in_the_dialect_of_the_file(data: bytes, dialect: Dialect, header: list[str]) -> None:
     assert read(data, dialect).header == header
+
+
+def test_of_a_record_that_is_far_too_wide_only_the_first_fields_are_kept_apart() -> None:
+    tracemalloc.start()
+    data = b"a,b\n" + b"," * 200_000 + b'\n"' + b'","' * 50_000 + b'"\n1,2\n'
+    found = read(data, Dialect(), longest=len(data))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(b.rule, b.width, len(b.fields), len(b.raw)) for b in found.broken] == [
+        ("record.too_many_fields", 200_001, 102, 200_000),
+        ("record.too_many_fields", 50_001, 102, 150_002),
+    ]
+    assert found.rows == [["1", "2"]]
+    assert peak < 25 * len(data)

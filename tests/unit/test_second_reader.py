@@ -208,3 +208,10 @@ def test_a_line_that_is_too_long_is_one_record_in_bounded_memory(folder: Path, e
 def test_a_quote_that_never_closes_costs_one_record_and_bounded_memory(folder: Path) -> None:
     data = b'a,b\n1,"open\n' + b"2,x\n" * 20_000
     assert recounted(folder, data, Dialect(), longest=5_000).records == 20_001
+
+
+def test_of_a_record_that_is_far_too_wide_only_the_first_fields_are_kept_apart(folder: Path) -> None:
+    path = folder / "x.csv"
+    path.write_bytes(b"a,b\n" + b"," * 10_000 + b"\n1,2\n")
+    found = read(path, "x.csv", Dialect(), {1, 2}, record_bytes_max=1 << 20, fields_max=2)
+    assert [len(record.fields or ()) for record in found.wanted.values()] == [3, 2]
