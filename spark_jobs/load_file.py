@@ -112,6 +112,7 @@ class FileLoader:
         self._session = WriterSession(settings.writer_dsn, f"sluice-stream-{epoch}", lock_timeout=LOCK_TIMEOUT)
         self._judge = Judge(settings.duckdb_memory)
         self._stage_first: set[str] = set()
+        self._put_off: set[int] = set()
         self._ledger_id = ""
         self._contracts: Contracts | None = None
 
@@ -131,7 +132,9 @@ class FileLoader:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._load_once(file_id)
+                tally = self._load_once(file_id)
+                self._put_off.discard(file_id)
+                return tally
             except BaseException as error:
                 self._session.disconnect()
                 rule = rule_for(line := line_of(error))
@@ -139,6 +142,7 @@ class FileLoader:
                     _log.warning("file %s: %s", file_id, line)
                 if rule.action == "later":
                     _log.info("file %s: %s", file_id, rule.says)
+                    self._put_off.add(file_id)
                     return Tally(file_id, "landed")
                 if rule.action != "again" or attempt == ATTEMPTS:
                     raise
@@ -169,6 +173,9 @@ class FileLoader:
         return tally
 
     def _begin(self, file_id: int) -> _LandedFile:
+        if self._put_off:
+            # Many may need what one transaction holds: one has waited for it, the others ask, so that a batch goes on.
+            self._session.run("load.be_brief")
         held = self._session.run("load.hold_stream", self._epoch)
         if not held:
             self._session.rollback()

@@ -369,7 +369,7 @@ def test_a_load_that_has_rows_of_a_file_which_leaves_is_put_off_and_holds_up_no_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = load(table(event(1)))
-    second = land(table(event(1), event(2)), "b.csv")
+    second, third = land(table(event(1), event(2)), "b.csv"), land(table(event(1), event(3)), "c.csv")
     loader = FileLoader(own_contracts, epoch)
     with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.unload") as pause:
         pool.submit(unload, own_contracts, first)
@@ -377,9 +377,12 @@ def test_a_load_that_has_rows_of_a_file_which_leaves_is_put_off_and_holds_up_no_
         begun = time.monotonic()
         assert loader.load(second).state == "landed"
         assert 1.0 <= time.monotonic() - begun < 3.0
-    assert loader.load(second).state == "loaded"
+        begun = time.monotonic()
+        assert [loader.load(file_id).state for file_id in (second, third)] == ["landed", "landed"]
+        assert time.monotonic() - begun < 2.0  # each of the two would have waited for a second
+    assert [loader.load(file_id).state for file_id in (second, third)] == ["loaded", "loaded"]
     loader.close()
-    assert recount(connection) == {second: (2, 0, 0)}
+    assert recount(connection) == {second: (2, 0, 0), third: (1, 0, 1)}
 
 
 def test_a_file_whose_rows_left_while_they_were_compared_is_loaded_with_them(

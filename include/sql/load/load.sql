@@ -6,6 +6,9 @@ FROM ledger.streams
 WHERE epoch = $1 AND ended_at IS NULL
 FOR KEY SHARE;
 
+-- name: be_brief :: locks are asked for, hardly waited for, until the transaction ends
+SET LOCAL lock_timeout = '50ms';
+
 -- name: lock_file :: the file's row
 SELECT file_id, name, path, sha256, bytes, state, claim
 FROM ledger.files
