@@ -43,6 +43,12 @@ def find(settings: Settings, basename: str) -> Path | None:
     return next((place for place in places if place.is_file() and not place.is_symlink()), None)
 
 
+def where(home: Path, path: str) -> Path:
+    """Where the file of this path in the ledger lies: there, or still in processing, from where it goes there next."""
+    place, left = home / path, home / "processing" / Path(path).name
+    return left if not place.exists() and left.exists() else place
+
+
 def apart_from_ledger(settings: Settings, connection: Connection, older_than_seconds: float = 10.0) -> list[Apart]:
     """Archived files that the ledger does not know, or has elsewhere: the ledger is older than they are.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from sluice import database
+from sluice import archive, database
 from sluice.permissions import make_folder, tighten
 from sluice.settings import Settings
 
@@ -85,7 +85,7 @@ def adopt(settings: Settings, connection: Connection) -> list[str]:
         _mark(settings, connection)
     said = [f"adopted: {folder} is a folder of this pipeline now" for folder in marked_folders(settings)]
     waiting = connection.execute(database.queries("restore")["waiting"]).fetchall()  # type: ignore[call-overload]
-    lacking = [row for row in waiting if not (settings.home_dir / row["path"]).exists()]
+    lacking = [row for row in waiting if not archive.where(settings.home_dir, row["path"]).exists()]
     if lacking:
         names = ", ".join(f"{row['name']} (file {row['file_id']})" for row in lacking[:20])
         said.append(f"{len(lacking):,} landed files are in neither folder and will be rejected as gone: {names}")

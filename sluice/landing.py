@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice import database, folders, permissions, poolers
+from sluice import archive, database, folders, permissions, poolers
 from sluice.crash_points import crash_point
 from sluice.settings import Settings
 
@@ -386,14 +386,16 @@ def _tidy(settings: Settings, connection: Connection, result: MoveResult) -> Non
                 back = return_to_incoming(settings, name)
                 result.returned.append(back)
                 _log.warning("returned %s to incoming as %s: the ledger does not know it", name, back)
-            elif row["state"] != "landed":
-                _finish(settings, connection, name, row, result)
+            elif row["state"] != "landed" and (target := _finish(settings, connection, name, row)):
+                result.finished.append(name)
+                _log.info("moved %s to %s: the ledger says %s", name, target, row["state"])
 
 
-def _finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any], result: MoveResult) -> None:
+def _finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any]) -> Path | None:
+    """Move a finished file from processing to where the ledger has it; where that is, None when it stays."""
     source, target = settings.processing_dir / name, settings.home_dir / row["path"]
-    if target.parent == settings.processing_dir:
-        return
+    if target.parent == settings.processing_dir or folders.problem(settings, connection):
+        return None
     permissions.make_folder(target.parent, settings)
     is_done = rename_if_free(source, target)
     if not is_done and target.parent == settings.incoming_dir:
@@ -402,11 +404,9 @@ def _finish(settings: Settings, connection: Connection, name: str, row: dict[str
         path = str(target.relative_to(settings.home_dir))
         connection.execute(_sql("set_path"), {"file_id": row["file_id"], "path": path})
         is_done = rename_if_free(source, target)
-    if is_done:
-        result.finished.append(name)
-        _log.info("moved %s to %s: the ledger says %s", name, target, row["state"])
-    else:
+    if not is_done:
         _say_once(name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one")
+    return target if is_done else None
 
 
 def _ours(settings: Settings) -> Iterator[str]:
@@ -490,6 +490,17 @@ def _register_and_rename(
     crash_point("mover.after_commit")
     (result.duplicates if outcome == "duplicate" else result.moved).append(file_id)
     _log.info("%r is file %s, %s, %s bytes", readable_name(path.name), file_id, outcome, fingerprint.bytes)
+    if outcome == "duplicate":
+        _put_away(settings, connection, target.name)
+
+
+def _put_away(settings: Settings, connection: Connection, name: str) -> None:
+    """Move a duplicate on to the archive; the tidy step does it when this does not."""
+    try:
+        if row := _known(connection, [name]).get(name):
+            _finish(settings, connection, name, row)
+    except OSError as error:
+        _log.info("%s stays in the processing folder for now: %s", name, error)
 
 
 def _undo_unless_ours(settings: Settings, connection: Connection, path: Path, target: Path) -> None:
@@ -537,23 +548,25 @@ def _place(
     folder: Path,
     outcome: str,
 ) -> tuple[int, Path, str]:
-    target = folder / basename_of(file_id, fingerprint.sha256, name)
-    relative = str(target.relative_to(settings.home_dir))
+    """The ledger says the place where the file will lie for good; all go by way of processing, which is tidied."""
+    basename = basename_of(file_id, fingerprint.sha256, name)
+    relative = str((folder / basename).relative_to(settings.home_dir))
     connection.execute(_sql("set_path"), {"file_id": file_id, "path": relative})
-    return file_id, target, outcome
+    return file_id, settings.processing_dir / basename, outcome
 
 
 def _lost(settings: Settings, connection: Connection, same: dict[str, Any]) -> bool:
     """Whether the landed file with these bytes is gone, and no task has it: this one takes its place."""
-    path = settings.home_dir / same["path"]
-    if same["state"] != "landed" or path.exists():
+    if same["state"] != "landed" or archive.where(settings.home_dir, same["path"]).exists():
         return False
     locked = connection.execute(_sql("lock_landed"), {"file_id": same["file_id"]}).fetchone()
-    return locked is not None and not path.exists()
+    return locked is not None and not archive.where(settings.home_dir, same["path"]).exists()
 
 
 def rename_if_free(source: Path, target: Path) -> bool:
     """Rename without overwriting; False when the target exists. Raises FileNotFoundError when the source does not."""
+    if source == target:  # else it would be taken for the other half of a rename that was cut off, and deleted
+        return source.exists()
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:

@@ -14,7 +14,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -177,7 +176,7 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
     """
     if contract is None:
         raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
-    path = _where(settings, file["path"])
+    path = archive.where(settings.home_dir, file["path"])
     reading = second_reader.read(
         path,
         file["name"],
@@ -235,13 +234,6 @@ def _forsaken(duplicate: dict[str, Any]) -> str:
         f"file {duplicate['file_id']} ({duplicate['name']}) is a duplicate of file {duplicate['duplicate_of']}, "
         f"which is {duplicate['original_state']}: its rows are nowhere; land the same bytes again"
     )
-
-
-def _where(settings: Settings, path: str) -> Path:
-    """The file, also when it was loaded a moment ago and is not in the archive yet."""
-    archived = settings.home_dir / path
-    waiting = settings.processing_dir / Path(path).name
-    return waiting if not archived.exists() and waiting.exists() else archived
 
 
 def _rows(connection: Connection, query: str, **parameters: Any) -> list[Row]:

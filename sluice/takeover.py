@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sluice import archive
 from sluice.crash_points import crash_point
 
 _log = logging.getLogger(__name__)
@@ -55,11 +56,12 @@ def take_over(
         return Takeover()
     taken = Takeover(followed=sorted(row[0] for row in run("takeover.follow", original, with_duplicates)))
     left = [row for row in duplicates if row[0] not in taken.followed]
-    with_bytes = [row for row in left if not row[3] and (home / row[2]).is_file()]
-    if with_bytes or (left and not has_rows):
+    with_bytes = [row for row in left if not row[3] and archive.where(home, row[2]).is_file()]
+    if has_rows:
+        _hand_over(run, original, [row for row in left if row[3] or not with_bytes], taken)
+    left = [row for row in left if row[0] not in taken.set_aside]
+    if left and taken.heir is None:
         _land(run, (with_bytes or left)[0], taken)
-    elif left:
-        _hand_over(run, original, left, taken)
     if taken.heir is not None:
         run("takeover.follow_heir", taken.heir)
         _note(run, original, taken, by_whom)

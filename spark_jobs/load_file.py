@@ -243,7 +243,7 @@ class FileLoader:
         """The file's bytes. Gone is what neither processing nor the archive has, while both are there."""
         path = self._settings.home_dir / file.path
         try:
-            return LandedBytes(path, file.name)
+            return LandedBytes(archive.where(self._settings.home_dir, file.path), file.name)
         except FileNotFoundError as error:
             if why := folders.why_not_ours(self._settings, self._ledger_id):
                 raise folders.FoldersError(why) from error

@@ -48,3 +48,20 @@ def test_a_mover_killed_anywhere_loses_and_doubles_nothing(
     assert sorted((settings.home_dir / row["path"]).read_bytes() for row in rows) == sorted(contents)
     assert list(settings.incoming_dir.iterdir()) == []
     assert len([path for path in settings.home_dir.rglob("[!.]*") if path.is_file()]) == 2
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_mover_killed_over_a_duplicate_leaves_it_to_the_next(
+    settings: Settings, connection: psycopg.Connection[dict[str, Any]], tmp_path: Path, point: str
+) -> None:
+    for name in ("first.csv", "second.csv"):
+        path = settings.incoming_dir / name
+        path.write_bytes(b"the same\n")
+        os.utime(path, (time.time() - 10, time.time() - 10))
+        death = point if name == "second.csv" else "nowhere"
+        assert move(death, tmp_path / "once") == (-signal.SIGKILL if death == point else 0)
+    assert move(point, tmp_path / "once") == 0
+    rows = connection.execute("SELECT name, state, path FROM ledger.files ORDER BY file_id").fetchall()
+    assert [(row["name"], row["state"]) for row in rows] == [("first.csv", "landed"), ("second.csv", "duplicate")]
+    files = {path for path in settings.home_dir.rglob("[!.]*") if path.is_file()}
+    assert files == {settings.home_dir / row["path"] for row in rows}

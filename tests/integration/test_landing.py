@@ -463,6 +463,13 @@ def test_a_file_that_cannot_be_linked_overwrites_none_that_lands_after_the_look(
         landing.rename_if_free(old, settings.incoming_dir / "free-too.csv")
 
 
+def test_a_rename_to_where_a_file_lies_already_leaves_it_there(settings: Settings) -> None:
+    path = settings.incoming_dir / "a.csv"
+    path.write_text("x")
+    assert landing.rename_if_free(path, path)
+    assert path.read_text() == "x"
+
+
 def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_says_where_it_is(
     settings: Settings, writer: Connection, connection: Connection
 ) -> None:

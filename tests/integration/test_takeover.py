@@ -242,6 +242,52 @@ def test_rows_are_handed_over_when_no_bytes_are_left_in_the_archive(
     assert recount(connection) == {third: TALLY}
 
 
+def test_a_duplicate_whose_bytes_were_deleted_has_the_rows_though_another_still_has_bytes(
+    own_contracts: Settings, put: Put, loader: FileLoader, connection: Connection
+) -> None:
+    first, second = put(SHOP, "a.csv"), put(SHOP, "b.csv")
+    loader.load(first)
+    seal(own_contracts)
+    third = put(SHOP, "c.csv")
+    (own_contracts.home_dir / file(connection, third)["path"]).write_text("something else")
+    assert unload(own_contracts, first).duplicates.heir == second
+    assert states(connection, first, second, third) == ["unloaded", "loaded", "duplicate"]
+    assert recount(connection) == {second: TALLY}
+    assert reconcile(own_contracts, own_contracts.reader_dsn).holds
+
+
+def test_a_duplicate_with_bytes_is_loaded_when_one_without_would_undo_a_newer_revision(
+    own_contracts: Settings, put: Put, loader: FileLoader, connection: Connection
+) -> None:
+    change_contract(own_contracts, revision="replace")
+    old = put(SHOP, "b.csv")
+    loader.load(old)
+    newer = put(table(event(9)), "b.csv")
+    loader.load(newer)
+    first, again = put(SHOP, "a.csv"), put(SHOP, "b.csv")
+    loader.load(first)
+    seal(own_contracts)
+    third = put(SHOP, "c.csv")
+    left = unload(own_contracts, first)
+    assert (left.duplicates.set_aside, left.duplicates.heir, left.duplicates.handed_over) == ([again], third, False)
+    assert states(connection, newer, again, third) == ["loaded", "rejected", "landed"]
+
+
+def test_a_duplicate_that_is_on_its_way_to_the_archive_takes_over(
+    own_contracts: Settings, put: Put, loader: FileLoader, connection: Connection
+) -> None:
+    first, second = put(SHOP, "a.csv"), put(SHOP, "b.csv")
+    loader.load(first)
+    place = own_contracts.home_dir / file(connection, second)["path"]
+    landing.rename_if_free(place, own_contracts.processing_dir / place.name)  # where a mover died before it went on
+    left = unload(own_contracts, first)
+    assert (left.duplicates.heir, left.duplicates.handed_over) == (second, False)
+    loader.load(second)
+    assert recount(connection) == {second: TALLY}
+    assert place.read_text() == SHOP
+    assert landing.strays(own_contracts, connection, older_than_seconds=0) == []
+
+
 def test_receipts_follow_rows_that_are_handed_over(
     own_contracts: Settings, put: Put, loader: FileLoader, connection: Connection
 ) -> None:

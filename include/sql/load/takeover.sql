@@ -38,7 +38,7 @@ RETURNING duplicate.file_id;
 
 -- name: land_heir :: the file waits to be loaded, from where its bytes lie
 UPDATE ledger.files
-SET state = 'landed', duplicate_of = NULL, landed_again_at = clock_timestamp()
+SET state = 'landed', duplicate_of = NULL, sealed_at = NULL, landed_again_at = clock_timestamp()
 WHERE file_id = $1 AND state = 'duplicate';
 
 -- name: hand_over_rows :: how many rows of events; the rows that file $1 had are $2's, record by record
