@@ -35,7 +35,16 @@ _BYTE_ORDER_MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+_THREE_BYTES = "sluice.three_bytes"
 _FRESH, _IN_QUOTES, _IN_PLAIN, _WHOLE, _BROKEN = range(5)
+
+
+def _three_bytes_each(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\uffff" * (error.end - error.start), error.end
+
+
+codecs.register_error(_THREE_BYTES, _three_bytes_each)
 
 
 class DamagedFileError(ValueError):
@@ -218,21 +227,22 @@ class _Scanner:
 
     def records(self, chunks: _Pushed) -> Iterator[tuple[int, bytes, bytes, bool]]:
         """(line number, marks, bytes, whether cut) of each record, the header too."""
-        quote, escape, unit = self._quote, self._escape or self._quote, self._unit
+        quote, escape = self._quote, self._escape or self._quote
         lines, waiting = self._lines(chunks), deque[Line]()
         number = 0
         while line := waiting.popleft() if waiting else next(lines, None):
             number += 1
             marks, raw, is_cut = line
-            if is_cut:
-                yield number, marks, raw, True
+            content = raw if is_cut else self._content(marks, raw)
+            if is_cut or self._size(content) > self._bytes_max:
+                yield number, marks, content[:_SHOWN_OF_A_LONG_LINE], True
             elif quote in marks or escape in marks:
                 marks, raw, more = self._record(line, lines, waiting)
                 if marks:
                     yield number, marks, raw, False
                 number += more
-            elif marks := marks.rstrip(b"\r\n"):
-                yield number, marks, raw[: len(marks) * unit], False
+            elif content:
+                yield number, marks.rstrip(b"\r\n"), content, False
 
     def _record(self, first: Line, lines: Iterator[Line], waiting: deque[Line]) -> tuple[bytes, bytes, int]:
         """The record that begins with a line, as marks and bytes, and how many lines more it takes.
@@ -241,24 +251,27 @@ class _Scanner:
         """
         taken = [first]
         state, end = self._scan(first[0], _FRESH)
-        size = len(first[1])
+        size = self._size(first[1])
         while state in (_IN_QUOTES, _IN_PLAIN):
             line = waiting.popleft() if waiting else next(lines, None)
             if line is None:
                 state, end = (_WHOLE if state == _IN_PLAIN else _BROKEN), len(taken[-1][0])
                 break
             taken.append(line)
-            size += len(line[1])
+            size += self._size(line[1])
             state, end = self._scan(line[0], state)
-            if state == _IN_QUOTES and size > self._bytes_max:
+            if line[2] or (state in (_IN_QUOTES, _IN_PLAIN) and size > self._bytes_max):
                 state = _BROKEN
-        if state == _BROKEN:
-            waiting.extendleft(reversed(taken[1:]))
-            marks = first[0].rstrip(b"\r\n")
-            return marks, first[1][: len(marks) * self._unit], 0
         whole = sum(len(line[0]) for line in taken[:-1]) + end
         marks, raw = (b"".join(line[part] for line in taken) for part in (0, 1))  # type: ignore[misc]
+        if state == _BROKEN or self._size(raw[: whole * self._unit]) > self._bytes_max:
+            waiting.extendleft(reversed(taken[1:]))
+            return first[0].rstrip(b"\r\n"), self._content(*first[:2]), 0
         return marks[:whole], raw[: whole * self._unit], len(taken) - 1
+
+    def _content(self, marks: bytes, raw: bytes) -> bytes:
+        """A line's bytes without its end."""
+        return raw[: len(raw) - (len(marks) - len(marks.rstrip(b"\r\n"))) * self._unit]
 
     def _scan(self, line: bytes, state: int) -> tuple[int, int]:
         """The state after a line, and where the record ends in it when it is whole."""
@@ -365,7 +378,7 @@ class _Scanner:
             used = sum(map(len, lines)) * self._unit
             yield from self._with_bytes(lines, rest[:used])
             rest = rest[used:]
-            if len(rest) > self._bytes_max and not marks.endswith(b"\r"):
+            if self._size(rest, is_whole=False) > self._bytes_max and not marks.endswith(b"\r"):
                 yield _OTHER * (_SHOWN_OF_A_LONG_LINE // self._unit), rest[:_SHOWN_OF_A_LONG_LINE], True
                 rest, skipping = rest[len(rest) - len(rest) % self._unit :], True
         if rest and not skipping:
@@ -378,6 +391,16 @@ class _Scanner:
             after = at + len(line) * self._unit
             yield line, line if self._unit == 1 else raw[at:after], False
             at = after
+
+    def _size(self, raw: bytes, *, is_whole: bool = True) -> int:
+        """How many bytes these are in UTF-8, which a record's length is measured in; fewer when that is not too many.
+
+        A byte that is of no letter counts as 3. What the end of ``raw`` may be the half of counts when it ``is_whole``.
+        """
+        if self._unit == 1 or 3 * len(raw) <= self._bytes_max:
+            return len(raw) // self._unit
+        decoder = codecs.getincrementaldecoder(self._encoding)(_THREE_BYTES)
+        return len(decoder.decode(raw, is_whole).encode())
 
     def _after_line_end(self, data: bytes) -> tuple[bytes, bool]:
         """What follows the first line end, and whether it is still to come."""

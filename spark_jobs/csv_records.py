@@ -287,7 +287,8 @@ class RecordReader:
                 yield found, consumed
                 self._buffer = self._buffer[consumed:]
             elif len(self._buffer) > self._record_bytes_max and not self._buffer.endswith(b"\r"):
-                yield [self._long_record()], len(self._buffer)
+                size = len(self._buffer)
+                yield [self._long_record(0, size, size)], size
                 self._buffer = b""
                 self._skip_line()
             if self._eof and not self._buffer:
@@ -313,6 +314,7 @@ class RecordReader:
             if vouched is not None:
                 found.append(vouched)
                 position, window = int(vouched.nexts[-1]), window * 2
+                self._suspicious |= stop == size and size - position > self._record_bytes_max
                 if stop == size and position < size and not self._suspicious:
                     return found, position
                 if not self._suspicious:
@@ -320,7 +322,7 @@ class RecordReader:
             elif stop < size and not self._suspicious:
                 window *= 2
                 continue
-            elif not self._suspicious:
+            elif not self._suspicious and size - position <= self._record_bytes_max:
                 return found, position
             for _ in range(_SLOW_RUN):
                 if position >= size:
@@ -382,17 +384,34 @@ class RecordReader:
             within = np.minimum(last, len(codes) - 1)
             after_cr = codes[last - 1] == CR if escaped is None else (codes[last - 1] == CR) & ~escaped[last - 1]
             ends -= (last < len(codes)) & (codes[within] == LF) & (last > starts) & after_cr
+        too_long = np.flatnonzero(ends - starts > self._record_bytes_max)
+        if len(too_long):
+            self._suspicious = True
+            starts, ends, nexts = (positions[: too_long[0]] for positions in (starts, ends, nexts))
+        if not len(nexts):
+            return None
         at = np.flatnonzero(separators)
         widths = np.searchsorted(at, ends) - np.searchsorted(at, starts) + 1
         return _Found(starts + begin, ends + begin, nexts + begin, widths)
 
     def _one_record(self, start: int) -> _Found | None:
-        """The record at ``start``, field by field; None when its end is not in the buffer yet.
+        """The record at ``start``; None when its end is not in the buffer yet.
 
-        A quoted field that is not closed within the longest record there may be never will be: its quote is broken.
+        One that is longer than a record may be ends with its first line, whatever else is in the buffer.
         """
+        found = self._fields_of(start)
+        end = int(found.ends[0]) if found else len(self._buffer)
+        return found if end - start <= self._record_bytes_max else self._over_long(start)
+
+    def _over_long(self, start: int) -> _Found | None:
+        found = self._cut_at_line_end(start)
+        if found and found.ends[0] - start > self._record_bytes_max:
+            return self._long_record(start, int(found.ends[0]), int(found.nexts[0]))
+        return found
+
+    def _fields_of(self, start: int) -> _Found | None:
+        """The record at ``start``, field by field; None when its end is not in the buffer yet."""
         buffer, dialect, size = self._buffer, self._dialect, len(self._buffer)
-        given_up = size - start > self._record_bytes_max
         quote, separator = ord(dialect.quote), ord(dialect.separator)
         position, literal_quote = start, False
         parts: list[bytes] = []
@@ -400,13 +419,11 @@ class RecordReader:
             quoted = position < size and buffer[position] == quote
             match = (dialect.quoted_field if quoted else dialect.plain_field).match(buffer, position)
             stop = match.end() if match else size
-            if stop >= size and not self._eof and not (quoted and given_up):
+            if stop >= size and not self._eof:
                 return None
             if match is None or (stop < size and buffer[stop] not in (separator, LF, CR)):
                 dangling_escape = match is not None and not quoted
                 return None if dangling_escape and not self._eof else self._cut_at_line_end(start)
-            if stop >= size and not self._eof:
-                return None
             part = match.group()
             literal_quote |= not quoted and quote in part
             parts.append(part)
@@ -460,7 +477,7 @@ class RecordReader:
 
     def _cut_at_line_end(self, start: int) -> _Found | None:
         match = self._dialect.line_end.search(self._buffer, start)
-        if not self._eof and (match is None or match.end() == len(self._buffer)):
+        if not self._eof and (match is None or (match.group() == b"\r" and match.end() == len(self._buffer))):
             return None
         end, following = (match.start(), match.end()) if match else (len(self._buffer),) * 2
         return _one(start, end, following, 0, problem="record.bad_quote")
@@ -479,12 +496,11 @@ class RecordReader:
         ]
         return self._dialect.separator.encode().join(safe) + b"\n"
 
-    def _long_record(self) -> _Found:
-        size = len(self._buffer)
-        end = min(size, RAW_OF_A_LONG_RECORD)
-        while self._dialect.is_transcoded and end < size and self._buffer[end] & 0xC0 == 0x80:
+    def _long_record(self, start: int, stop: int, following: int) -> _Found:
+        end = min(stop, start + RAW_OF_A_LONG_RECORD)
+        while self._dialect.is_transcoded and end < stop and self._buffer[end] & 0xC0 == 0x80:
             end -= 1  # half a letter has no bytes of the file
-        return _one(0, end, size, 0, problem="record.too_long")
+        return _one(start, end, following, 0, problem="record.too_long")
 
     def _skip_line(self) -> None:
         """Pass over the rest of a record that is too long, in constant memory."""
@@ -667,6 +683,8 @@ class RecordReader:
             return schema.empty_table()
         if codecs.lookup(self._text_encoding).name not in ("utf-8", "ascii"):
             clean = clean.decode(self._text_encoding).encode()
+        if self._dialect.escape or not clean.endswith(b"\n"):
+            clean += b"\n"  # without it, the parser calls an empty last field quoted when the one before it is
         if clean.startswith(codecs.BOM_UTF8):
             clean = codecs.BOM_UTF8 + clean  # the parser takes one off, but here it is part of a value
         dialect = self._dialect

@@ -435,3 +435,27 @@ def test_of_a_record_that_is_far_too_wide_only_the_first_fields_are_kept_apart()
     ]
     assert found.rows == [["1", "2"]]
     assert peak < 25 * len(data)
+
+
+@pytest.mark.parametrize("chunk", [7, 1000, 10_000, 1 << 20])
+@pytest.mark.parametrize("first", [b'"open\n', b'"open' + b"x" * 6000 + b"\n"])
+def test_a_quote_that_is_never_closed_costs_one_record_however_much_follows(chunk: int, first: bytes) -> None:
+    found = read(b"a,b\n" + first + b"2,x\n" * 20_000, Dialect(), chunk=chunk, longest=5000)
+    assert [(b.record_number, b.line_number) for b in found.broken] == [(1, 2)]
+    assert found.numbers == list(range(2, 20_002))
+
+
+@pytest.mark.parametrize("chunk", [7, 100, 350, 1 << 20])
+def test_a_record_that_is_too_long_ends_with_its_first_line_whatever_is_in_hand(chunk: int) -> None:
+    long = b'1,"' + b"x\n" * 200 + b'"\n'
+    found = read(
+        b"a,b\n" + long + b"3," + b"y" * 301 + b"\n4," + b"z" * 298 + b"\n", Dialect(), chunk=chunk, longest=300
+    )
+    rules = [b.rule for b in found.broken]
+    assert (rules[0], rules[-1], len(rules)) == ("record.bad_quote", "record.too_long", 202)
+    assert found.rows == [["4", "z" * 298]]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_an_empty_last_field_is_null_also_after_a_quoted_one_at_the_end_of_the_file(end: str) -> None:
+    assert read(f'a,b\n"x",{end}'.encode(), Dialect()).rows == [["x", None]]
