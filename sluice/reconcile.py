@@ -13,7 +13,7 @@ import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -177,12 +177,13 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
     if contract is None:
         raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
     path = archive.where(settings.home_dir, file["path"])
+    marks = {"record_bytes_max": settings.record_bytes_max} | (file["read_as"] or {})
     reading = second_reader.read(
         path,
         file["name"],
-        contract.dialect,
-        records,
-        record_bytes_max=settings.record_bytes_max,
+        record_bytes_max=marks.pop("record_bytes_max"),
+        dialect=replace(contract.dialect, **marks),
+        wanted=records,
         fields_max=len(file["header"] or []),
     )
     if (reading.size, reading.sha256) != (file["bytes"], file["sha256"]):

@@ -432,6 +432,11 @@ def _dialect(csv: Any) -> Dialect:
     nulls = csv.get("nulls", [""])
     if not isinstance(nulls, list):
         raise ContractError(f"csv.nulls is {nulls!r}: write a list of texts")
+    if (escape := marks.get("escape")) and (never := [null for null in map(str, nulls) if escape in null]):
+        raise ContractError(
+            f"csv.nulls has {never[0]!r}, which holds the escape character {escape!r}, but what that stands before is "
+            "read without it: leave escape out if only nulls have it, or write the null without it"
+        )
     return Dialect(
         **marks,
         encoding=_encoding(csv.get("encoding", "utf-8")),

@@ -59,6 +59,11 @@ class Dialect:
     stray_quote: str | None = None
 
     @property
+    def marks(self) -> dict[str, Any]:
+        """What decides where records begin and end, and their fields, for JSON."""
+        return {name: getattr(self, name) for name in ("separator", "quote", "escape", "encoding")}
+
+    @property
     def is_transcoded(self) -> bool:
         """Whether the bytes must become UTF-8 before records can be found (UTF-16 and UTF-32)."""
         return codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32"))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import socket
 from collections.abc import Iterator, Sequence
@@ -212,6 +213,7 @@ class FileLoader:
             landed.marked_encoding,
             self._look.drift_text,
             self._look.filled_text,
+            json.dumps(found.contract.dialect.marks | {"record_bytes_max": self._settings.record_bytes_max}),
         )
         crash_point("load.before_commit")
         self._session.commit()

@@ -243,3 +243,16 @@ def test_every_file_of_many_pages_is_recounted(
     found = recount(own_contracts)
     assert [sentence.partition(" (")[0] for sentence in found.broken] == [f"file {files[1]}", f"file {files[3]}"]
     assert found.contracts["events"].files == 5
+
+
+def test_a_file_is_recounted_as_it_was_read_whatever_contract_and_settings_say_today(
+    load: Land, own_contracts: Settings, connection: Connection
+) -> None:
+    load(table(event(1, note='"a\nb"'), event(2, note='"' + "c\n" * 500 + '"')))
+    document = change_contract(own_contracts, csv={"quote": "'", "encoding": "utf-16"})
+    document["version"] = "2.0.0"
+    write_contract(own_contracts, document)
+    smaller = replace(own_contracts, record_bytes_max=200)
+    assert recount(smaller).broken == []
+    connection.execute("DELETE FROM events WHERE record_number = 2")
+    assert "1 are missing" in recount(smaller).broken[0]

@@ -72,6 +72,7 @@ SET state = 'loaded',
     host = original.host,
     header = original.header,
     marked_encoding = original.marked_encoding,
+    read_as = original.read_as,
     landed_again_at = clock_timestamp(),
     loaded_at = clock_timestamp()
 FROM ledger.files AS original

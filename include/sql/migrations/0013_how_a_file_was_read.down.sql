@@ -1,0 +1,1 @@
+ALTER TABLE ledger.files DROP COLUMN read_as;
