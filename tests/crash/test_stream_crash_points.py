@@ -59,11 +59,25 @@ def all_are(connection: Connection, wanted: str, files: int) -> bool:
     return connection.execute(query, [wanted]).rowcount == files
 
 
+GATE = """
+    CREATE OR REPLACE FUNCTION public.pass_the_gate() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM set_config('lock_timeout', '0', true);
+        PERFORM pg_advisory_xact_lock_shared(1);
+        RETURN NULL;
+    END
+    $$;
+    CREATE OR REPLACE TRIGGER the_gate BEFORE INSERT ON public.events EXECUTE FUNCTION public.pass_the_gate();
+"""
+
+
 @contextmanager
 def closed_gate(settings: Settings) -> Iterator[None]:
-    """As long as this lasts, no load gets on with writing into events."""
+    """As long as this lasts, no load gets on with writing into events, and none gives up waiting."""
     with psycopg.connect(settings.owner_dsn) as connection:
-        connection.execute("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE")
+        connection.execute(GATE)
+        connection.commit()
+        connection.execute("SELECT pg_advisory_xact_lock(1)")
         yield
 
 

@@ -151,9 +151,9 @@ def full_disk(postgres_server: embedded.Server, database_url: str) -> Iterator[S
         (disk.folder / "tables").mkdir(mode=0o700)
         os.chown(disk.folder / "tables", uid, -1)
         superuser.execute(f"CREATE TABLESPACE small LOCATION '{disk.folder}/tables'")
-        superuser.execute("ALTER TABLE events SET TABLESPACE small")
+        superuser.execute("ALTER TABLE public.events SET TABLESPACE small")
         yield disk
-        superuser.execute("ALTER TABLE events SET TABLESPACE pg_default")
+        superuser.execute("ALTER TABLE public.events SET TABLESPACE pg_default")
         superuser.execute("DROP TABLESPACE small")
 
 
