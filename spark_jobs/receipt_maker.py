@@ -37,6 +37,8 @@ class ReceiptMaker(threading.Thread):
                 with database.connect(self._url, application_name="sluice-receipts") as connection:
                     self._make(connection)
                 return
+            except psycopg.OperationalError:
+                pass  # the database is away: the stream itself says so
             except psycopg.Error as error:
                 self._failing.failed("no receipt can be made", cut(line_of(error)))
             pause = _AFTER_FAILURE_SECONDS

@@ -54,6 +54,12 @@ def waiting_sessions(writer: Connection) -> int:
     ).rowcount
 
 
+def stream_sessions(writer: Connection) -> set[int]:
+    """The pids of PostgreSQL's processes that serve streams."""
+    query = "SELECT pid FROM pg_stat_activity WHERE application_name ~ '^sluice-stream-'"
+    return {row["pid"] for row in writer.execute(query)}
+
+
 def all_are(connection: Connection, wanted: str, files: int) -> bool:
     query = "SELECT FROM ledger.files WHERE state = %s"
     return connection.execute(query, [wanted]).rowcount == files
@@ -204,7 +210,8 @@ def test_a_task_that_spark_speculates_or_runs_again_after_its_executors_died_loa
             for executor in executors(workers):
                 executor.kill()
             # Those of the dead still wait, until the server has something to tell them.
-            driver.wait_for(lambda: waiting_sessions(writer) > 2)
+            before = stream_sessions(writer)
+            driver.wait_for(lambda: stream_sessions(writer) - before)
         driver.wait_for(lambda: all_are(connection, "loaded", 2))
         leases.request_stop(writer)
         assert driver.wait() == 0
