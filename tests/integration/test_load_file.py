@@ -276,6 +276,7 @@ def test_a_file_that_cannot_be_read_now_waits_packed_or_not(
 ) -> None:
     file_id = land(f"{HEADER}\n{event(1)}\n", name)
     # Its first bytes cannot be read by anybody, as those of a disk that fails.
+    connection.execute("ALTER TABLE ledger.files DROP CONSTRAINT a_file_lies_in_one_of_our_folders")
     connection.execute("UPDATE ledger.files SET path = '/proc/self/mem' WHERE file_id = %s", [file_id])
     with pytest.raises(OSError, match="Input/output error"):
         loader.load(file_id)

@@ -107,6 +107,18 @@ def test_a_role_enters_only_its_own_database(server: embedded.Server, role: str,
         connect(server, role, name)
 
 
+@pytest.mark.parametrize("path", ["/etc/x", "../x", "secrets.json", "archive/../secrets.json", "archive/..", "run/x"])
+def test_the_ledger_leads_nobody_out_of_the_pipelines_folders(server: embedded.Server, path: str) -> None:
+    """The pipeline's user moves and deletes files where the ledger says they are."""
+    query = (
+        "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) VALUES ('x', %s, repeat('0', 64), 1, now())"
+    )
+    with connect(server, "sluice_writer") as writer, writer.transaction(force_rollback=True):
+        writer.execute(query, ["archive/loaded/2026-01-01/1-0123456789ab-..odd..\nname"])
+        with pytest.raises(psycopg.errors.CheckViolation, match="a_file_lies_in_one_of_our_folders"):
+            writer.execute(query, [path])
+
+
 def test_the_writer_cannot_end_sessions_of_other_roles(server: embedded.Server) -> None:
     with connect(server, "sluice_owner") as owner, connect(server, "sluice_writer") as writer:
         with pytest.raises(InsufficientPrivilege):
