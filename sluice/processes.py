@@ -26,21 +26,32 @@ def mark(home: Path) -> dict[str, str]:
     return {MARK: str(home), "SPT_NOENV": "1"}
 
 
-def members(home: Path, besides: Collection[int] = ()) -> list[psutil.Process]:
-    """Living processes that carry the mark of ``home``; never this process nor one of ``besides``."""
+def members(home: Path, besides: Collection[int] = (), leaders: Collection[int] = ()) -> list[psutil.Process]:
+    """Living processes that carry the mark of ``home``; never this process nor one of ``besides``.
+
+    Airflow hides the environment of its workers, so whoever is not root finds these by their session: that of one of
+    ``leaders``, process ids of those that the launcher has started, alive or not.
+    """
     wanted = f"{MARK}={home}".encode()
     found = []
     for pid in psutil.pids():
         if pid == os.getpid() or pid in besides:
             continue
         try:
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if _is_marked(pid, wanted, leaders):
                 process = psutil.Process(pid)
                 if process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         except (OSError, psutil.Error):
             continue
     return found
+
+
+def _is_marked(pid: int, wanted: bytes, leaders: Collection[int]) -> bool:
+    try:
+        return wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except PermissionError:
+        return os.getsid(pid) in leaders and psutil.Process(pid).uids().real == os.getuid()
 
 
 def session(leader: int) -> list[psutil.Process]:

@@ -38,15 +38,16 @@ def end_everything(instance: Instance, say: Callable[[str], None], besides: Coll
     server = embedded.running(pgdata)
     kept = {*besides, *_tree(server)}
     said = instance.last_said() or Running(pid=0, started_at=0)
-    found = processes.members(instance.home, kept)
+    leaders = said.pids.values()
+    found = processes.members(instance.home, kept, leaders)
     if found:
         scheduler, api_server = said.pids.get("scheduler"), said.pids.get("api-server", 0)
         processes.end([process for process in found if process.pid == scheduler], signal.SIGTERM, 0)
         if server is not None or instance.settings.database_url:
             _end_stream(instance, said.postgres_port, say)
-        processes.end(processes.members(instance.home, {*kept, api_server}), signal.SIGTERM, TERM_SECONDS)
-        processes.end(processes.members(instance.home, kept), signal.SIGTERM, API_SECONDS)
-        _kill_rest(instance, kept)
+        processes.end(processes.members(instance.home, {*kept, api_server}, leaders), signal.SIGTERM, TERM_SECONDS)
+        processes.end(processes.members(instance.home, kept, leaders), signal.SIGTERM, API_SECONDS)
+        _kill_rest(instance, kept, leaders)
     if server is not None:
         say("stopping PostgreSQL …")
         embedded.stop_running(pgdata)
@@ -73,10 +74,10 @@ def _end_stream(instance: Instance, port: int, say: Callable[[str], None]) -> No
         say(f"stream {epoch} did not end in time: it is ended by force, which loses nothing")
 
 
-def _kill_rest(instance: Instance, kept: Collection[int]) -> None:
+def _kill_rest(instance: Instance, kept: Collection[int], leaders: Collection[int]) -> None:
     """SIGKILL until nobody is left: what is killed may have begun another one just before."""
     deadline = time.monotonic() + TERM_SECONDS
-    while rest := processes.members(instance.home, kept):
+    while rest := processes.members(instance.home, kept, leaders):
         processes.end(rest, signal.SIGKILL, 1)
         if time.monotonic() > deadline:
             raise RuntimeError(f"processes {[process.pid for process in rest]} do not end, not even by SIGKILL")

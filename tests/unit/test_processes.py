@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +46,45 @@ def test_a_title_set_by_the_program_does_not_hide_its_mark(tmp_path: Path) -> No
     code = f"import setproctitle; setproctitle.setproctitle('x' * 2000); {WAIT}"
     with program(code, tmp_path) as ours:
         assert [process.pid for process in processes.members(tmp_path)] == [ours.pid]
+
+
+def as_normal_user(work: Callable[[], bool]) -> bool:
+    """What ``work`` answers in a fork of this process that is not root."""
+    if (pid := os.fork()) == 0:
+        answer = False
+        with contextlib.suppress(BaseException):
+            if os.getuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            answer = work()
+        os._exit(0 if answer else 1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def hide() -> int:
+    """The process id of a child that leads a session and hides its environment, as Airflow's workers do."""
+    read, write = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.setsid()
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
+        os.write(write, b"hidden")
+        time.sleep(600)
+        os._exit(0)
+    assert os.read(read, 6) == b"hidden"
+    return pid
+
+
+def test_who_hides_the_environment_is_found_in_the_session_of_a_leader(tmp_path: Path) -> None:
+    def work() -> bool:
+        hidden = hide()
+        try:
+            unled, led = processes.members(tmp_path), processes.members(tmp_path, leaders=[hidden])
+            return unled == [] and [process.pid for process in led] == [hidden]
+        finally:
+            os.kill(hidden, signal.SIGKILL)
+
+    assert as_normal_user(work)
 
 
 def test_who_ignores_sigterm_is_returned_and_ends_by_sigkill(tmp_path: Path) -> None:
