@@ -537,7 +537,7 @@ def test_sql_that_does_not_run_is_an_error_of_the_contract_not_of_the_file(judge
 
 
 def test_the_dialect_of_the_contract_is_the_readers(judge: Judge) -> None:
-    feed = Feed(judge, {"name": "user_id"}, csv={"separator": ";", "quote": "'", "escape": "\\", "nulls": ["\\N"]})
-    assert feed.contract.dialect == Dialect(separator=";", quote="'", escape="\\", nulls=("\\N",))
+    feed = Feed(judge, {"name": "user_id"}, csv={"separator": ";", "quote": "'", "escape": "\\", "nulls": ["-"]})
+    assert feed.contract.dialect == Dialect(separator=";", quote="'", escape="\\", nulls=("-",))
     judged = feed.judged("kind;user_id\nview;'a;\\'b'\n")
     assert [row["user_id"] for row in judged.good.to_pylist()] == ["a;'b"]
