@@ -26,6 +26,7 @@ from tests.chaos.arena import Arena
 OUTAGE_SECONDS = 60.0
 DISK_FULL_SECONDS = 90.0
 FROZEN_SECONDS = 150.0
+START_SECONDS = 240.0
 # The server ends a frozen client after a minute; a load waits for a second and a moment for nobody.
 UNLOAD_SECONDS = 150.0
 LOAD_WAITS_SECONDS = 1.5
@@ -346,10 +347,13 @@ def unmount_folders(now: Round) -> Hit:
     _die(now)
     places = (arena.settings.processing_dir, arena.settings.archive_dir)
     began = arena.rows("SELECT clock_timestamp() AS at, count(*) AS files FROM ledger.files WHERE state = 'landed'")
+    since = time.time()
     with contextlib.ExitStack() as unmounted:
         found = [unmounted.enter_context(_empty_in_its_place(folder)) for folder in places]
         now.land(500)
-        _until_said(now, NOT_THERE)
+        # The next driver has to start first.
+        arena.wait_for(lambda: said_in_log(arena, NOT_THERE, since), START_SECONDS, f"a stream that says {NOT_THERE!r}")
+        time.sleep(now.rng.uniform(5, 15))
         gone = arena.rows("SELECT name FROM ledger.files WHERE state = 'rejected' AND error LIKE '% is gone%'")
     hit = Hit(says=NOT_THERE, problems=[problem for problems in found for problem in problems])
     hit.problems += [f"{row['name']} was called gone while its folder was not there" for row in gone]
