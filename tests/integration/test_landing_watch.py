@@ -20,7 +20,7 @@ Connection = psycopg.Connection[dict[str, Any]]
 INSERT = """
     INSERT INTO ledger.files (name, path, sha256, bytes, contract, state, rows_read, rows_loaded, rows_rejected,
         rows_duplicate, landed_at, loaded_at, duplicate_of, error)
-    VALUES (%(name)s, 'x', %(sha256)s, 1, 'events', %(state)s, %(read)s, %(loaded)s, %(rejected)s, 0,
+    VALUES (%(name)s, 'archive/x', %(sha256)s, 1, 'events', %(state)s, %(read)s, %(loaded)s, %(rejected)s, 0,
         now() - interval '2 seconds', now(), %(duplicate_of)s, %(error)s)
     RETURNING file_id
 """
