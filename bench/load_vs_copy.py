@@ -22,11 +22,14 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sluice import database, embedded, folders, leases, migrate
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
 from sluice.generator import HEADER, write_file
-from sluice.settings import PROJECT, Settings
+from sluice.landing import folders
+from sluice.ledger import leases, migrate
+from sluice.loading.load_file import FileLoader
+from sluice.running import embedded
 from spark_jobs.landed_files import deal
-from spark_jobs.load_file import FileLoader
 
 TASKS = 2
 RESULTS = PROJECT / "bench" / "results"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import dag, task
 
-from sluice import settings
+from sluice.base import settings
 
 SETTINGS = settings.load()
 

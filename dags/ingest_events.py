@@ -22,7 +22,11 @@ RETRY_POLICY = ExceptionRetryPolicy(
             reason="the database is away or restarts, files stay where they are until it is back",
         ),
         RetryRule(
-            exception=["sluice.landing.LandingError", "sluice.folders.FoldersError", "sluice.settings.SettingError"],
+            exception=[
+                "sluice.landing.mover.LandingError",
+                "sluice.landing.folders.FoldersError",
+                "sluice.base.settings.SettingError",
+            ],
             action=RetryAction.FAIL,
             reason="folders and settings are the same on every attempt",
         ),

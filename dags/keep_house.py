@@ -1,4 +1,6 @@
-"""Keeps what grows at the ages that the environment sets. See ``sluice.housekeeping`` for what each task promises.
+"""Keeps what grows at the ages that the environment sets.
+
+``sluice.proof.housekeeping`` says what each task promises.
 
 The tasks do not depend on one another: one that fails hides nothing and stops nothing.
 """
@@ -10,8 +12,9 @@ from pathlib import Path
 
 from airflow.sdk import dag, task
 
-from sluice import database, housekeeping
-from sluice.settings import load
+from sluice.base import database
+from sluice.base.settings import load
+from sluice.proof import housekeeping
 
 
 @task

@@ -11,13 +11,13 @@ from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 
-from sluice.settings import load
+from sluice.base.settings import load
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
 def judge_again() -> dict[str, Any]:
     """Replay a file a transaction; what a killed run did stays done, and a retry does the rest."""
-    from spark_jobs.replay import replay  # DuckDB and Arrow: not while Airflow parses this file
+    from sluice.loading.replay import replay  # DuckDB and Arrow: not while Airflow parses this file
 
     params = get_current_context()["params"]
     tally = replay(load(), contract=params["contract"], rule=params["rule"], file_id=params["file_id"])

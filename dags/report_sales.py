@@ -12,9 +12,9 @@ from airflow.providers.common.sql.operators.sql import SQLCheckOperator, SQLExec
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import chain, dag, task
 
-from sluice import report_summary
-from sluice.report_refresh import BUILD, CHECKS
-from sluice.settings import SQL, load
+from sluice.base.settings import SQL, load
+from sluice.reports import summary
+from sluice.reports.refresh import BUILD, CHECKS
 
 READER = "sluice_reader"
 
@@ -45,7 +45,7 @@ def tell_summary() -> None:
     """Say the published numbers in the task log."""
     hook = PostgresHook(postgres_conn_id=READER)
     with hook.get_conn() as connection:
-        for line in report_summary.lines(connection):
+        for line in summary.lines(connection):
             hook.log.info("%s", line)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, get_current_context, task
 
-from sluice import unload
-from sluice.settings import load
+from sluice.base.settings import load
+from sluice.loading import unload
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception="sluice.unload.UnloadError",
+            exception="sluice.loading.unload.UnloadError",
             action=RetryAction.FAIL,
             reason="a file that cannot be unloaded now will not be by itself",
         )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperator
 from landed_file_sensor import is_scheduled
 
-from sluice import contract_waits, database, folders, landing, settings
+from sluice.base import database, settings
+from sluice.landing import folders, mover
+from sluice.ledger import contract_waits
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,11 +32,11 @@ class MoveLandedFilesOperator(BaseOperator):
         read = settings.load()
         with database.connect(read.writer_dsn, application_name="sluice-mover") as connection:
             if not is_scheduled(context):
-                landing.move_landed(read, connection, BY_HAND_WAIT_SECONDS)
+                mover.move_landed(read, connection, BY_HAND_WAIT_SECONDS)
                 contract_waits.release(read, connection)
-                return landing.waiting_range(connection) or {}
+                return mover.waiting_range(connection) or {}
             try:
-                moved = landing.move_landed(read, connection).moved
+                moved = mover.move_landed(read, connection).moved
             except folders.FoldersError as error:
                 self.log.error("nothing is moved: %s", error)  # the stream that is submitted after this one says it too
                 return {}

@@ -15,8 +15,10 @@ import psycopg
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from landed_file_sensor import is_scheduled
 
-from sluice import contract_waits, database, landing, leases, permissions, settings
-from spark_jobs.retry_rules import ENVIRONMENT, STOPPED
+from sluice.base import database, permissions, settings
+from sluice.landing import mover
+from sluice.ledger import contract_waits, leases
+from sluice.loading.retry_rules import ENVIRONMENT, STOPPED
 
 if TYPE_CHECKING:
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
@@ -110,7 +112,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
         while True:
             with self._connect(read) as connection:
                 pulse, lease = leases.pulse(connection), None
-                still = landing.still_landed(connection, **self.moved) if self.moved else []
+                still = mover.still_landed(connection, **self.moved) if self.moved else []
                 if not pulse.living and (still or (pulse.waiting and attempts == 0)):
                     if attempts == DRAIN_ATTEMPTS:
                         raise self._too_late(connection, still, f"{attempts} streams were submitted for them")

@@ -19,28 +19,18 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import (
-    containers,
-    dag_params,
-    database,
-    embedded,
-    folders,
-    insist,
-    landing_watch,
-    permissions,
-    quarantine,
-    receipts,
-    restore,
-    shutdown,
-    status,
-    unload,
-)
-from sluice.embedded import EmbeddedError
-from sluice.instance import WEB_USER, Instance, InstanceError, read_env_file, rotate, tail
-from sluice.java import JavaError
-from sluice.launcher import Launcher
-from sluice.migrate import MigrationError
-from sluice.settings import PROJECT, SettingError, load, refuse_unknown
+from sluice import containers
+from sluice.base import database, permissions
+from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
+from sluice.landing import folders
+from sluice.ledger import insist, quarantine, receipts
+from sluice.ledger.migrate import MigrationError
+from sluice.loading import restore, unload
+from sluice.running import dag_params, embedded, load_watch, shutdown, status
+from sluice.running.embedded import EmbeddedError
+from sluice.running.instance import WEB_USER, Instance, InstanceError, read_env_file, rotate, tail
+from sluice.running.java import JavaError
+from sluice.running.launcher import Launcher
 
 UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
@@ -260,7 +250,7 @@ def _load(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _land_and_watch(instance: Instance, source: Path, parsed: argparse.Namespace) -> int:
-    return landing_watch.load(
+    return load_watch.load(
         instance,
         source,
         _say,
@@ -333,7 +323,7 @@ def _env(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _reconcile(instance: Instance, parsed: argparse.Namespace) -> int:
-    from sluice import reconcile  # its imports are heavy, and only needed here
+    from sluice.proof import reconcile  # its imports are heavy, and only needed here
 
     settings = instance.with_urls(_port(instance))
     os.environ |= {
@@ -441,7 +431,7 @@ def _rejects(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _replay(instance: Instance, parsed: argparse.Namespace) -> int:
-    from spark_jobs import replay  # its imports are heavy, and only needed here
+    from sluice.loading import replay  # its imports are heavy, and only needed here
 
     settings = instance.with_urls(_port(instance))
     tally = replay.replay(settings, contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
@@ -481,19 +471,19 @@ def _insist(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _contract(instance: Instance, parsed: argparse.Namespace) -> int:
-    from sluice import contract_draft, csv_profile  # their imports are heavy, and only needed here
-    from spark_jobs import contracts, landed_bytes
+    from sluice.contracts import draft, model, profile  # their imports are heavy, and only needed here
+    from sluice.reading import landed_bytes
 
     folder = instance.settings.contracts_dir
     try:
-        return contract_draft.write(parsed.file, name=parsed.name, output=parsed.output, contracts=folder)
-    except (OSError, csv_profile.ProfileError, landed_bytes.UnreadableFileError, contracts.ContractError) as error:
+        return draft.write(parsed.file, name=parsed.name, output=parsed.output, contracts=folder)
+    except (OSError, profile.ProfileError, landed_bytes.UnreadableFileError, model.ContractError) as error:
         raise InstanceError(str(error)) from error
 
 
 def _contracts(instance: Instance, parsed: argparse.Namespace) -> int:
-    from sluice import contract_check  # its imports are heavy, and only needed here
+    from sluice.contracts import check  # its imports are heavy, and only needed here
 
-    lines, is_well = contract_check.check(instance.settings.contracts_dir)
+    lines, is_well = check.check(instance.settings.contracts_dir)
     print("\n".join(lines))
     return 0 if is_well else 1

@@ -30,10 +30,14 @@ from pathlib import Path
 
 import psycopg
 
-from sluice import database, folders, migrate, permissions, pulse, restore, roles, shutdown
-from sluice.instance import Instance, InstanceError, Running, read_env_file, write_private
-from sluice.migrate import MigrationError
-from sluice.settings import PROJECT, SettingError, Settings, load, refuse_unknown
+from sluice.base import database, permissions
+from sluice.base.settings import PROJECT, SettingError, Settings, load, refuse_unknown
+from sluice.landing import folders
+from sluice.ledger import migrate, roles
+from sluice.ledger.migrate import MigrationError
+from sluice.loading import restore
+from sluice.running import heartbeat, shutdown
+from sluice.running.instance import Instance, InstanceError, Running, read_env_file, write_private
 
 SECRETS = Path("/run/sluice/secrets.json")
 DEALT = Path("/run/secrets-of")
@@ -404,7 +408,7 @@ def run_worker(_: Sequence[str] = ()) -> int:
 def healthy(jobs: Sequence[str]) -> int:
     """Whether the Airflow job of this container has given a sign of life lately."""
     url = Containers(load()).embedded_url("airflow", 5432)
-    return 0 if pulse.job_lives(url, jobs[0], 60, socket.gethostname()) else 1
+    return 0 if heartbeat.job_lives(url, jobs[0], 60, socket.gethostname()) else 1
 
 
 def inside() -> bool:
@@ -427,7 +431,7 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda number, frame: asked.append(number))
     url = instance.embedded_url("airflow", 5432)
-    watch = pulse.Pulse(lambda seconds: pulse.job_lives(url, "SchedulerJob", seconds, socket.gethostname()))
+    watch = heartbeat.Pulse(lambda seconds: heartbeat.job_lives(url, "SchedulerJob", seconds, socket.gethostname()))
     while child.poll() is None and not asked and not watch.is_lost():
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from sluice import contract_waits, database
-from sluice.leases import Connection
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.ledger import contract_waits
+from sluice.ledger.leases import Connection
 from spark_jobs.keeper import Keeper
 
 if TYPE_CHECKING:
-    from spark_jobs.contract_folder import Contracts
+    from sluice.contracts.folder import Contracts
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,8 @@ class ContractWatch:
 
     def _read(self) -> None:
         # What reading contracts needs takes long to import: by now the query has started.
-        from spark_jobs.contract_folder import read_contracts
-        from spark_jobs.judge import Judge
+        from sluice.contracts.folder import read_contracts
+        from sluice.contracts.judge import Judge
 
         judge = Judge(self._settings.duckdb_memory)
         try:

@@ -2,7 +2,7 @@
 
 What Spark guarantees and what not: ``write`` may run twice for the same files and is called with no rows for an empty
 partition; ``commit`` and ``abort`` run on the driver in a fresh process, and may never run. So everything that counts
-is decided in the file's own transaction (spark_jobs/load_file.py); ``commit`` only notes progress.
+is decided in the file's own transaction (sluice/loading/load_file.py); ``commit`` only notes progress.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pyspark.sql.datasource import (
 )
 from pyspark.sql.types import StructType
 
-from sluice import database, settings
-from sluice.leases import StreamFenced
+from sluice.base import database, settings
+from sluice.ledger.leases import StreamFenced
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from spark_jobs.load_file import FileLoader
+    from sluice.loading.load_file import FileLoader
 
 
 @dataclass
@@ -88,7 +88,7 @@ def loader(epoch: int) -> FileLoader:
     # Only the tasks load files, so only they import what loading needs.
     if not any(isinstance(finder, _WithoutPandas) for finder in sys.meta_path):
         sys.meta_path.insert(0, _WithoutPandas())
-    from spark_jobs.load_file import FileLoader
+    from sluice.loading.load_file import FileLoader
 
     return FileLoader(settings.load(), epoch)
 

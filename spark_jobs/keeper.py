@@ -11,9 +11,10 @@ from typing import Any
 
 import psycopg
 
-from sluice import database, leases
-from spark_jobs.retry_rules import FENCED, ORPHANED, cut, line_of
-from spark_jobs.waiting import Waiting
+from sluice.base import database
+from sluice.base.waiting import Waiting
+from sluice.ledger import leases
+from sluice.loading.retry_rules import FENCED, ORPHANED, cut, line_of
 
 _log = logging.getLogger(__name__)
 

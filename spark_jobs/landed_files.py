@@ -16,9 +16,11 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType
 
-from sluice import contract_waits, database, folders, settings
-from sluice.crash_points import crash_point
-from sluice.leases import StreamFenced
+from sluice.base import database, settings
+from sluice.base.crash_points import crash_point
+from sluice.landing import folders
+from sluice.ledger import contract_waits
+from sluice.ledger.leases import StreamFenced
 
 _NO_LIMIT = 2**62
 

@@ -7,9 +7,10 @@ import threading
 
 import psycopg
 
-from sluice import database, receipts
-from spark_jobs.retry_rules import cut, line_of
-from spark_jobs.waiting import Waiting
+from sluice.base import database
+from sluice.base.waiting import Waiting
+from sluice.ledger import receipts
+from sluice.loading.retry_rules import cut, line_of
 
 _log = logging.getLogger(__name__)
 

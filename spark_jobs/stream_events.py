@@ -8,7 +8,7 @@ The environment names the database (SLUICE_WRITER_URL) and the one-use token of 
 Exit codes: 0 ended as asked; 3 fenced, another stream writes; 4 orphaned, its submitter or Spark is gone; 5 stopped,
 the environment is wrong (login, schema, grants) and no later attempt of this process can succeed: the log and
 ``ledger.streams`` name the remedy. Everything else that fails is waited for, however long it takes
-(spark_jobs/retry_rules.py says which is which).
+(sluice/loading/retry_rules.py says which is which).
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from py4j.protocol import Py4JJavaError, Py4JNetworkError  # type: ignore[import
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sluice import database, disks, leases, poolers
-from sluice.settings import Settings, load
+from sluice.base import database, disks, poolers
+from sluice.base.settings import Settings, load
+from sluice.base.waiting import Waiting
+from sluice.ledger import leases
+from sluice.loading.retry_rules import ENVIRONMENT, FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
 from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.event_loader import EventLoader
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFiles
 from spark_jobs.receipt_maker import ReceiptMaker
-from spark_jobs.retry_rules import ENVIRONMENT, FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
-from spark_jobs.waiting import Waiting
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery

@@ -19,8 +19,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, embedded, folders, leases, migrate
-from sluice.settings import PROJECT, Settings
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
+from sluice.landing import folders
+from sluice.ledger import leases, migrate
+from sluice.running import embedded
 
 # Airflow makes its home and reads its settings while it is imported: both are the test session's own.
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="sluice-airflow-")

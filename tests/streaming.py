@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from sluice import processes
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
+from sluice.running import processes
 
 JOBS = PROJECT / "spark_jobs"
 LOCAL = "local[2,4]"  # four attempts a task; plain local[2] never retries

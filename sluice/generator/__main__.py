@@ -8,9 +8,9 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sluice.base.settings import SettingError
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
-from sluice.settings import SettingError
 
 
 def main(arguments: list[str] | None = None) -> int:

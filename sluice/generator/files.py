@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from sluice.base.settings import Settings
 from sluice.generator.records import HEADER, Plan, Shares, chunks
 from sluice.generator.traffic import weight_at
-from sluice.settings import Settings
 
 TAIL_FILE = "generator-tail.csv"
 _ROW = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12},[a-z_]+,")

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sluice.base.settings import SettingError
 from sluice.generator import arrow
 from sluice.generator.shop import MOST_OF_ONE_PRODUCT, TWO_LINE_PHRASE, Shop, open_shop
 from sluice.generator.traffic import EVENT_TYPES, HOUR, Events, late_visits, visits
 from sluice.generator.types import Flags, Ints
-from sluice.settings import SettingError
 
 HEADER = (
     "event_id,event_type,user_id,product_id,category,price,timestamp,session_id,ip_address,user_agent,"

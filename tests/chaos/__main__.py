@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 from tests.chaos import control
 from tests.chaos.arena import Arena, ArenaError
 from tests.chaos.faults import FAULTS, NEED_SMALL_DISK, Hit, MissedError, Round, finished, said_in_log

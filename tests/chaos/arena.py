@@ -20,9 +20,9 @@ import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from sluice import embedded, processes
-from sluice.instance import Instance, Running
-from sluice.settings import PROJECT, Settings, load
+from sluice.base.settings import PROJECT, Settings, load
+from sluice.running import embedded, processes
+from sluice.running.instance import Instance, Running
 from tests.chaos import control as control_arm
 from tests.chaos.landings import Landings
 from tests.chaos.proxy import Proxy

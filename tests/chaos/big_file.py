@@ -26,11 +26,14 @@ from typing import Any
 
 import psutil
 
-from sluice import database, embedded, landing, migrate
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
 from sluice.generator import write_file
 from sluice.generator.records import Shares
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
+from sluice.landing import mover
+from sluice.ledger import migrate
+from sluice.proof.reconcile import reconcile
+from sluice.running import embedded
 
 RESULTS = PROJECT / "bench" / "results" / "big_file.json"
 WORKER_BYTES_MAX = 700 * 1024 * 1024
@@ -113,7 +116,7 @@ def run(settings: Settings, rows: int) -> dict[str, Any]:
     size = path.stat().st_size
     print(f"{made}, {size:,} bytes", flush=True)
     with database.connect(settings.owner_dsn) as connection:
-        landing.move_landed(replace(settings, settle_seconds=0.0), connection)
+        mover.move_landed(replace(settings, settle_seconds=0.0), connection)
         killed = load(settings, kill_after=size // 2)
         left = connection.execute("SELECT count(*) AS rows FROM public.events").fetchone()
         whole = load(settings)

@@ -17,10 +17,10 @@ from typing import Any
 
 import psutil
 
-from sluice import processes
+from sluice.base.settings import PROJECT
 from sluice.generator import write_file
 from sluice.generator.records import Shares
-from sluice.settings import PROJECT
+from sluice.running import processes
 from tests.chaos.arena import Arena
 
 OUTAGE_SECONDS = 60.0
@@ -323,8 +323,8 @@ def unload_while_held(now: Round) -> Hit:
 
 _HOLD = """
 import sys, time
-from sluice.settings import load
-from spark_jobs.writer_session import WriterSession
+from sluice.base.settings import load
+from sluice.loading.writer_session import WriterSession
 session = WriterSession(load().writer_dsn, "chaos-frozen")
 session.run("withdraw.hold_file", int(sys.argv[1]))
 time.sleep(600)
@@ -416,7 +416,8 @@ def turn_clock_back(now: Round) -> Hit:
 
 _GENERATE_BACK_THEN = """
 import sys, time_machine
-from sluice import generator, settings
+from sluice import generator
+from sluice.base import settings
 with time_machine.travel(float(sys.argv[1]), tick=False):
     generator.land_batch(settings.load(), rows=2000)
 """

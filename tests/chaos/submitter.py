@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from sluice import database, leases
-from sluice.settings import load
+from sluice.base import database
+from sluice.base.settings import load
+from sluice.ledger import leases
 from tests.streaming import spark_environment, submit_command
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spark_jobs.load_file import FileLoader
+from sluice.loading.load_file import FileLoader
 
 LINGERS = "SELECT pg_sleep(1) AS between_two_transactions"
 _in_one_transaction = FileLoader._load_landed

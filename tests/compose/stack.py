@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 
 SERVICES = {"postgres", "api-server", "scheduler", "dag-processor", "triggerer", "spark-master", "spark-worker"}
 HEADER = (

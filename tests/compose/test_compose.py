@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 from tests.compose.conftest import TABLE
 from tests.compose.stack import ROWS_A_FILE, SERVICES, Stack
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 from tests.compose.stack import Stack
 
 SLOW = """

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sluice import database, landing
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.landing import mover
 from tests.loading import Connection
 
-Move = Callable[[], landing.MoveResult]
+Move = Callable[[], mover.MoveResult]
 Land = Callable[..., list[int]]
 
 
@@ -26,7 +27,7 @@ def writer(settings: Settings) -> Iterator[Connection]:
 @pytest.fixture
 def move(settings: Settings, writer: Connection) -> Move:
     """Moves what has landed, after the tidy step, as the task move_files does."""
-    return lambda: landing.move_landed(settings, writer)
+    return lambda: mover.move_landed(settings, writer)
 
 
 @pytest.fixture

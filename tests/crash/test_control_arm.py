@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice import database, embedded
-from sluice.reconcile import reconcile
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.proof.reconcile import reconcile
+from sluice.running import embedded
 from tests.chaos import control
 from tests.chaos.recount import Landing, recount
 from tests.loading import Connection, event, table
@@ -23,8 +24,8 @@ Land = Callable[..., list[int]]
 
 _LOAD = """
 import sys
-from sluice.settings import load
-from spark_jobs.load_file import FileLoader
+from sluice.base.settings import load
+from sluice.loading.load_file import FileLoader
 FileLoader(load(), int(sys.argv[1])).load(int(sys.argv[2]))
 """
 _BETWEEN = """

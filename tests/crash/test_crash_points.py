@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 
 SOURCES = ("sluice", "spark_jobs", "plugins", "dags")
 NAME = re.compile(r"[a-z]+\.[a-z_]+")
-DIE = "from sluice.crash_points import crash_point\nfor name in 'abc': crash_point(name)"
+DIE = "from sluice.base.crash_points import crash_point\nfor name in 'abc': crash_point(name)"
 
 
 def in_the_source() -> set[str]:

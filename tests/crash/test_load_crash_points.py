@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from sluice.base.settings import PROJECT, Settings
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import STAGED_BYTES_MAX, FileLoader
+from sluice.loading.load_file import STAGED_BYTES_MAX, FileLoader
+from sluice.proof.reconcile import reconcile
 from tests.crash.conftest import Land, Move
 from tests.loading import Connection, event, owners, recount, rejects, state, table
 
@@ -29,8 +29,8 @@ AFTER_COMMIT = ["load.after_commit", "archive.before_move", "archive.after_move"
 MIXED = table(event(1), event(2), event(3, kind="teleport"), event(4), event(1, price="5"), event(4), event(5))
 LOAD = """
 import sys
-from sluice import settings
-from spark_jobs.load_file import FileLoader
+from sluice.base import settings
+from sluice.loading.load_file import FileLoader
 FileLoader(settings.load(), int(sys.argv[1])).load(int(sys.argv[2]))
 """
 

@@ -13,13 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice.settings import PROJECT, Settings
+from sluice.base.settings import PROJECT, Settings
 
 MOVE = """
-from sluice import database, landing, settings
+from sluice.base import database, settings
+from sluice.landing import mover
 read = settings.load()
 with database.connect(read.writer_dsn) as connection:
-    landing.move_landed(read, connection)
+    mover.move_landed(read, connection)
 """
 POINTS = ["mover.before_register", "mover.after_register", "mover.after_rename", "mover.after_commit"]
 

@@ -15,10 +15,10 @@ from typing import IO
 
 import pytest
 
+from sluice.base.settings import PROJECT, Settings
 from sluice.generator.files import write_file
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader
+from sluice.loading.load_file import FileLoader
+from sluice.proof.reconcile import reconcile
 from tests.crash.conftest import Land
 from tests.loading import Connection, event, recount, table
 

@@ -13,10 +13,10 @@ import psutil
 import psycopg
 import pytest
 
-from sluice import leases
+from sluice.base.settings import Settings
 from sluice.generator.files import write_file
-from sluice.reconcile import reconcile
-from sluice.settings import Settings
+from sluice.ledger import leases
+from sluice.proof.reconcile import reconcile
 from tests.crash.conftest import Land, Move
 from tests.loading import Connection, event, recount, state, table
 from tests.streaming import Tree, spark_environment, submit_command

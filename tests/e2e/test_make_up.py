@@ -20,8 +20,8 @@ from typing import Any
 import psutil
 import pytest
 
-from sluice import embedded, processes
-from sluice.settings import PROJECT, Settings
+from sluice.base.settings import PROJECT, Settings
+from sluice.running import embedded, processes
 
 UP_SECONDS = 420
 

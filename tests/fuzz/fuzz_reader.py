@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from spark_jobs.csv_records import Dialect, RecordReader
+from sluice.reading.csv_records import Dialect, RecordReader
 from tests.unit.test_csv_records import lines_where, read
 
 MEMORY_GROWTH_MAX = 300 << 20

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import Settings
-from spark_jobs.load_file import FileLoader
+from sluice.base.settings import Settings
+from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, change_contract
 
 Land = Callable[..., int]

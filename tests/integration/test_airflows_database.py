@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sluice import database, pulse, roles
+from sluice.base import database
+from sluice.ledger import roles
+from sluice.running import heartbeat
 from tests.loading import Connection
 
 _TABLES = """
@@ -15,6 +17,6 @@ _TABLES = """
 
 def test_airflows_tables_are_found(connection: Connection, database_url: str) -> None:
     connection.execute(_TABLES)
-    assert pulse.job_lives(database_url, "SchedulerJob", 60, "here")
+    assert heartbeat.job_lives(database_url, "SchedulerJob", 60, "here")
     with database.connect(database_url, search_path=database.AIRFLOWS_PATH) as airflows:
         assert roles.generator_commands(airflows, wanted=False) == [["dags", "pause", "--yes", "generate_events"]]

@@ -12,16 +12,20 @@ import pytest
 import yaml
 from pyspark.sql.streaming.datasource import ReadMaxFiles
 
-from sluice import cli, contract_check, contract_waits, landing, landing_watch, leases, status
-from sluice.instance import Instance, Running
-from sluice.reconcile import reconcile
-from sluice.settings import Settings
-from spark_jobs.contract_folder import read_contracts
+from sluice import cli
+from sluice.base.settings import Settings
+from sluice.contracts import check
+from sluice.contracts.folder import read_contracts
+from sluice.landing import mover
+from sluice.ledger import contract_waits, leases
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
+from sluice.proof.reconcile import reconcile
+from sluice.running import load_watch, status
+from sluice.running.instance import Instance, Running
 from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFilesReader
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
 from tests.loading import Connection, event, recount, rejects, state, table
 
 Land = Callable[..., int]
@@ -186,8 +190,8 @@ def test_a_file_that_waits_is_dealt_out_again_only_when_the_folder_has_changed(
     loader.load(file_id)
     assert dealt() == []
     assert reader.reportLatestOffset() == claim
-    assert landing.waiting_range(connection) is None
-    assert landing.still_landed(connection, file_id, file_id) == []
+    assert mover.waiting_range(connection) is None
+    assert mover.still_landed(connection, file_id, file_id) == []
     assert leases.pulse(connection).waiting is False
 
     # The clock went back to where it was, and the text is as long as the one before.
@@ -279,7 +283,7 @@ def test_make_status_and_make_load_and_make_contracts_say_it(
         if "waiting for the ledger" in sentence:
             loader.load(land(NET, max(os.listdir(own_contracts.incoming_dir))))
 
-    assert landing_watch.load(instance, source, stream, 60) == 1
+    assert load_watch.load(instance, source, stream, 60) == 1
     assert "net.csv: waits as file 1 for a contract: net.odcs.yaml: not YAML" in said[-1]
 
     found = status.report(instance)
@@ -306,7 +310,7 @@ def test_a_run_made_by_hand_takes_files_up_again_that_need_not_wait_any_longer(
     assert contract_waits.names(connection) == [f"net.csv (file {file_id})"]
     (folder / "net.odcs.yaml").write_text(net())
     assert contract_waits.release(own_contracts, connection) == 1
-    assert landing.waiting_range(connection) == {"first": file_id, "last": file_id}
+    assert mover.waiting_range(connection) == {"first": file_id, "last": file_id}
 
 
 def test_a_replay_leaves_the_rejects_of_a_broken_contract_as_they_are_and_replays_the_others(
@@ -352,5 +356,5 @@ def test_what_cannot_be_read_is_broken_alone(folder: Path) -> None:
     assert found.why() == "net.odcs.yaml: it cannot be read (Is a directory): give this user permission"
     with pytest.raises(LookupError):
         found.named("net")
-    lines, is_well = contract_check.check(folder)
+    lines, is_well = check.check(folder)
     assert (found.why() in lines, is_well) == (True, False)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sluice import database
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
+from sluice.proof.reconcile import reconcile
 from tests.integration.test_reports import refresh
 from tests.loading import Connection, change_contract, event_id, rejects, write_contract
 

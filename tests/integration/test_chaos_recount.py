@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sluice import landing
+from sluice.base.settings import Settings
 from sluice.generator import Shares, write_file
-from sluice.settings import Settings
-from sluice.unload import unload_file
-from spark_jobs.load_file import FileLoader
+from sluice.landing import mover
+from sluice.loading.load_file import FileLoader
+from sluice.loading.unload import unload_file
 from tests.chaos.recount import Landing, Recount, recount
 from tests.loading import Connection, event, event_id, table
 
@@ -138,7 +138,7 @@ def test_it_holds_for_the_same_bytes_under_two_names_and_for_a_file_put_back(
     for name in ("one.csv", "other.csv", "returned-1-other.csv"):
         landed.keep(data, name)
         (settings.incoming_dir / name).write_text(data)
-    moved = landing.move_landed(Settings(**{**vars(settings), "settle_seconds": 0.0}), connection)
+    moved = mover.move_landed(Settings(**{**vars(settings), "settle_seconds": 0.0}), connection)
     assert len(moved.duplicates) == 3
     found = landed.proof()
     assert found.holds, found.findings
@@ -158,7 +158,7 @@ def test_a_duplicate_that_is_not_loaded_after_its_original_was_taken_back_is_los
     data = table(event(1), event(2, kind="teleport"))
     original = load(data, "one.csv")
     (own_contracts.incoming_dir / "other.csv").write_text(data)
-    moved = landing.move_landed(replace(own_contracts, settle_seconds=0.0), connection)
+    moved = mover.move_landed(replace(own_contracts, settle_seconds=0.0), connection)
     landed.keep(data, "one.csv")
     landed.keep(data, "other.csv")
     unload_file(own_contracts, original, "a test of chaos", by_whom="test")

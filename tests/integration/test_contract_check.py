@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.contract_check import Change, changes, check
-from sluice.settings import PROJECT
-from spark_jobs.contracts import parse_contract
+from sluice.base.settings import PROJECT
+from sluice.contracts.check import Change, changes, check
+from sluice.contracts.model import parse_contract
 
 Edit = Callable[[dict[str, Any]], object]
 

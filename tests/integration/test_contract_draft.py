@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.contract_draft import Draft, draft, feed_name, write
-from sluice.csv_profile import ProfileError
-from sluice.settings import PROJECT, Settings
-from spark_jobs.contracts import parse_contract
-from spark_jobs.load_file import FileLoader
+from sluice.base.settings import PROJECT, Settings
+from sluice.contracts.draft import Draft, draft, feed_name, write
+from sluice.contracts.model import parse_contract
+from sluice.contracts.profile import ProfileError
+from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, recount
 
 DATA = PROJECT.parent / "shared" / "data"
@@ -60,7 +60,7 @@ def test_a_draft_guesses_dialect_types_formats_and_columns(tmp_path: Path) -> No
 def test_a_sample_of_wide_letters_is_cut_between_two_lines(
     tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.csv_profile.SAMPLE_BYTES", 1 << 19)
+    monkeypatch.setattr("sluice.contracts.profile.SAMPLE_BYTES", 1 << 19)
     row = "2025-12-24,\u0a0d,\u0d0a\n"  # letters whose bytes look like line ends
     made = drafted(tmp_path, ("\ufeff" + "at,one,two\n" + row * 25_000).encode(encoding))
     assert not [note for note in made.notes if "cannot be read" in note]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sluice import dag_params
-from sluice.dag_params import DagParamsError
+from sluice.running import dag_params
+from sluice.running.dag_params import DagParamsError
 
 
 def problem(dag_id: str, conf: str) -> str:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from sluice import database, migrate, status
+from sluice.base import database
+from sluice.base.settings import SQL, Settings
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
-from sluice.settings import SQL, Settings
-from spark_jobs.load_file import FileLoader
+from sluice.ledger import migrate
+from sluice.loading.load_file import FileLoader
+from sluice.running import status
 from tests.loading import HEADER, Connection, change_contract, event, event_id, state, table
 
 Load = Callable[..., int]
@@ -39,7 +41,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         r.getMessage()
         for r in caplog.records
-        if r.name == "spark_jobs.load_file" and "contract events" in r.getMessage()
+        if r.name == "sluice.loading.load_file" and "contract events" in r.getMessage()
     ]
 
 

@@ -12,10 +12,11 @@ import psutil
 import psycopg
 import pytest
 
-from sluice import database, embedded
-from sluice.embedded import EmbeddedError, Server
-from sluice.instance import ROLES
-from sluice.roles import make_roles
+from sluice.base import database
+from sluice.ledger.roles import make_roles
+from sluice.running import embedded
+from sluice.running.embedded import EmbeddedError, Server
+from sluice.running.instance import ROLES
 
 
 @pytest.fixture

@@ -17,10 +17,13 @@ import jinja2
 import psycopg
 import pytest
 
-from sluice import database, embedded, migrate, report_refresh, status
-from sluice.settings import SQL, Settings
-from sluice.unload import unload_file
-from spark_jobs.replay import replay
+from sluice.base import database
+from sluice.base.settings import SQL, Settings
+from sluice.ledger import migrate
+from sluice.loading.replay import replay
+from sluice.loading.unload import unload_file
+from sluice.reports import refresh
+from sluice.running import embedded, status
 from tests.conftest import PASSWORD
 from tests.loading import Connection, change_contract, event, recount, table
 
@@ -205,7 +208,7 @@ def everybody_works(settings: Settings, connection: Connection, load: Land) -> N
 def publish(settings: Settings) -> None:
     """What DAG report_sales does, as its role and as Airflow connects."""
     with psycopg.connect(settings.reader_dsn, autocommit=True) as reader:
-        for names in (report_refresh.BUILD, ("publish",)):
+        for names in (refresh.BUILD, ("publish",)):
             with reader.transaction():
                 for name in names:
                     text = jinja2.Template((SQL / "reports" / f"{name}.sql").read_text()).render(run_id="by-hand")

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from sluice import database, leases
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.ledger import leases
+from sluice.loading.load_file import FileLoader
 from spark_jobs.event_loader import EventLoadWriter, Loaded
 from spark_jobs.landed_files import LandedFilesReader
-from spark_jobs.load_file import FileLoader
 from tests.loading import Connection, event, table
 
 Land = Callable[..., int]

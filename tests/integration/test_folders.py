@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql.streaming.datasource import ReadMaxFiles
 
-from sluice import archive, folders, housekeeping, landing, landing_watch, status
-from sluice.instance import Instance, InstanceError, Running
-from sluice.settings import Settings
+from sluice.base.settings import Settings
+from sluice.landing import folders, mover
+from sluice.ledger import archive
+from sluice.loading.load_file import FileLoader
+from sluice.proof import housekeeping
+from sluice.running import load_watch, status
+from sluice.running.instance import Instance, InstanceError, Running
 from spark_jobs.landed_files import LandedFilesReader
-from spark_jobs.load_file import FileLoader
 from tests.loading import Connection, event, recount, state, table
 
 Land = Callable[..., int]
@@ -78,7 +81,7 @@ def test_a_loaded_file_stays_in_processing_while_the_archive_is_not_there(
     with unmounted(settings.archive_dir):
         loader.load(file_id)
         assert len(list(settings.processing_dir.glob("*.csv"))) == 1
-    assert len(landing.move_landed(settings, connection).finished) == 1
+    assert len(mover.move_landed(settings, connection).finished) == 1
     assert len(list(settings.archive_dir.glob("loaded/*/*.csv"))) == 1
 
 
@@ -145,10 +148,10 @@ def test_the_mover_takes_returns_and_tidies_nothing_while_a_folder_is_not_there(
     waiting.write_text(table(event(1)))
     os.utime(waiting, (1, 1))
     with unmounted(folders.marked_folders(settings)[which]), pytest.raises(folders.FoldersError):
-        landing.move_landed(settings, connection)
+        mover.move_landed(settings, connection)
     assert (stray.exists(), waiting.exists()) == (True, True)
     assert connection.execute("SELECT count(*) AS n FROM ledger.files").fetchone() == {"n": 0}
-    result = landing.move_landed(settings, connection)
+    result = mover.move_landed(settings, connection)
     assert (result.returned, len(result.moved)) == (["stray.csv"], 1)
 
 
@@ -160,12 +163,12 @@ def test_a_folder_that_goes_away_between_two_looks_of_the_mover_gets_no_file(
     os.utime(waiting, (1, 1))
     aside = settings.processing_dir.with_name("aside")
     monkeypatch.setattr(
-        landing,
+        mover,
         "crash_point",
         lambda name: settings.processing_dir.rename(aside) if name == "mover.after_register" else None,
     )
     with pytest.raises(folders.FoldersError):
-        landing.move_landed(settings, connection)
+        mover.move_landed(settings, connection)
     assert waiting.exists()
     assert list(settings.processing_dir.iterdir()) == []
     assert connection.execute("SELECT count(*) AS n FROM ledger.files").fetchone() == {"n": 0}
@@ -176,7 +179,7 @@ def test_the_folder_of_another_ledger_is_not_touched(settings: Settings, connect
     theirs.write_text("another pipeline's")
     mark_of_another(settings.processing_dir)
     with pytest.raises(folders.FoldersError, match="another ledger"):
-        landing.move_landed(settings, connection)
+        mover.move_landed(settings, connection)
     assert theirs.exists()
 
 
@@ -256,7 +259,7 @@ def test_folders_that_are_not_there_are_a_problem_of_the_status_and_stop_make_lo
     with unmounted(settings.archive_dir):
         found = status.report(instance)
         with pytest.raises(InstanceError, match=r"not landed: .*archive lacks"):
-            landing_watch.load(instance, source, print, 1)
+            load_watch.load(instance, source, print, 1)
     assert any("archive lacks" in problem for problem in found["problems"])
     assert status.exit_code(found) == status.UNHEALTHY
     assert not list(settings.incoming_dir.iterdir())

@@ -13,9 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, housekeeping
-from sluice.housekeeping import HousekeepingError
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.proof import housekeeping
+from sluice.proof.housekeeping import HousekeepingError
 
 Row = dict[str, Any]
 OLD = "2025-01-02"

@@ -16,8 +16,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import contract_waits, database, folders, leases
-from sluice.settings import PROJECT, SettingError, Settings
+from sluice.base import database
+from sluice.base.settings import PROJECT, SettingError, Settings
+from sluice.landing import folders
+from sluice.ledger import contract_waits, leases
 
 Connection = psycopg.Connection[dict[str, Any]]
 Calls = Callable[[], list[dict[str, Any]]]
@@ -26,7 +28,7 @@ Calls = Callable[[], list[dict[str, Any]]]
 FAKE = f"""#!{sys.executable}
 import json, os, signal, sys, time
 sys.path.insert(0, {str(PROJECT)!r})
-from sluice import database, leases, settings
+from sluice.base import database, settings; from sluice.ledger import leases
 names = ("SLUICE_STREAM_TOKEN", "SLUICE_SUBMITTER_PID", "SLUICE_WRITER_URL", "PYTHONPATH", "PYSPARK_PYTHON")
 with open(os.environ["FAKE_RECORD"], "a") as record:
     call = {{"argv": sys.argv[1:], "parent": os.getppid()}} | {{name: os.environ.get(name) for name in names}}
@@ -227,7 +229,7 @@ def test_the_sensor_fires_for_files_that_are_to_be_tidied(
     monkeypatch.setattr(landed_file_sensor, "STRAYS_EVERY_SECONDS", 0)
     (settings.processing_dir / f"1-{'0' * 12}-x.csv").write_text("unknown to the ledger")
     assert sensor.poke(run()) is False  # a mover may be at work on it just now
-    monkeypatch.setattr("sluice.landing._unchanged_for", lambda *_: True)
+    monkeypatch.setattr("sluice.landing.mover._unchanged_for", lambda *_: True)
     assert sensor.poke(run()) is True
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from spark_jobs.contracts import ContractError, match, parse_contract
-from spark_jobs.csv_records import Dialect, RecordReader
-from spark_jobs.judge import Judge
+from sluice.contracts.judge import Judge
+from sluice.contracts.model import ContractError, match, parse_contract
+from sluice.reading.csv_records import Dialect, RecordReader
 
 SHA = "ab" * 32
 NAMESPACE = uuid.UUID("6f1d3c5a-7b2e-5f0e-9a4c-8d1b2f3e4a5c")

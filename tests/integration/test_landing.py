@@ -20,8 +20,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, landing
-from sluice.settings import PROJECT, Settings
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
+from sluice.landing import mover
 
 Connection = psycopg.Connection[dict[str, Any]]
 NOW = 2_000_000_000.0
@@ -52,9 +53,9 @@ def everything(settings: Settings) -> list[bytes]:
     return sorted(path.read_bytes() for path in settings.home_dir.rglob("[!.]*") if path.is_file())
 
 
-def verdict(settings: Settings, path: Path) -> landing.Look:
+def verdict(settings: Settings, path: Path) -> mover.Look:
     """The look of a settled entry."""
-    return landing.look(path, settings.settle_seconds)
+    return mover.look(path, settings.settle_seconds)
 
 
 # --- the predicate -----------------------------------------------------------------------------------------------
@@ -64,15 +65,15 @@ def verdict(settings: Settings, path: Path) -> landing.Look:
     "name", ["a.csv", "A.CSV", "a.csv.gz", "a.csv.zst", "a.tsv", "a.psv", "a.ssv", "a.txt", "é b.csv"]
 )
 def test_a_settled_file_is_taken(settings: Settings, name: str) -> None:
-    assert landing.takeable(settings) == []
+    assert mover.takeable(settings) == []
     path = land(settings, name)
-    assert landing.takeable(settings) == [path]
-    assert landing.is_takeable(path, settings)
+    assert mover.takeable(settings) == [path]
+    assert mover.is_takeable(path, settings)
 
 
 @pytest.mark.parametrize("name", [".a.csv", "_a.csv", "a.csv.part", "a.csv.tmp", "a.csv.TMP", ".part", "_"])
 def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: str) -> None:
-    assert verdict(settings, land(settings, name)).verdict is landing.Verdict.IGNORE
+    assert verdict(settings, land(settings, name)).verdict is mover.Verdict.IGNORE
 
 
 @pytest.mark.parametrize(
@@ -81,21 +82,21 @@ def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: st
 )
 def test_a_known_other_format_is_refused_with_what_to_do(settings: Settings, name: str, says: str) -> None:
     found = verdict(settings, land(settings, name))
-    assert found.verdict is landing.Verdict.REFUSE
+    assert found.verdict is mover.Verdict.REFUSE
     assert says in found.reason
 
 
 @pytest.mark.parametrize("name", ["a.doc", "csv", "a.csv.bak", "a.csv.lz4"])
 def test_another_ending_is_refused(settings: Settings, name: str) -> None:
     assert verdict(settings, land(settings, name)) == (
-        landing.Verdict.REFUSE,
-        f"its name ends in none of {', '.join(landing.ENDINGS)}: rename it",
+        mover.Verdict.REFUSE,
+        f"its name ends in none of {', '.join(mover.ENDINGS)}: rename it",
     )
 
 
 def test_a_folder_named_like_a_file_is_never_taken(settings: Settings) -> None:
     (settings.incoming_dir / "x.csv").mkdir()
-    assert landing.takeable(settings) == []
+    assert mover.takeable(settings) == []
     assert "is a folder" in verdict(settings, settings.incoming_dir / "x.csv").reason
 
 
@@ -103,7 +104,7 @@ def test_a_folder_named_like_a_file_is_never_taken(settings: Settings) -> None:
 def test_a_link_is_never_taken(settings: Settings, target: str) -> None:
     real = land(settings, "real.csv")
     (settings.incoming_dir / "x.csv").symlink_to(target)
-    assert landing.takeable(settings) == [real]
+    assert mover.takeable(settings) == [real]
     assert "is a link" in verdict(settings, settings.incoming_dir / "x.csv").reason
 
 
@@ -112,39 +113,39 @@ def test_a_special_file_is_never_taken(settings: Settings, monkeypatch: pytest.M
     monkeypatch.chdir(settings.incoming_dir)  # a socket's address is short
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind("y.csv")
-        assert landing.takeable(settings) == []
+        assert mover.takeable(settings) == []
     assert "special file" in verdict(settings, settings.incoming_dir / "x.csv").reason
 
 
 def test_a_file_that_changed_a_moment_ago_waits(settings: Settings) -> None:
     path = land(settings, "x.csv")
     os.utime(path, (NOW, NOW))
-    assert landing.look(path, 1.0, NOW + 0.9).verdict is landing.Verdict.WAIT
-    assert landing.look(path, 1.0, NOW + 1.0).verdict is landing.Verdict.TAKE
+    assert mover.look(path, 1.0, NOW + 0.9).verdict is mover.Verdict.WAIT
+    assert mover.look(path, 1.0, NOW + 1.0).verdict is mover.Verdict.TAKE
 
 
 def test_a_file_does_not_wait_until_a_clock_that_was_set_back_has_caught_up(settings: Settings) -> None:
     path = land(settings, "x.csv", age=0)
     changed = path.stat().st_ctime
-    assert landing.look(path, 1.0, changed - 3600).verdict is landing.Verdict.TAKE
-    assert landing.look(path, 1.0, changed - 1).verdict is landing.Verdict.WAIT
+    assert mover.look(path, 1.0, changed - 3600).verdict is mover.Verdict.TAKE
+    assert mover.look(path, 1.0, changed - 1).verdict is mover.Verdict.WAIT
 
 
 def test_a_modification_time_in_the_future_does_not_wait_for_it(settings: Settings) -> None:
     path = land(settings, "x.csv")
     changed = path.stat().st_ctime
     os.utime(path, (changed + 86_400, changed + 86_400))
-    assert landing.look(path, 1.0, changed + 0.5).verdict is landing.Verdict.WAIT
-    assert landing.look(path, 1.0, changed + 1.5).verdict is landing.Verdict.TAKE
+    assert mover.look(path, 1.0, changed + 0.5).verdict is mover.Verdict.WAIT
+    assert mover.look(path, 1.0, changed + 1.5).verdict is mover.Verdict.TAKE
 
 
 def test_a_file_that_is_open_for_writing_waits(settings: Settings) -> None:
     path = land(settings, "x.csv")
     with path.open("ab"):
-        assert verdict(settings, path) == (landing.Verdict.WAIT, "it is open for writing")
-        assert landing.takeable(settings) == []
+        assert verdict(settings, path) == (mover.Verdict.WAIT, "it is open for writing")
+        assert mover.takeable(settings) == []
     with path.open("rb"):
-        assert landing.takeable(settings) == [path]
+        assert mover.takeable(settings) == [path]
 
 
 def test_a_file_without_read_permission_is_refused() -> None:
@@ -156,10 +157,10 @@ def test_a_file_without_read_permission_is_refused() -> None:
         code = f"""if True:
             import os
             from pathlib import Path
-            from sluice import landing
+            from sluice.landing import mover
             if os.geteuid() == 0:
                 os.setuid(65534)  # root may read everything: look as nobody
-            print(landing.look(Path({str(path)!r}), 0))
+            print(mover.look(Path({str(path)!r}), 0))
         """
         done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     assert "REFUSE" in done.stdout, done.stderr
@@ -172,13 +173,13 @@ def test_the_oldest_file_is_first(settings: Settings) -> None:
         land(settings, "b.csv", age=50),
         land(settings, "c.csv", age=20),
     )
-    assert landing.takeable(settings) == [old, middle, young]
+    assert mover.takeable(settings) == [old, middle, young]
 
 
 def test_a_refusal_is_logged_once_with_its_reason(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     (settings.incoming_dir / "logged.csv").mkdir()
     for _ in range(3):
-        landing.takeable(settings)
+        mover.takeable(settings)
     assert [record.getMessage() for record in caplog.records if "logged.csv" in record.getMessage()] == [
         "refused 'logged.csv': it is a folder: land files directly in incoming"
     ]
@@ -188,8 +189,8 @@ def test_missing_folders_are_made(settings: Settings, writer: Connection) -> Non
     writer.execute("UPDATE ledger.identity SET folders_marked_at = NULL")
     for folder in (settings.incoming_dir, settings.processing_dir, settings.archive_dir):
         shutil.rmtree(folder)
-    assert landing.takeable(settings) == []
-    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    assert mover.takeable(settings) == []
+    assert mover.move_landed(settings, writer) == mover.MoveResult()
     assert settings.incoming_dir.is_dir()
 
 
@@ -199,7 +200,7 @@ def test_missing_folders_are_made(settings: Settings, writer: Connection) -> Non
 def test_a_moved_file_is_registered_and_renamed(settings: Settings, writer: Connection) -> None:
     content = b"a,b\n1,2\n"
     changed = land(settings, "my file.csv", content).stat().st_ctime
-    result = landing.move_landed(settings, writer)
+    result = mover.move_landed(settings, writer)
     (row,) = files(writer)
     digest = hashlib.sha256(content).hexdigest()
     assert (result.moved, row["state"], row["name"], row["bytes"]) == ([row["file_id"]], "landed", "my file.csv", 8)
@@ -212,20 +213,20 @@ def test_a_moved_file_is_registered_and_renamed(settings: Settings, writer: Conn
 
 def test_moving_twice_adds_nothing(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv")
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     before = files(writer)
-    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    assert mover.move_landed(settings, writer) == mover.MoveResult()
     assert files(writer) == before
 
 
 @pytest.mark.parametrize("state", ["landed", "loaded"])
 def test_the_same_bytes_under_another_name_are_a_duplicate(settings: Settings, writer: Connection, state: str) -> None:
     land(settings, "first.csv")
-    (first,) = landing.move_landed(settings, writer).moved
+    (first,) = mover.move_landed(settings, writer).moved
     if state == "loaded":
         loaded(settings, writer, first)
     land(settings, "second.csv")
-    duplicates = landing.move_landed(settings, writer).duplicates
+    duplicates = mover.move_landed(settings, writer).duplicates
     row = files(writer)[1]
     assert duplicates == [row["file_id"]]
     assert (row["state"], row["duplicate_of"]) == ("duplicate", first)
@@ -235,27 +236,27 @@ def test_the_same_bytes_under_another_name_are_a_duplicate(settings: Settings, w
 
 def test_the_same_bytes_land_again_after_a_rejection(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv")
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     writer.execute("UPDATE ledger.files SET state = 'rejected', path = 'archive/rejected/x'")
     land(settings, "x.csv")
-    assert len(landing.move_landed(settings, writer).moved) == 1
+    assert len(mover.move_landed(settings, writer).moved) == 1
     assert [row["state"] for row in files(writer)] == ["rejected", "landed"]
 
 
 def test_a_landed_file_that_was_lost_is_replaced_by_the_same_bytes(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv")
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     (row,) = files(writer)
     (settings.home_dir / row["path"]).unlink()
     land(settings, "again.csv")
-    assert landing.move_landed(settings, writer).moved == [row["file_id"]]
+    assert mover.move_landed(settings, writer).moved == [row["file_id"]]
     assert files(writer) == [row]
     assert (settings.home_dir / row["path"]).exists()
 
 
 def test_an_empty_file_is_moved_like_any_other(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv", b"")
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     assert files(writer)[0]["bytes"] == 0
 
 
@@ -275,10 +276,10 @@ def test_any_name_that_a_file_can_have_is_registered(
 ) -> None:
     if end_of_path is None:  # begins with a dot: never taken
         land(settings, name)
-        assert landing.move_landed(settings, writer) == landing.MoveResult()
+        assert mover.move_landed(settings, writer) == mover.MoveResult()
         return
     land(settings, name)
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     (row,) = files(writer)
     assert row["name"] == ledger_name
     assert row["path"].endswith(end_of_path)
@@ -290,7 +291,7 @@ def test_what_is_refused_stays_and_stops_nothing(settings: Settings, writer: Con
     (settings.incoming_dir / "b.csv").symlink_to("c.csv")
     os.mkfifo(settings.incoming_dir / "d.csv")
     land(settings, "c.csv")
-    result = landing.move_landed(settings, writer)
+    result = mover.move_landed(settings, writer)
     assert len(result.moved) == 1
     assert sorted(result.refused) == ["a.csv", "b.csv", "d.csv"]
     assert sorted(path.name for path in settings.incoming_dir.iterdir()) == ["a.csv", "b.csv", "d.csv"]
@@ -300,10 +301,10 @@ def test_a_file_that_vanished_is_no_error(
     settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, stays = land(settings, "gone.csv", b"a\n"), land(settings, "stays.csv", b"b\n")
-    monkeypatch.setattr(landing, "_sort", lambda *_: ([gone, stays], {}))
+    monkeypatch.setattr(mover, "_sort", lambda *_: ([gone, stays], {}))
     gone.unlink()
     with caplog.at_level(logging.INFO):
-        result = landing.move_landed(settings, writer)
+        result = mover.move_landed(settings, writer)
     assert (len(result.moved), result.failed) == (1, {})
     assert "'gone.csv' vanished" in caplog.text
 
@@ -312,8 +313,8 @@ def test_a_file_that_vanishes_after_it_was_registered_leaves_no_row(
     settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = land(settings, "gone.csv")
-    monkeypatch.setattr(landing, "crash_point", lambda name: path.unlink() if name == "mover.after_register" else None)
-    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    monkeypatch.setattr(mover, "crash_point", lambda name: path.unlink() if name == "mover.after_register" else None)
+    assert mover.move_landed(settings, writer) == mover.MoveResult()
     assert files(writer) == []
 
 
@@ -324,28 +325,28 @@ def test_a_file_that_changed_while_it_was_moved_waits(
     path = land(settings, "x.csv", b"half")
     grow = [lambda: path.write_bytes(b"half and half")]
     with monkeypatch.context() as patched:
-        patched.setattr(landing, "crash_point", lambda name: grow.pop()() if name == point and grow else None)
-        assert landing.move_landed(settings, writer).moved == []
+        patched.setattr(mover, "crash_point", lambda name: grow.pop()() if name == point and grow else None)
+        assert mover.move_landed(settings, writer).moved == []
     assert (files(writer), path.read_bytes()) == ([], b"half and half")
     os.utime(path, (time.time() - 10, time.time() - 10))
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     assert files(writer)[0]["bytes"] == 13
 
 
 def test_a_second_mover_waits_and_then_says_busy(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv")
     with database.connect(settings.writer_dsn) as other:
-        other.execute("SELECT pg_advisory_lock(%s)", [landing._LOCK])
-        assert landing.move_landed(settings, writer, wait_seconds=0.05).busy
+        other.execute("SELECT pg_advisory_lock(%s)", [mover._LOCK])
+        assert mover.move_landed(settings, writer, wait_seconds=0.05).busy
         assert files(writer) == []
-        other.execute("SELECT pg_advisory_unlock(%s)", [landing._LOCK])
-    assert len(landing.move_landed(settings, writer).moved) == 1
+        other.execute("SELECT pg_advisory_unlock(%s)", [mover._LOCK])
+    assert len(mover.move_landed(settings, writer).moved) == 1
 
 
 def test_the_mover_releases_its_lock(settings: Settings, writer: Connection) -> None:
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     with database.connect(settings.writer_dsn) as other:
-        assert other.execute("SELECT pg_try_advisory_lock(%s) AS free", [landing._LOCK]).fetchone() == {"free": True}
+        assert other.execute("SELECT pg_try_advisory_lock(%s) AS free", [mover._LOCK]).fetchone() == {"free": True}
 
 
 def cut(settings: Settings, session: Connection) -> None:
@@ -358,7 +359,7 @@ def test_a_lost_database_moves_nothing_and_says_so(settings: Settings, writer: C
     path = land(settings, "x.csv")
     cut(settings, writer)
     with pytest.raises(psycopg.OperationalError):
-        landing.move_landed(settings, writer)
+        mover.move_landed(settings, writer)
     assert path.exists()
 
 
@@ -367,12 +368,12 @@ def test_a_session_that_dies_before_commit_is_put_right_by_the_next_mover(
 ) -> None:
     land(settings, "x.csv", b"the only copy")
     with monkeypatch.context() as patched:
-        patched.setattr(landing, "crash_point", lambda name: cut(settings, writer) if "rename" in name else None)
+        patched.setattr(mover, "crash_point", lambda name: cut(settings, writer) if "rename" in name else None)
         with pytest.raises(psycopg.OperationalError):
-            landing.move_landed(settings, writer)
+            mover.move_landed(settings, writer)
     assert files(connection) == []
     with database.connect(settings.writer_dsn) as fresh:
-        result = landing.move_landed(settings, fresh)
+        result = mover.move_landed(settings, fresh)
     assert (result.returned, len(result.moved)) == (["x.csv"], 1)
     assert everything(settings) == [b"the only copy"]
 
@@ -382,8 +383,8 @@ def test_folders_on_different_file_systems_are_an_error_with_a_remedy(settings: 
         shutil.copytree(settings.archive_dir, elsewhere, dirs_exist_ok=True)
         shutil.rmtree(settings.archive_dir)
         settings.archive_dir.symlink_to(elsewhere)
-        with pytest.raises(landing.LandingError, match="different file systems"):
-            landing.move_landed(settings, writer)
+        with pytest.raises(mover.LandingError, match="different file systems"):
+            mover.move_landed(settings, writer)
 
 
 # --- tidying -----------------------------------------------------------------------------------------------------
@@ -403,43 +404,43 @@ def loaded(settings: Settings, connection: Connection, file_id: int) -> str:
 
 def test_a_loaded_file_whose_task_died_is_moved_to_the_archive(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv", b"content")
-    (file_id,) = landing.move_landed(settings, writer).moved
+    (file_id,) = mover.move_landed(settings, writer).moved
     path = loaded(settings, writer, file_id)
-    assert len(landing.move_landed(settings, writer).finished) == 1
+    assert len(mover.move_landed(settings, writer).finished) == 1
     assert (settings.home_dir / path).read_bytes() == b"content"
     assert list(settings.processing_dir.glob("[!.]*")) == []
-    assert landing.move_landed(settings, writer) == landing.MoveResult()
+    assert mover.move_landed(settings, writer) == mover.MoveResult()
 
 
 def test_a_file_that_the_ledger_does_not_know_is_landed_again(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv", b"content")
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     writer.close()
     with database.connect(settings.owner_dsn) as owner:
         owner.execute("DELETE FROM ledger.files")  # as a restored database would have it
-        result = landing.move_landed(settings, owner)
+        result = mover.move_landed(settings, owner)
         assert (result.returned, len(result.moved), len(files(owner))) == (["x.csv"], 1, 1)
     assert everything(settings) == [b"content"]
 
 
 def test_a_file_id_of_other_content_is_not_taken_for_the_ledgers(settings: Settings, writer: Connection) -> None:
     land(settings, "x.csv", b"content")
-    (file_id,) = landing.move_landed(settings, writer).moved
+    (file_id,) = mover.move_landed(settings, writer).moved
     (settings.processing_dir / f"{file_id}-{'0' * 12}-other.csv").write_bytes(b"other")
     os.utime(settings.processing_dir / f"{file_id}-{'0' * 12}-other.csv", (1, 1))
-    result = landing.move_landed(settings, writer)
+    result = mover.move_landed(settings, writer)
     assert (result.returned, len(result.moved)) == (["other.csv"], 1)
     assert everything(settings) == [b"content", b"other"]
 
 
 def test_returning_never_overwrites(settings: Settings) -> None:
-    basename = landing.basename_of(7, "a" * 64, "x.csv")
+    basename = mover.basename_of(7, "a" * 64, "x.csv")
     (settings.processing_dir / basename).write_bytes(b"old")
     land(settings, "x.csv", b"new")
-    assert landing.return_to_incoming(settings, basename) == "returned-1-x.csv"
+    assert mover.return_to_incoming(settings, basename) == "returned-1-x.csv"
     assert everything(settings) == [b"new", b"old"]
     with pytest.raises(FileNotFoundError):
-        landing.return_to_incoming(settings, basename)
+        mover.return_to_incoming(settings, basename)
 
 
 def test_a_file_that_cannot_be_linked_overwrites_none_that_lands_after_the_look(
@@ -455,18 +456,18 @@ def test_a_file_that_cannot_be_linked_overwrites_none_that_lands_after_the_look(
     old, new = settings.processing_dir / "old", settings.incoming_dir / "new.csv"
     old.write_bytes(b"old")
     new.write_bytes(b"new")
-    assert not landing.rename_if_free(old, new)
+    assert not mover.rename_if_free(old, new)
     assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
-    assert landing.rename_if_free(old, settings.incoming_dir / "free.csv")
+    assert mover.rename_if_free(old, settings.incoming_dir / "free.csv")
     assert everything(settings) == [b"new", b"old"]
     with pytest.raises(FileNotFoundError):
-        landing.rename_if_free(old, settings.incoming_dir / "free-too.csv")
+        mover.rename_if_free(old, settings.incoming_dir / "free-too.csv")
 
 
 def test_a_rename_to_where_a_file_lies_already_leaves_it_there(settings: Settings) -> None:
     path = settings.incoming_dir / "a.csv"
     path.write_text("x")
-    assert landing.rename_if_free(path, path)
+    assert mover.rename_if_free(path, path)
     assert path.read_text() == "x"
 
 
@@ -475,11 +476,11 @@ def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_
 ) -> None:
     """Its loader died before it put the file away, and a new file of that name lands."""
     land(settings, "x.csv", b"old")
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     writer.execute("UPDATE ledger.files SET state = 'rejected', path = 'incoming/x.csv'")
     new = land(settings, "x.csv", b"new")
     os.utime(new, None)  # it is still being written
-    assert len(landing.move_landed(settings, writer).finished) == 1
+    assert len(mover.move_landed(settings, writer).finished) == 1
     assert everything(settings) == [b"new", b"old"]
     assert new.read_bytes() == b"new"
     first, returned = files(connection)
@@ -488,28 +489,28 @@ def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_
 
 @pytest.mark.parametrize("name", ["\u65e5\u672c.csv", " .csv", "-_.csv", "x" * 300 + "\u00e9_.csv"])
 def test_a_returned_file_has_a_name_that_is_taken(settings: Settings, name: str) -> None:
-    basename = landing.basename_of(7, "a" * 64, name)
+    basename = mover.basename_of(7, "a" * 64, name)
     (settings.processing_dir / basename).write_bytes(b"old")
-    returned = settings.incoming_dir / landing.return_to_incoming(settings, basename)
+    returned = settings.incoming_dir / mover.return_to_incoming(settings, basename)
     os.utime(returned, (1, 1))
-    assert landing.takeable(settings) == [returned]
+    assert mover.takeable(settings) == [returned]
 
 
 def test_strays_are_what_the_tidy_step_would_touch(settings: Settings, writer: Connection) -> None:
     land(settings, "waits.csv", b"1")
     land(settings, "done.csv", b"2")
-    first, second = landing.move_landed(settings, writer).moved
-    assert landing.strays(settings, writer, older_than_seconds=0) == []
+    first, second = mover.move_landed(settings, writer).moved
+    assert mover.strays(settings, writer, older_than_seconds=0) == []
     done = Path(files(writer)[0]["path"]).name
     loaded(settings, writer, first)
     unknown = f"{second + 1}-{'0' * 12}-x.csv"
     (settings.processing_dir / unknown).write_bytes(b"3")
-    assert sorted(landing.strays(settings, writer, older_than_seconds=0)) == sorted([done, unknown])
-    assert landing.strays(settings, writer, older_than_seconds=60) == []
+    assert sorted(mover.strays(settings, writer, older_than_seconds=0)) == sorted([done, unknown])
+    assert mover.strays(settings, writer, older_than_seconds=60) == []
 
 
 def test_compressed_files_are_moved_by_their_own_bytes(settings: Settings, writer: Connection) -> None:
     packed = gzip.compress(b"a,b\n1,2\n", mtime=0)
     land(settings, "x.csv.gz", packed)
-    landing.move_landed(settings, writer)
+    mover.move_landed(settings, writer)
     assert files(writer)[0]["sha256"] == hashlib.sha256(packed).hexdigest()

@@ -12,9 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import cli, landing, landing_watch, status
-from sluice.instance import Instance, InstanceError, Running
-from sluice.settings import Settings
+from sluice import cli
+from sluice.base.settings import Settings
+from sluice.landing import mover
+from sluice.running import load_watch, status
+from sluice.running.instance import Instance, InstanceError, Running
 
 Connection = psycopg.Connection[dict[str, Any]]
 INSERT = """
@@ -82,7 +84,7 @@ def test_a_loaded_file_is_told_with_its_tally_and_its_first_rejects(
         for number in range(7):
             connection.execute(REJECT, [file_id, 17_000 + number, 17_001 + number, b"a,\x00\xff" + b"x" * 500])
 
-    assert landing_watch.load(running, source, both(on_landing(running, load), said), 30) == 0
+    assert load_watch.load(running, source, both(on_landing(running, load), said), 30) == 0
     assert said[1] == "shop.csv: loaded as file 1 under contract events: 8 read, 1 loaded, 7 rejected, 0 duplicate"
     assert said[2].startswith("  record 17,000, line 17,001: price_is_a_number (type): a,\\x00\\xff")
     assert said[2].endswith("…")
@@ -97,7 +99,7 @@ def test_a_duplicate_names_the_file_that_has_its_bytes(
     source = tmp_path / "second.csv"
     source.write_bytes(b"same")
     hear = on_landing(running, lambda name: enter(connection, name, b"same", "duplicate", duplicate_of=first))
-    assert landing_watch.load(running, source, both(hear, said), 30) == 0
+    assert load_watch.load(running, source, both(hear, said), 30) == 0
     assert f"the same bytes are file {first} (first.csv, loaded); nothing was loaded" in said[1]
 
 
@@ -107,7 +109,7 @@ def test_a_rejected_file_prints_its_error_and_fails(
     source = tmp_path / "bad.csv"
     source.write_bytes(b"a,b\n")
     hear = on_landing(running, lambda name: enter(connection, name, b"a,b\n", "rejected", error="no contract has a,b"))
-    assert landing_watch.load(running, source, both(hear, said), 30) == 1
+    assert load_watch.load(running, source, both(hear, said), 30) == 1
     assert said[1] == "bad.csv: rejected as file 1: no contract has a,b"
 
 
@@ -116,7 +118,7 @@ def test_a_file_of_that_name_which_waits_is_not_overwritten(tmp_path: Path) -> N
     source = tmp_path / "shop.csv"
     for number in range(3):
         source.write_text(str(number))
-        landing_watch.land_copy(source, incoming)
+        load_watch.land_copy(source, incoming)
     landed = {path.name: path.read_text() for path in incoming.iterdir()}
     assert landed == {"shop.csv": "0", "shop-2.csv": "1", "shop-3.csv": "2"}
 
@@ -128,21 +130,21 @@ def test_an_earlier_file_of_the_same_bytes_and_name_is_not_taken_for_this_one(
     source.write_bytes(b"same")
     enter(connection, "again.csv", b"same")
     with pytest.raises(InstanceError, match="not registered yet after"):
-        landing_watch.load(running, source, said.append, 0.2)
+        load_watch.load(running, source, said.append, 0.2)
 
 
 @pytest.mark.parametrize("name", [".hidden.csv", "_half.csv", "table.xlsx"])
 def test_a_name_that_is_never_taken_is_refused(running: Instance, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
     with pytest.raises(InstanceError, match="never taken"):
-        landing_watch.load(running, tmp_path / name, print, 1)
+        load_watch.load(running, tmp_path / name, print, 1)
     assert os.listdir(running.settings.incoming_dir) == []
 
 
 def test_without_a_pipeline_nothing_lands(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "shop.csv").write_text("x")
     with pytest.raises(InstanceError, match="make up"):
-        landing_watch.load(Instance(settings), tmp_path / "shop.csv", print, 1)
+        load_watch.load(Instance(settings), tmp_path / "shop.csv", print, 1)
     assert os.listdir(settings.incoming_dir) == []
 
 
@@ -228,11 +230,11 @@ def test_many_that_are_refused_are_counted(running: Instance, connection: Connec
 
 
 def test_each_ending_that_lands_can_be_loaded_under_a_free_name(tmp_path: Path) -> None:
-    for ending in landing.ENDINGS:
+    for ending in mover.ENDINGS:
         source = tmp_path / f"a.b{ending}"
         source.write_bytes(b"x")
-        landing_watch._check(source)
-        names = [landing_watch.land_copy(source, tmp_path / "incoming")[0].name for _ in range(2)]
+        load_watch._check(source)
+        names = [load_watch.land_copy(source, tmp_path / "incoming")[0].name for _ in range(2)]
         assert names == [f"a.b{ending}", f"a.b-2{ending}"]
 
 
@@ -249,9 +251,9 @@ def test_a_file_of_any_name_is_loaded_and_told_on_one_line(
         if "waiting for the ledger" in sentence:
             [landed] = running.settings.incoming_dir.iterdir()
             assert landed.name == name
-            enter(connection, landing.readable_name(name), b"some bytes", rejected=0, read=1)
+            enter(connection, mover.readable_name(name), b"some bytes", rejected=0, read=1)
 
-    assert landing_watch.load(running, tmp_path / name, hear, 30) == 0
+    assert load_watch.load(running, tmp_path / name, hear, 30) == 0
     said = capsys.readouterr().out
     said.encode()
     assert len(said.splitlines()) == 2

@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, leases
-from sluice.settings import Settings
-from spark_jobs.retry_rules import ENVIRONMENT
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.ledger import leases
+from sluice.loading.retry_rules import ENVIRONMENT
 
 Connection = psycopg.Connection[dict[str, Any]]
 

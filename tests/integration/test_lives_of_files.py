@@ -18,14 +18,17 @@ from typing import Any
 
 import pytest
 
-from sluice import archive, contract_waits, database, folders, housekeeping, insist, landing, receipts
-from sluice.reconcile import reconcile
-from sluice.settings import Settings
-from sluice.unload import unload_file
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.landing import folders, mover
+from sluice.ledger import archive, contract_waits, insist, receipts
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
+from sluice.loading.unload import unload_file
+from sluice.proof import housekeeping
+from sluice.proof.reconcile import reconcile
 from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.keeper import Keeper
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
 from tests.integration.test_folders import unmounted
 from tests.loading import Connection, change_contract, event, recount, table, write_contract
 
@@ -54,7 +57,13 @@ POINTS = {
     "unload": ["takeover.after_land", "takeover.after_hand_over", "unload.after_withdraw", "unload.after_commit"],
     "replay": ["replay.after_insert", "replay.after_commit"],
 }
-MODULES = ("sluice.landing", "sluice.takeover", "sluice.unload", "spark_jobs.load_file", "spark_jobs.replay")
+MODULES = (
+    "sluice.landing.mover",
+    "sluice.ledger.takeover",
+    "sluice.loading.unload",
+    "sluice.loading.load_file",
+    "sluice.loading.replay",
+)
 
 
 class Killed(BaseException):
@@ -132,7 +141,7 @@ class Lives:
             self.load_all()
         self.move()
         assert self.waiting() == []
-        assert landing.strays(self.settings, self.connection, older_than_seconds=0) == []
+        assert mover.strays(self.settings, self.connection, older_than_seconds=0) == []
         assert archive.apart_from_ledger(self.settings, self.connection, older_than_seconds=0) == []
         while receipts.make_next(self.connection):
             pass
@@ -170,7 +179,7 @@ class Lives:
     def move(self) -> None:
         def as_the_mover_does() -> None:
             with database.connect(self.settings.writer_dsn) as writer:
-                assert landing.move_landed(self.settings, writer).failed == {}
+                assert mover.move_landed(self.settings, writer).failed == {}
 
         self.do(as_the_mover_does)
 

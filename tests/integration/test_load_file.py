@@ -11,10 +11,11 @@ from typing import Any
 import adbc_driver_manager
 import pytest
 
-from sluice import database, leases
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader, Tally
-from spark_jobs.writer_session import WriterSession
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
+from sluice.ledger import leases
+from sluice.loading.load_file import FileLoader, Tally
+from sluice.loading.writer_session import WriterSession
 from tests.loading import HEADER, Connection, change_contract, event
 
 REES46 = PROJECT.parent / "shared" / "data" / "rees46" / "2019-Oct_first_rows.csv"
@@ -132,7 +133,7 @@ def test_the_same_event_again_is_a_duplicate_and_with_other_content_a_conflict(
 def test_a_big_file_with_duplicates_goes_through_staging(
     loader: FileLoader, land: Land, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spark_jobs.load_file.STAGED_BYTES_MAX", 0)
+    monkeypatch.setattr("sluice.loading.load_file.STAGED_BYTES_MAX", 0)
     loader.load(land(f"{HEADER}\n{event(1)}\n"))
     tally = loader.load(land(f"{HEADER}\n{event(1)}\n{event(2)}\n"))
     assert (tally.rows_loaded, tally.rows_duplicate) == (1, 1)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluice.reconcile import reconcile
-from sluice.settings import Settings
+from sluice.base.settings import Settings
+from sluice.proof.reconcile import reconcile
 from tests.loading import HEADER, Connection, event, event_id
 
 # What a line of each kind becomes: loaded, rejected, or whatever the rows before it make of it.

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader, Tally
+from sluice.base.settings import PROJECT, Settings
+from sluice.loading.load_file import FileLoader, Tally
 from tests.loading import HEADER, Connection, recount, rejects
 
 DATA = PROJECT.parent / "shared" / "data"

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from sluice import insist, landing_watch
-from sluice.insist import InsistError
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader
+from sluice.base.settings import PROJECT, Settings
+from sluice.ledger import insist
+from sluice.ledger.insist import InsistError
+from sluice.loading.load_file import FileLoader
+from sluice.proof.reconcile import reconcile
+from sluice.running import load_watch
 from tests.integration.test_takeover import Put, file, loader, put, seal, states, unload
 from tests.loading import Connection, change_contract, event, owners, recount, state, table
 
@@ -170,10 +171,10 @@ def test_every_replace_says_what_it_took_out(
     assert f"file {second} (a.csv) replaces file {first}, 781 rows out" in caplog.text
     said: list[str] = []
     values = {"after": first, "sha256": file(connection, second)["sha256"], "name": "a.csv"}
-    query: Any = landing_watch._sql("landed_file")
+    query: Any = load_watch._sql("landed_file")
     found = connection.execute(query, values).fetchone()
     assert found is not None
-    assert landing_watch._tell(connection, found, said.append) == 0
+    assert load_watch._tell(connection, found, said.append) == 0
     assert f"a.csv: replaces file {first}, 781 rows out" in said
     [entry] = connection.execute("SELECT details FROM ledger.audit WHERE action = 'replace'").fetchall()
     assert (entry["details"]["rows_taken_out"], entry["details"]["replaced_by"]) == (781, second)
@@ -186,10 +187,11 @@ def test_a_wish_is_in_the_ledger_before_the_file_can_be_loaded(
     source = tmp_path / "a.csv"
     source.write_text(V1)
     program = (
-        "import sys; from pathlib import Path; from sluice import database, insist, landing_watch, settings\n"
+        "import sys; from pathlib import Path; from sluice.base import database, settings\n"
+        "from sluice.ledger import insist; from sluice.running import load_watch\n"
         "made = settings.load()\n"
         "with database.connect(made.owner_dsn) as opened:\n"
-        "    landing_watch.land_copy(Path(sys.argv[1]), made.incoming_dir,\n"
+        "    load_watch.land_copy(Path(sys.argv[1]), made.incoming_dir,\n"
         "        lambda name, sha256: insist.note_wish(opened, name, sha256, 'for a test', 'anna'))"
     )
     environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}

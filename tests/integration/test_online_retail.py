@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader
+from sluice.base.settings import PROJECT, Settings
+from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, recount
 
 DATA = PROJECT.parent / "shared" / "data" / "online_retail"

@@ -11,10 +11,12 @@ import psutil
 import psycopg
 import pytest
 
-from sluice import database, embedded, leases
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.ledger import leases
+from sluice.loading.retry_rules import ENVIRONMENT, STOPPED
+from sluice.running import embedded
 from spark_jobs.keeper import Keeper
-from spark_jobs.retry_rules import ENVIRONMENT, STOPPED
 from tests.chaos.proxy import Proxy
 from tests.full_disk import SmallDisk, small_disk
 from tests.loading import HEADER, Connection, event, table

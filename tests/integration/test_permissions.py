@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sluice import database, landing, permissions
-from sluice.instance import Instance, Running
-from sluice.settings import PROJECT, SettingError, Settings, load
-from spark_jobs.load_file import FileLoader
+from sluice.base import database, permissions
+from sluice.base.settings import PROJECT, SettingError, Settings, load
+from sluice.landing import mover
+from sluice.loading.load_file import FileLoader
+from sluice.running.instance import Instance, Running
 from tests.loading import Connection, event, table
 
 Move = Callable[..., list[int]]
@@ -32,7 +33,7 @@ def move(settings: Settings) -> Move:
         path.write_text(text)
         path.chmod(0o644)
         with database.connect(settings.writer_dsn) as connection:
-            found = landing.move_landed(replace(settings, settle_seconds=0.001, **more), connection)
+            found = mover.move_landed(replace(settings, settle_seconds=0.001, **more), connection)
         return found.moved + found.duplicates
 
     return land_and_move
@@ -130,7 +131,7 @@ def test_a_file_of_a_producer_whose_owner_the_mover_is_not_stays_as_it_is() -> N
     code = """if True:
         import os, sys
         from pathlib import Path
-        from sluice.permissions import tighten
+        from sluice.base.permissions import tighten
         if os.geteuid() == 0:
             os.setuid(65534)
         tighten(Path(sys.argv[1]), 0o600)

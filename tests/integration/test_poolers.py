@@ -15,9 +15,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from sluice import database, embedded, housekeeping, landing, migrate
-from sluice.poolers import SharedSessionsError, refuse_shared_sessions
-from sluice.settings import Settings
+from sluice.base import database
+from sluice.base.poolers import SharedSessionsError, refuse_shared_sessions
+from sluice.base.settings import Settings
+from sluice.landing import mover
+from sluice.ledger import migrate
+from sluice.proof import housekeeping
+from sluice.running import embedded
 from spark_jobs import stream_events
 
 Pool = Callable[..., str]
@@ -98,7 +102,7 @@ def test_the_mover_and_housekeeping_refuse_it_and_move_nothing(pool: Pool, setti
     settle = replace(settings, settle_seconds=0.001)
     with database.connect(pool("transaction")) as connection:
         with pytest.raises(SharedSessionsError):
-            landing.move_landed(settle, connection)
+            mover.move_landed(settle, connection)
         with pytest.raises(SharedSessionsError):
             housekeeping.seal_archive(settings, connection)
     assert [path.name for path in settings.incoming_dir.iterdir()] == ["a.csv"]
@@ -117,7 +121,7 @@ def test_migrations_and_the_driver_refuse_it(
 def test_the_mover_moves_through_a_pool_of_whole_sessions(pool: Pool, settings: Settings) -> None:
     (settings.incoming_dir / "a.csv").write_text("a,b\n1,2\n")
     with database.connect(pool("session")) as connection:
-        assert len(landing.move_landed(replace(settings, settle_seconds=0.001), connection).moved) == 1
+        assert len(mover.move_landed(replace(settings, settle_seconds=0.001), connection).moved) == 1
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

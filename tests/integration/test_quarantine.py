@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluice import cli, quarantine
-from sluice.settings import Settings
+from sluice import cli
+from sluice.base.settings import Settings
+from sluice.ledger import quarantine
 from tests.loading import HEADER, Connection, change_contract, event, recount, rejects, state, table, write_contract
 
 

@@ -10,12 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, embedded, housekeeping, migrate, receipts
-from sluice.reconcile import reconcile
-from sluice.settings import Settings
-from sluice.unload import unload_file
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.ledger import migrate, receipts
+from sluice.loading.replay import replay
+from sluice.loading.unload import unload_file
+from sluice.proof import housekeeping
+from sluice.proof.reconcile import reconcile
+from sluice.running import embedded
 from spark_jobs.receipt_maker import ReceiptMaker
-from spark_jobs.replay import replay
 from tests.loading import Connection, change_contract, event, table
 
 Load = Callable[..., int]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sluice import leases
-from sluice.reconcile import Reconciliation, reconcile
-from sluice.settings import Settings
-from sluice.unload import unload_file
-from spark_jobs.csv_records import Block, RecordReader
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
+from sluice.base.settings import Settings
+from sluice.ledger import leases
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
+from sluice.loading.unload import unload_file
+from sluice.proof.reconcile import Reconciliation, reconcile
+from sluice.reading.csv_records import Block, RecordReader
 from tests.loading import HEADER, Connection, change_contract, event, table, write_contract
 
 Land = Callable[..., int]
@@ -237,7 +237,7 @@ def test_values_are_compared_only_under_the_version_that_loaded_them(
 def test_every_file_of_many_pages_is_recounted(
     load: Land, own_contracts: Settings, connection: Connection, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("sluice.reconcile._PAGE", 2)
+    monkeypatch.setattr("sluice.proof.reconcile._PAGE", 2)
     files = [load(table(event(2 * number), event(2 * number + 1))) for number in range(5)]
     connection.execute("UPDATE events SET user_id = 'u2' WHERE file_id = ANY(%s)", [files[1:4:2]])
     found = recount(own_contracts)

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from sluice import database
-from sluice.settings import PROJECT, Settings
-from sluice.unload import unload_file
-from spark_jobs.judge import Judge
-from spark_jobs.replay import replay
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
+from sluice.contracts.judge import Judge
+from sluice.loading.replay import replay
+from sluice.loading.unload import unload_file
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, table, write_contract
 
 LATIN = {"encoding": "latin-1"}
@@ -122,7 +122,7 @@ def test_an_edit_that_comes_after_the_decision_is_refused(
             while connection.execute(waits).fetchone() is None:
                 assert editing.is_alive()
 
-    monkeypatch.setattr("spark_jobs.replay.crash_point", begin_to_edit)
+    monkeypatch.setattr("sluice.loading.replay.crash_point", begin_to_edit)
     assert replay(own_contracts).loaded == 1
     editing.join()
     assert "reject 1 of file 1 is replayed: its fields are edited only while it is quarantined" in str(refused[0])
@@ -327,7 +327,7 @@ def test_a_replay_killed_anywhere_loads_everything_once(
     file_id = load(table(event(1), event(2, kind="teleport"), event(1, kind="teleport")))
     allow(own_contracts, "teleport")
     environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
-    program = "from sluice import settings; from spark_jobs.replay import replay; replay(settings.load())"
+    program = "from sluice.base import settings; from sluice.loading.replay import replay; replay(settings.load())"
     codes = [
         subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, timeout=120).returncode
         for _ in range(2)

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from sluice import database, report_refresh, report_summary
-from sluice.settings import SQL, Settings
+from sluice.base import database
+from sluice.base.settings import SQL, Settings
+from sluice.reports import refresh, summary
 
 Connection = psycopg.Connection[dict[str, Any]]
 # 12,800 characters that no compression makes fit a row of an index.
@@ -60,9 +61,9 @@ def script(path: str) -> str:
 def publish(reader: Connection) -> None:
     """What DAG report_sales does, as its role; every check must hold."""
     with reader.transaction():
-        for name in report_refresh.BUILD:
+        for name in refresh.BUILD:
             reader.execute(script(f"reports/{name}"))  # type: ignore[call-overload]
-    for name in report_refresh.CHECKS:
+    for name in refresh.CHECKS:
         row = reader.execute(script(f"checks/{name}")).fetchone()  # type: ignore[call-overload]
         assert row is not None
         assert all(row.values()), (name, row)
@@ -72,7 +73,7 @@ def publish(reader: Connection) -> None:
 
 def told(reader: Connection) -> list[str]:
     with psycopg.connect(reader.info.dsn, password=reader.info.password) as plain:
-        return report_summary.lines(plain)
+        return summary.lines(plain)
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from psycopg import sql
 
 from dags.report_sales import BUILD, CHECKS, report_sales
-from sluice import database, report_summary
-from sluice.settings import SQL, Settings
+from sluice.base import database
+from sluice.base.settings import SQL, Settings
+from sluice.reports import summary
 
 Row = dict[str, Any]
 REPORTS = (
@@ -334,7 +335,7 @@ def test_the_summary_says_totals_funnel_products_and_hours(
 
 def _summary(reader: psycopg.Connection[Row]) -> list[str]:
     with psycopg.connect(reader.info.dsn, password=reader.info.password) as plain:
-        return report_summary.lines(plain)
+        return summary.lines(plain)
 
 
 def test_the_operator_itself_fails_on_a_damaged_table_without_a_retry(

@@ -15,26 +15,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluice import (
-    cli,
-    database,
-    embedded,
-    folders,
-    housekeeping,
-    landing,
-    leases,
-    left_behind,
-    migrate,
-    receipts,
-    reconcile,
-    restore,
-    roles,
-    unload,
-)
-from sluice.instance import InstanceError
-from sluice.restore import RestoreError
-from sluice.settings import PROJECT, Settings
-from spark_jobs.load_file import FileLoader
+from sluice import cli
+from sluice.base import database
+from sluice.base.settings import PROJECT, Settings
+from sluice.landing import folders, mover
+from sluice.ledger import leases, migrate, receipts, roles
+from sluice.loading import left_behind, restore, unload
+from sluice.loading.load_file import FileLoader
+from sluice.loading.restore import RestoreError
+from sluice.proof import housekeeping, reconcile
+from sluice.running import embedded
+from sluice.running.instance import InstanceError
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 
 PASSWORD = "only-for-tests"
@@ -71,7 +62,7 @@ class Pipeline:
 
     def move(self) -> list[int]:
         with self.connect() as connection:
-            return landing.move_landed(self.settings, connection).moved
+            return mover.move_landed(self.settings, connection).moved
 
     def load(self) -> int:
         """Load everything that waits, as a stream of its own; its epoch."""
@@ -312,12 +303,12 @@ def test_a_session_that_stays_connected_is_ended_and_comes_back_to_the_restored_
 
 
 def test_nothing_lands_again_while_a_mover_works(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    only_mover = landing.only_mover
-    monkeypatch.setattr(landing, "only_mover", lambda connection, wait: only_mover(connection, 0.05))
+    only_mover = mover.only_mover
+    monkeypatch.setattr(mover, "only_mover", lambda connection, wait: only_mover(connection, 0.05))
     with (
-        pipeline.connect() as mover,
+        pipeline.connect() as moving,
         pipeline.connect() as connection,
-        only_mover(mover, 1),
+        only_mover(moving, 1),
         pytest.raises(RestoreError, match="stop the pipeline"),
     ):
         restore.reland(pipeline.settings, connection)
@@ -495,7 +486,8 @@ def test_a_restore_names_what_people_did_after_the_backup(pipeline: Pipeline) ->
 
 COPY = """
 import sys
-from sluice import restore, settings
+from sluice.base import settings
+from sluice.loading import restore
 server, owner = sys.argv[1:]
 restore.copy_sealed(settings.load(), lambda name: server % name, lambda name: owner % name)
 """

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
-from sluice.unload import unload_file
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
+from sluice.base.settings import PROJECT, Settings
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
+from sluice.loading.unload import unload_file
+from sluice.proof.reconcile import reconcile
 from tests.loading import Connection, change_contract, event, owners, paused_at, recount, rejects, state, table
 
 
@@ -56,7 +56,7 @@ def test_rows_that_a_file_of_another_name_had_as_well_come_back_from_it(
     change_contract(own_contracts, revision="replace")
     load(table(event(1), event(2)))
     other = load(table(event(1), event(2)) + "\n", "other.csv")
-    monkeypatch.setattr("spark_jobs.load_file.STAGED_BYTES_MAX", staged_bytes)
+    monkeypatch.setattr("sluice.loading.load_file.STAGED_BYTES_MAX", staged_bytes)
     second = load(table(event(1), event(2, price="5"), event(3)))
     assert owners(connection) == {1: (other, 1), 2: (other, 2), 3: (second, 3)}
     assert recount(connection) == {other: (2, 0, 0), second: (1, 1, 1)}
@@ -190,7 +190,7 @@ def test_a_load_killed_while_it_replaces_leaves_the_old_rows_or_the_new_ones(
     second = land(table(event(1, price="5"), event(2)))
     environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
     program = (
-        "from sluice import settings; from spark_jobs.load_file import FileLoader\n"
+        "from sluice.base import settings; from sluice.loading.load_file import FileLoader\n"
         f"FileLoader(settings.load(), {epoch}).load({second})"
     )
     ended = subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, timeout=120)

@@ -8,7 +8,9 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from sluice import database, embedded, migrate, roles
+from sluice.base import database
+from sluice.ledger import migrate, roles
+from sluice.running import embedded
 
 PASSWORD = "only-for-tests"
 

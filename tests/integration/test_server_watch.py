@@ -14,12 +14,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluice import disks, embedded, status
-from sluice.embedded import Server
-from sluice.instance import Instance
-from sluice.launcher import Child, Launcher
-from sluice.server_watch import ServerWatch
-from sluice.settings import Settings
+from sluice.base import disks
+from sluice.base.settings import Settings
+from sluice.running import embedded, status
+from sluice.running.embedded import Server
+from sluice.running.instance import Instance
+from sluice.running.launcher import Child, Launcher
+from sluice.running.server_watch import ServerWatch
 from tests.full_disk import SmallDisk, small_disk
 
 

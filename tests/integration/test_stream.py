@@ -13,9 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluice import leases
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, Settings
+from sluice.base.settings import PROJECT, Settings
+from sluice.ledger import leases
+from sluice.proof.reconcile import reconcile
 from tests.loading import HEADER, Connection, event
 from tests.streaming import spark_environment, submit_command
 

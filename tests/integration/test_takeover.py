@@ -16,11 +16,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import database, housekeeping, landing, receipts
-from sluice.reconcile import reconcile
-from sluice.settings import PROJECT, SQL, Settings
-from sluice.unload import unload_file
-from spark_jobs.load_file import FileLoader
+from sluice.base import database
+from sluice.base.settings import PROJECT, SQL, Settings
+from sluice.landing import mover
+from sluice.ledger import receipts
+from sluice.loading.load_file import FileLoader
+from sluice.loading.unload import unload_file
+from sluice.proof import housekeeping
+from sluice.proof.reconcile import reconcile
 from tests.integration.test_unload import publish_reports
 from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table
 
@@ -45,7 +48,7 @@ def put(own_contracts: Settings) -> Iterator[Put]:
             path = own_contracts.incoming_dir / name
             path.write_bytes(data.encode() if isinstance(data, str) else data)
             os.utime(path, (time.time() - 60, time.time() - 60))
-            moved = landing.move_landed(own_contracts, writer)
+            moved = mover.move_landed(own_contracts, writer)
             assert not moved.failed
             [file_id] = moved.moved + moved.duplicates
             return file_id
@@ -193,11 +196,11 @@ def test_a_new_file_that_lands_while_a_changed_one_goes_back_is_not_overwritten(
         if point == "archive.before_move":
             new.write_text("the next one")
 
-    monkeypatch.setattr("spark_jobs.load_file.crash_point", land_now)
+    monkeypatch.setattr("sluice.loading.load_file.crash_point", land_now)
     loader.load(first)
     assert new.read_text() == "the next one"
     with database.connect(own_contracts.writer_dsn) as writer:
-        assert len(landing.move_landed(own_contracts, writer).finished) == 1
+        assert len(mover.move_landed(own_contracts, writer).finished) == 1
     assert (own_contracts.home_dir / file(connection, first)["path"]).read_text() == changed
     assert new.read_text() == "the next one"
 
@@ -279,13 +282,13 @@ def test_a_duplicate_that_is_on_its_way_to_the_archive_takes_over(
     first, second = put(SHOP, "a.csv"), put(SHOP, "b.csv")
     loader.load(first)
     place = own_contracts.home_dir / file(connection, second)["path"]
-    landing.rename_if_free(place, own_contracts.processing_dir / place.name)  # where a mover died before it went on
+    mover.rename_if_free(place, own_contracts.processing_dir / place.name)  # where a mover died before it went on
     left = unload(own_contracts, first)
     assert (left.duplicates.heir, left.duplicates.handed_over) == (second, False)
     loader.load(second)
     assert recount(connection) == {second: TALLY}
     assert place.read_text() == SHOP
-    assert landing.strays(own_contracts, connection, older_than_seconds=0) == []
+    assert mover.strays(own_contracts, connection, older_than_seconds=0) == []
 
 
 def test_receipts_follow_rows_that_are_handed_over(
@@ -442,7 +445,7 @@ def test_a_duplicate_that_is_registered_while_its_original_is_unloaded_takes_ove
             unloading.start()
             until_it_waits_for_a_lock(own_contracts, "sluice-unload", unloading)
 
-    monkeypatch.setattr(landing, "crash_point", unload_now)
+    monkeypatch.setattr(mover, "crash_point", unload_now)
     second = put(SHOP, "b.csv")
     unloading.join()
     assert states(connection, first, second) == ["unloaded", "landed"]
@@ -467,7 +470,7 @@ def test_a_duplicate_that_is_registered_while_its_original_is_rejected_takes_ove
         until_it_waits_for_a_lock(own_contracts, f"sluice-stream-{epoch}", loading)
         return False
 
-    monkeypatch.setattr(landing, "_lost", load_now)
+    monkeypatch.setattr(mover, "_lost", load_now)
     second = put(SHOP, "b.csv")
     loading.join()
     assert states(connection, first, second) == ["rejected", "landed"]
@@ -513,7 +516,8 @@ def test_an_unload_killed_while_a_duplicate_takes_over_leaves_the_original_loade
     if point == "takeover.after_hand_over":
         seal(own_contracts)
     program = (
-        f"from sluice import settings, unload\nunload.unload_file(settings.load(), {first}, 'wrong', by_whom='test')"
+        "from sluice.base import settings; from sluice.loading import unload\n"
+        f"unload.unload_file(settings.load(), {first}, 'wrong', by_whom='test')"
     )
     kill(program, point, tmp_path / "once")
     assert states(connection, first, second) == ["loaded", "duplicate"]
@@ -537,7 +541,7 @@ def test_a_load_killed_while_it_rejects_a_file_leaves_it_and_its_duplicates_as_t
     loader.load(put(table(event(9)), "a.csv"))
     first, second = put(SHOP, "a.csv"), put(SHOP, "b.csv")
     program = (
-        "from sluice import settings; from spark_jobs.load_file import FileLoader\n"
+        "from sluice.base import settings; from sluice.loading.load_file import FileLoader\n"
         f"FileLoader(settings.load(), {epoch}).load({first})"
     )
     kill(program, point, tmp_path / "once")

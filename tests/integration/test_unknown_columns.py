@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluice.settings import Settings
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
+from sluice.base.settings import Settings
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
 from tests.loading import HEADER, Connection, change_contract, event, recount, write_contract
 
 Land = Callable[..., int]

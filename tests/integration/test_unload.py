@@ -18,13 +18,15 @@ import jinja2
 import psycopg
 import pytest
 
-from sluice import database, landing, status
-from sluice.report_refresh import BUILD
-from sluice.settings import PROJECT, SQL, Settings
-from sluice.unload import UnloadError, unload_file
-from spark_jobs.load_file import FileLoader
-from spark_jobs.replay import replay
-from spark_jobs.writer_session import WriterSession
+from sluice.base import database
+from sluice.base.settings import PROJECT, SQL, Settings
+from sluice.landing import mover
+from sluice.loading.load_file import FileLoader
+from sluice.loading.replay import replay
+from sluice.loading.unload import UnloadError, unload_file
+from sluice.loading.writer_session import WriterSession
+from sluice.reports.refresh import BUILD
+from sluice.running import status
 from tests.loading import Connection, event, owners, paused_at, recount, rejects, state, table
 
 WRONG = "a test feed by mistake"
@@ -45,12 +47,12 @@ def publish_reports(settings: Settings, *steps: str, run_id: str = "scheduled") 
             connection.execute(text)  # type: ignore[call-overload]
 
 
-def move(settings: Settings, connection: Connection, data: str) -> landing.MoveResult:
+def move(settings: Settings, connection: Connection, data: str) -> mover.MoveResult:
     """What the mover does with a file that landed a while ago."""
     path = settings.incoming_dir / "again.csv"
     path.write_text(data)
     os.utime(path, (time.time() - 60, time.time() - 60))
-    return landing.move_landed(settings, connection)
+    return mover.move_landed(settings, connection)
 
 
 def users(connection: Connection) -> dict[str, int]:
@@ -220,7 +222,7 @@ def test_reports_whose_checks_fail_do_not_hold_an_unload_up(
 ) -> None:
     file_id = load(table(event(1)))
     publish_reports(own_contracts)
-    monkeypatch.setattr("sluice.report_refresh._holds", lambda connection, check: check != "keys")
+    monkeypatch.setattr("sluice.reports.refresh._holds", lambda connection, check: check != "keys")
     assert "check keys fails" in unload(own_contracts, file_id).reports
     assert owners(connection) == {}
 
@@ -352,7 +354,7 @@ def test_a_load_does_not_wait_for_an_unload_that_has_none_of_its_rows(
     own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, other = load(table(event(1))), load(table(event(2)))
-    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.unload") as pause:
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.loading.unload") as pause:
         unloading = pool.submit(unload, own_contracts, first)
         assert pause.reached.wait(60)
         second = load(table(event(2), event(3)), "b.csv")
@@ -371,7 +373,7 @@ def test_a_load_that_has_rows_of_a_file_which_leaves_is_put_off_and_holds_up_no_
     first = load(table(event(1)))
     second, third = land(table(event(1), event(2)), "b.csv"), land(table(event(1), event(3)), "c.csv")
     loader = FileLoader(own_contracts, epoch)
-    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.unload") as pause:
+    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "unload.before_commit", "sluice.loading.unload") as pause:
         pool.submit(unload, own_contracts, first)
         assert pause.reached.wait(60)
         begun = time.monotonic()
@@ -466,7 +468,7 @@ def test_a_client_that_is_frozen_in_a_transaction_is_ended_by_the_server(
 
 _HOLD = """
 import sys, time
-from spark_jobs.writer_session import WriterSession
+from sluice.loading.writer_session import WriterSession
 session = WriterSession(sys.argv[1], "frozen")
 session.run("withdraw.hold_file", int(sys.argv[2]))
 print("held", flush=True)
@@ -517,7 +519,7 @@ def test_an_unload_killed_anywhere_is_done_or_not_begun(
     first, second = load(table(event(1), event(2))), load(table(event(2)))
     environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
     program = (
-        "from sluice import settings, unload\n"
+        "from sluice.base import settings; from sluice.loading import unload\n"
         f"unload.unload_file(settings.load(), {first}, 'a wrong file', by_whom='test')"
     )
     ended = subprocess.run([sys.executable, "-c", program], env=environment, cwd=PROJECT, timeout=60)

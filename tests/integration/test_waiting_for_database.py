@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice import containers, embedded
-from sluice.instance import InstanceError
+from sluice import containers
+from sluice.running import embedded
+from sluice.running.instance import InstanceError
 
 
 @pytest.fixture

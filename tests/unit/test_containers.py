@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice import containers, roles
+from sluice import containers
+from sluice.base.settings import PROJECT, SettingError, Settings
 from sluice.containers import AllSecrets, Containers
-from sluice.instance import InstanceError
-from sluice.settings import PROJECT, SettingError, Settings
+from sluice.ledger import roles
+from sluice.running.instance import InstanceError
 
 ONCE = {"secrets", "init", "web-port"}
 # Where state and servers are is fixed by the compose file; the rest is passed on.
@@ -41,7 +42,7 @@ def dealt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_setting_is_passed_on_or_fixed(compose: dict[str, Any]) -> None:
     passed = set(compose["x-settings"])
     assert passed == {f"SLUICE_{field.name.upper()}" for field in fields(Settings) if field.name not in FIXED}
-    assert set(compose["x-settings"].values()) == {None}, "a default stands in sluice/settings.py alone"
+    assert set(compose["x-settings"].values()) == {None}, "a default stands in sluice/base/settings.py alone"
 
 
 def test_every_service_is_limited_restarted_and_rotates_its_log(compose: dict[str, Any]) -> None:

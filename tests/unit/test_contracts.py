@@ -10,18 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.settings import PROJECT
-from spark_jobs.contract_sql import date_pattern
-from spark_jobs.contracts import (
-    Contract,
-    ContractError,
-    HeaderError,
-    Match,
-    match,
-    parse_contract,
-)
-from spark_jobs.csv_records import RecordReader
-from spark_jobs.judge import Judge
+from sluice.base.settings import PROJECT
+from sluice.contracts.compile import date_pattern
+from sluice.contracts.judge import Judge
+from sluice.contracts.model import Contract, ContractError, HeaderError, Match, match, parse_contract
+from sluice.reading.csv_records import RecordReader
 
 SHIPPED = PROJECT / "include" / "contracts"
 ID = {"name": "event_id", "transformLogic": "record_id(file_sha256, record_number)"}

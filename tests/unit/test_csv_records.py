@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.csv_records import BrokenRecord, Dialect, RecordReader
+from sluice.reading.csv_records import BrokenRecord, Dialect, RecordReader
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 STRAY_QUOTES = st.sampled_from([None, "warn", "reject"])
@@ -300,7 +300,7 @@ def test_records_that_are_not_of_the_encoding_are_found_in_linear_time(monkeypat
             raise
 
     data = b"a,b\n" + b"1234567,\xff\n" * 20_000
-    monkeypatch.setattr("spark_jobs.csv_records.codecs.decode", counting)
+    monkeypatch.setattr("sluice.reading.csv_records.codecs.decode", counting)
     assert len(read(data).broken) == 20_000
     assert copied < 200 * len(data)
 

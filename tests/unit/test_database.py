@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from sluice.database import PATIENCE, connect, url_for_libpq
-from sluice.settings import SettingError
+from sluice.base.database import PATIENCE, connect, url_for_libpq
+from sluice.base.settings import SettingError
 
 NOWHERE = "postgresql://me:a%40b@127.0.0.1:1/shop"
 

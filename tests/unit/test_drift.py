@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from sluice.settings import PROJECT
-from spark_jobs.contracts import HeaderError, Match, match, parse_contract
-from spark_jobs.drift import emptied, likely_renames, of_header, says
+from sluice.base.settings import PROJECT
+from sluice.contracts.drift import emptied, likely_renames, of_header, says
+from sluice.contracts.model import HeaderError, Match, match, parse_contract
 
 SHIPPED = PROJECT / "include" / "contracts"
 EVENTS = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 
 _READ = """
 import json, sys

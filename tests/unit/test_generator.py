@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from sluice.base.settings import PROJECT, SettingError, Settings
 from sluice.generator import DIRT, HEADER, Shares, files, land_batch, records, write_batch, write_file
 from sluice.generator.__main__ import main
 from sluice.generator.traffic import Events, visits
-from sluice.settings import PROJECT, SettingError, Settings
 
 NOW = datetime(2026, 11, 22, 18, 42, 4, 123_000, tzinfo=UTC)
 FUNNEL = ("product_view", "add_to_cart", "purchase")

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import landing
-from sluice.settings import PROJECT, Settings
+from sluice.base.settings import PROJECT, Settings
+from sluice.landing import mover
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_what_is_the_same_on_every_attempt_is_not_retried(dag: Any) -> None:
         type(error): policy.evaluate(error, 1, 3).action.value
         for error in (
             psycopg.OperationalError(),
-            landing.LandingError(),
+            mover.LandingError(),
             FilesStillLandedError(),
             StreamStoppedError(),
             RuntimeError(),
@@ -69,7 +69,7 @@ def test_what_is_the_same_on_every_attempt_is_not_retried(dag: Any) -> None:
     }
     assert actions == {
         psycopg.OperationalError: "retry",
-        landing.LandingError: "fail",
+        mover.LandingError: "fail",
         FilesStillLandedError: "fail",
         StreamStoppedError: "fail",
         RuntimeError: "default",

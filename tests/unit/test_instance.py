@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice import instance as instances
-from sluice import java, launcher
-from sluice.instance import Instance, InstanceError, Running
-from sluice.settings import Settings
+from sluice.base.settings import Settings
+from sluice.running import instance as instances
+from sluice.running import java, launcher
+from sluice.running.instance import Instance, InstanceError, Running
 
 RUNNING = Running(pid=1, started_at=0.0, postgres_port=5555, web_port=8888)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import PROJECT
+from sluice.base.settings import PROJECT
 
 STUB = """#!/usr/bin/env python3
 import json, os, sys

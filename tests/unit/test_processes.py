@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sluice import processes
+from sluice.running import processes
 
 WAIT = "import sys, time; print('ready', flush=True); time.sleep(600)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
@@ -97,7 +97,7 @@ def test_who_ignores_sigterm_is_returned_and_ends_by_sigkill(tmp_path: Path) -> 
 
 PARENT = f"""
 import signal, subprocess, sys
-from sluice import processes
+from sluice.running import processes
 child = subprocess.Popen(["sleep", "600"], preexec_fn=processes.follow_parent(signal.SIGKILL))
 {WAIT.replace("'ready'", "'ready', child.pid, sep=chr(10)")}
 """

@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluice import pulse
-from sluice.launcher import Child, Console
+from sluice.running import heartbeat
+from sluice.running.launcher import Child, Console
 
 
 class Clock:
@@ -18,8 +18,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.beat: bool | Exception = True
-        monkeypatch.setattr(pulse.time, "monotonic", lambda: self.now)
-        self.watched = pulse.Pulse(self.ask)
+        monkeypatch.setattr(heartbeat.time, "monotonic", lambda: self.now)
+        self.watched = heartbeat.Pulse(self.ask)
 
     def ask(self, seconds: float) -> bool:
         self.asked = seconds
@@ -41,8 +41,8 @@ def test_a_scheduler_that_stopped_beating_is_lost(monkeypatch: pytest.MonkeyPatc
     clock = Clock(monkeypatch)
     assert not clock.lost_after(10)
     clock.beat = False
-    assert not clock.lost_after(pulse.LOST_SECONDS - 1)
-    assert clock.lost_after(pulse.EVERY_SECONDS)
+    assert not clock.lost_after(heartbeat.LOST_SECONDS - 1)
+    assert clock.lost_after(heartbeat.EVERY_SECONDS)
 
 
 def test_while_the_database_is_away_nobody_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +50,8 @@ def test_while_the_database_is_away_nobody_is_lost(monkeypatch: pytest.MonkeyPat
     clock.beat = psycopg.OperationalError("away")
     assert not any(clock.lost_after(60) for _ in range(10))
     clock.beat = False
-    assert not clock.lost_after(pulse.EVERY_SECONDS)
-    assert clock.lost_after(pulse.LOST_SECONDS)
+    assert not clock.lost_after(heartbeat.EVERY_SECONDS)
+    assert clock.lost_after(heartbeat.LOST_SECONDS)
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -68,9 +68,9 @@ def test_a_scheduler_that_did_not_outlive_an_outage_is_lost_soon_after_it(
         clock.beat = True  # a beat from before the outage
         assert not clock.lost_after(10)
     clock.beat = False
-    assert not clock.lost_after(pulse.BACK_SECONDS / 2)
-    assert clock.asked <= pulse.BACK_SECONDS / 2, "a beat from before the outage would count"
-    assert clock.lost_after(pulse.BACK_SECONDS / 2)
+    assert not clock.lost_after(heartbeat.BACK_SECONDS / 2)
+    assert clock.asked <= heartbeat.BACK_SECONDS / 2, "a beat from before the outage would count"
+    assert clock.lost_after(heartbeat.BACK_SECONDS / 2)
 
 
 def test_a_scheduler_that_outlived_an_outage_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,12 +83,12 @@ def test_a_scheduler_that_outlived_an_outage_goes_on(monkeypatch: pytest.MonkeyP
 def test_a_scheduler_may_take_its_time_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     clock.beat = False
-    assert not clock.lost_after(pulse.START_SECONDS - 10)
+    assert not clock.lost_after(heartbeat.START_SECONDS - 10)
     assert clock.lost_after(20)
 
 
 def test_the_launcher_ends_a_scheduler_that_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "START_SECONDS", 0.0)
+    monkeypatch.setattr(heartbeat, "START_SECONDS", 0.0)
     child = Child("scheduler", ["sleep", "600"], tmp_path / "log", dict(os.environ), beats=lambda seconds: False)
     child.start()
     assert child.process is not None

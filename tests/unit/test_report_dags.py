@@ -9,8 +9,8 @@ import pytest
 from airflow.sdk import DAG
 
 from dags import keep_house, report_sales
-from sluice import housekeeping
-from sluice.settings import SQL, SettingError, Settings
+from sluice.base.settings import SQL, SettingError, Settings
+from sluice.proof import housekeeping
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from sluice.folders import FoldersError
-from sluice.leases import StreamFenced
-from spark_jobs.contracts import ContractError
-from spark_jobs.judge import BlockTooLargeError
-from spark_jobs.landed_bytes import UnreadableFileError
-from spark_jobs.load_file import FileChangedError, FileRejectedError
-from spark_jobs.retry_rules import RULES, UNKNOWN, cut, line_of, rule_for
-from spark_jobs.staging import RowsMovedError
+from sluice.contracts.judge import BlockTooLargeError
+from sluice.contracts.model import ContractError
+from sluice.landing.folders import FoldersError
+from sluice.ledger.leases import StreamFenced
+from sluice.loading.load_file import FileChangedError, FileRejectedError
+from sluice.loading.retry_rules import RULES, UNKNOWN, cut, line_of, rule_for
+from sluice.loading.staging import RowsMovedError
+from sluice.reading.landed_bytes import UnreadableFileError
 
 # What Spark makes of an error of the source (on the driver), and of one of a task.
 SOURCE = """[PYTHON_STREAMING_DATA_SOURCE_RUNTIME_ERROR] Failed when Python streaming data source perform partitions: \
@@ -151,7 +151,7 @@ def test_a_java_error_is_judged_by_its_cause() -> None:
         f"x\npsycopg.OperationalError: {LOGIN}",
         "duplicate key. SQLSTATE: 23505",
         "permission denied. SQLSTATE: 42501",
-        "sluice.leases.StreamFenced: stream 1 has ended",
+        "sluice.ledger.leases.StreamFenced: stream 1 has ended",
         "No space left on device",
     ],
 )

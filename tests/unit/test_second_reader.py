@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sluice import second_reader
-from sluice.second_reader import DamagedFileError, Reading, read
-from spark_jobs.csv_records import Dialect, RecordReader
-from spark_jobs.landed_bytes import LandedBytes
+from sluice.proof import second_reader
+from sluice.proof.second_reader import DamagedFileError, Reading, read
+from sluice.reading.csv_records import Dialect, RecordReader
+from sluice.reading.landed_bytes import LandedBytes
 
 PROPERTY = settings(
     max_examples=400,

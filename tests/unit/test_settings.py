@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice import cli, containers, settings
-from sluice.instance import read_env_file
-from sluice.settings import PROJECT, SettingError, Settings
+from sluice import cli, containers
+from sluice.base import settings
+from sluice.base.settings import PROJECT, SettingError, Settings
+from sluice.running.instance import read_env_file
 
 EXAMPLE = PROJECT / ".env.example"
 

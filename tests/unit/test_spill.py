@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.settings import PROJECT
-from spark_jobs.judge import Judge
-from spark_jobs.spill import Spill
+from sluice.base.settings import PROJECT
+from sluice.base.spill import Spill
+from sluice.contracts.judge import Judge
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_a_link_under_the_old_predictable_name_is_not_followed(temporary: Path) 
 
 
 def test_what_a_killed_process_has_left_is_removed_by_the_next_one(temporary: Path) -> None:
-    code = "import os; from spark_jobs.spill import Spill; kept = Spill(); os._exit(0)"
+    code = "import os; from sluice.base.spill import Spill; kept = Spill(); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
     [left] = temporary.iterdir()
     Spill().close()

@@ -62,5 +62,5 @@ def test_an_unload_takes_duplicates_or_only_tells_when_it_is_asked_to(unloading:
 
 def test_what_can_never_be_unloaded_is_not_tried_again(unloading: DAG) -> None:
     [rule] = unload_file.RETRY_POLICY.rules
-    assert (rule.exception, rule.action.value) == ("sluice.unload.UnloadError", "fail")
+    assert (rule.exception, rule.action.value) == ("sluice.loading.unload.UnloadError", "fail")
     assert unloading.get_task("take_back").retries == 2

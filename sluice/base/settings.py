@@ -1,0 +1,286 @@
+"""The one place that reads the environment.
+
+Every variable is listed, with its default and meaning, in ``.env.example``; a unit test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import logging
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+SQL = PROJECT / "include" / "sql"
+PREFIX = "SLUICE_"
+# Ours, but nothing to turn: what processes of ours tell one another, and what tests say.
+_BETWEEN_PROCESSES = {"SLUICE_INSTANCE", "SLUICE_STREAM_TOKEN", "SLUICE_SUBMITTER_PID"}
+_FOR_TESTS = ("SLUICE_CRASH_", "SLUICE_TEST_")
+
+
+class SettingError(ValueError):
+    """An environment variable holds a value that cannot be used; the message names it, the value and the remedy."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may turn. A field ``x_y`` is the environment variable ``SLUICE_X_Y``; units are in the names."""
+
+    # Names of variables that begin with SLUICE_ and belong to something else, with commas between them.
+    ignore: str = ""
+
+    # Where state lives: database, landing folders, checkpoint, Airflow home, logs, secrets.
+    home: str = "data"
+
+    # Who else may see what the pipeline keeps, and who may land files.
+    umask: str = "077"
+    incoming_group: str = ""
+
+    # PostgreSQL. Empty database_url: the embedded server. The writer and reader default to the owner's URL.
+    database_url: str = ""
+    writer_url: str = ""
+    reader_url: str = ""
+    postgres_bin: str = ""
+    postgres_port: int = 0
+
+    # The web UI of Airflow, always on loopback under `make run`. 0 picks a free port.
+    web_port: int = 8080
+
+    # The generator of shop events.
+    generator: bool = True
+    generate_every_seconds: float = 5.0
+    generate_rows: int = 1000
+    generate_rhythm: bool = True
+    generate_dirty_share: float = 0.01
+    generate_late_share: float = 0.02
+    generate_repeat_share: float = 0.01
+    generate_seed: str = ""
+
+    # Sensing and moving.
+    settle_seconds: float = 1.0
+    sense_seconds: float = 0.5
+    sensor_timeout_seconds: float = 60.0
+
+    # The folder of the data contracts (*.odcs.yaml).
+    contracts: str = "include/contracts"
+
+    # The stream.
+    spark_master: str = "local[*,4]"
+    spark_driver_memory: str = "1g"
+    spark_conf: str = "spark_jobs/spark.conf"
+    stream_tasks: int = 2
+    trigger_seconds: float = 0.2
+    batch_files: int = 200
+    batch_bytes: int = 1_000_000_000
+    lease_seconds: float = 15.0
+    submit_seconds: float = 120.0
+    drain_seconds: float = 600.0
+    stream_life_seconds: float = 21_600.0
+    backoff_seconds: float = 1.0
+    backoff_max_seconds: float = 15.0
+    record_bytes_max: int = 16 * 1024 * 1024
+    columns_max: int = 4096
+    chunk_bytes: int = 16 * 1024 * 1024
+    duckdb_memory: str = "256MB"
+
+    # An unload tries for so long to get a file that others use.
+    unload_patience_seconds: float = 120.0
+
+    # Reports and housekeeping.
+    report_every_seconds: float = 300.0
+    keep_house_every_seconds: float = 3600.0
+    keep_runs_hours: float = 24.0
+    keep_logs_days: float = 2.0
+    keep_archive_days: float = 30.0
+    keep_batches_days: float = 7.0
+    airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
+
+    @property
+    def home_dir(self) -> Path:
+        """The state folder, absolute; a relative value is held against the project's folder."""
+        return (PROJECT / self.home).resolve()
+
+    @property
+    def incoming_dir(self) -> Path:
+        """Where producers land CSV files."""
+        return self.home_dir / "incoming"
+
+    @property
+    def processing_dir(self) -> Path:
+        """Where registered files wait for the stream."""
+        return self.home_dir / "processing"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where finished files are kept, in a folder by state and day."""
+        return self.home_dir / "archive"
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """The checkpoint of the stream."""
+        return self.home_dir / "checkpoint"
+
+    @property
+    def file_mode(self) -> int:
+        """What a file of the pipeline's may have at most."""
+        return 0o666 & ~int(self.umask, 8)
+
+    @property
+    def folder_mode(self) -> int:
+        """What a folder of the pipeline's may have at most."""
+        return 0o777 & ~int(self.umask, 8)
+
+    @property
+    def contracts_dir(self) -> Path:
+        """The folder of the data contracts, absolute; a relative value is held against the project's folder."""
+        return (PROJECT / self.contracts).resolve()
+
+    @property
+    def spark_conf_file(self) -> Path:
+        """The properties that spark-submit is given, absolute; a relative value is held against the project."""
+        return (PROJECT / self.spark_conf).resolve()
+
+    @property
+    def owner_dsn(self) -> str:
+        """URL of the role that owns the schema; raises SettingError when no database is set."""
+        return self._dsn(self.database_url)
+
+    @property
+    def writer_dsn(self) -> str:
+        """URL of the role that moves and loads; raises SettingError when no database is set."""
+        return self._dsn(self.writer_url or self.database_url)
+
+    @property
+    def reader_dsn(self) -> str:
+        """URL of the role that reads events and publishes reports; raises SettingError when no database is set."""
+        return self._dsn(self.reader_url or self.database_url)
+
+    @staticmethod
+    def _dsn(url: str) -> str:
+        if not url:
+            raise SettingError(
+                "no database is set: start the pipeline with `make up`, or set SLUICE_DATABASE_URL=postgresql://…"
+            )
+        return url
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from ``environ`` (default: the process's own).
+
+    Raises SettingError for a value of the wrong kind, and when two values contradict each other.
+    """
+    if environ is None:
+        environ = os.environ
+        _warn_of(tuple(unknown(environ)))
+    values: dict[str, Any] = {}
+    for field in fields(Settings):
+        name = f"SLUICE_{field.name.upper()}"
+        text = environ.get(name)
+        if text is not None and text.strip() != "":
+            values[field.name] = _parse(name, text.strip(), str(field.type))
+    settings = Settings(**values)
+    _check(settings)
+    return settings
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that begins with SLUICE_ and means nothing: a typo must not pass for a setting."""
+    settings = {f"{PREFIX}{field.name.upper()}" for field in fields(Settings)}
+    known = settings | _BETWEEN_PROCESSES | {name.strip() for name in environ.get("SLUICE_IGNORE", "").split(",")}
+    strange = [
+        name
+        for name in sorted(environ)
+        if name.upper().startswith(PREFIX) and name not in known and not name.startswith(_FOR_TESTS)
+    ]
+    return [f"{name} is no setting{_nearest(name, settings)}" for name in strange]
+
+
+def refuse_unknown(environ: Mapping[str, str]) -> None:
+    """Raises SettingError when a variable begins with SLUICE_ and means nothing."""
+    if strange := unknown(environ):
+        raise SettingError(
+            f"{'; '.join(strange)}. Correct it in the environment or in .env; .env.example lists all settings. "
+            "To go on with a variable of something else, add its name to SLUICE_IGNORE"
+        )
+
+
+def _nearest(name: str, settings: Iterable[str]) -> str:
+    by_end = {setting.removeprefix(PREFIX): setting for setting in settings}
+    found = difflib.get_close_matches(name.upper().removeprefix(PREFIX), by_end, n=1)
+    return f" (did you mean {by_end[found[0]]}?)" if found else ""
+
+
+@functools.cache
+def _warn_of(sentences: tuple[str, ...]) -> None:
+    """Airflow's processes and Spark's go on: what starts them has refused before, unless somebody else did."""
+    for sentence in sentences:
+        logging.getLogger(__name__).warning("%s: it is ignored", sentence)
+
+
+def _parse(name: str, text: str, kind: str) -> object:
+    try:
+        if kind == "bool":
+            return {
+                "1": True,
+                "true": True,
+                "on": True,
+                "yes": True,
+                "0": False,
+                "false": False,
+                "off": False,
+                "no": False,
+            }[text.lower()]
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except (KeyError, ValueError):
+        wanted = {"bool": "on or off", "int": "a whole number", "float": "a number"}[kind]
+        raise SettingError(f"{name}={text!r} is not {wanted}: correct it, or unset it for the default") from None
+    return text
+
+
+def _check(settings: Settings) -> None:
+    for field in fields(Settings):
+        value = getattr(settings, field.name)
+        name = f"SLUICE_{field.name.upper()}"
+        if field.name.endswith("_share") and not 0 <= value <= 1:
+            raise SettingError(f"{name}={value} is not a share between 0 and 1")
+        if field.name.endswith(("_seconds", "_hours", "_days")) and not 0 < value < math.inf:
+            raise SettingError(f"{name}={value} must be a number that is more than 0")
+        if field.name.endswith("_port") and not 0 <= value <= 65_535:
+            raise SettingError(f"{name}={value} is no port: 1 to 65535, or 0 for any free one")
+        if field.name in _SIZES and not re.fullmatch(_SIZES[field.name], value, re.IGNORECASE):
+            raise SettingError(f"{name}={value!r} is no size: write it as {getattr(Settings, field.name)!r}")
+        if field.name in _AT_LEAST_ONE and value < 1:
+            raise SettingError(f"{name}={value} must be at least 1")
+    if not re.fullmatch("0?0[0-7]{2}", settings.umask):
+        raise SettingError(
+            f"SLUICE_UMASK={settings.umask!r} is no umask that leaves this user everything: 077 shows others nothing, "
+            "027 lets the group read"
+        )
+    if settings.stream_life_seconds >= settings.keep_runs_hours * 3600:
+        raise SettingError(
+            f"SLUICE_STREAM_LIFE_SECONDS={settings.stream_life_seconds:g} must be shorter than "
+            f"SLUICE_KEEP_RUNS_HOURS={settings.keep_runs_hours:g} (hours): housekeeping would delete the run "
+            "of a living stream; shorten the life or keep runs longer"
+        )
+
+
+# As Java and DuckDB read them.
+_SIZES = {"spark_driver_memory": r"[1-9]\d*[kmgt]b?", "duckdb_memory": r"\d+(\.\d+)?\s*([kmgt]i?b|%)"}
+_AT_LEAST_ONE = {
+    "generate_rows",
+    "stream_tasks",
+    "batch_files",
+    "batch_bytes",
+    "record_bytes_max",
+    "columns_max",
+    "chunk_bytes",
+}

@@ -1,0 +1,148 @@
+"""Judges blocks of records: which rows are good, in the types that COPY takes, and which rules the others break."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sluice.base import database
+from sluice.base.settings import SQL
+from sluice.base.spill import Spill
+from sluice.contracts import expressions
+from sluice.contracts.compile import compile_extra, compile_query, literal
+from sluice.contracts.model import Contract, ContractError, Match
+from sluice.reading.csv_records import Block
+
+_FEW_ROWS = 32
+
+
+class BlockTooLargeError(ValueError):
+    """Rows of a file are too wide for the memory that a task may take; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A judged block: ``good`` has the columns of events in COPY's types; ``bad`` are rows of the block and why."""
+
+    good: pa.Table
+    bad: list[tuple[int, list[str], str]]
+    failed: list[tuple[int, list[str]]]
+    warned: int
+
+
+class Judge:
+    """Judges blocks of one file. Not thread-safe; one a process is enough.
+
+    One DuckDB thread and ``memory_limit`` (DuckDB's own notation) of memory; what needs more spills to a temporary
+    folder.
+    """
+
+    def __init__(self, memory_limit: str = "256MB") -> None:
+        self._spill = Spill()
+        weakref.finalize(self, self._spill.close)
+        self._duckdb = duckdb.connect(
+            config={
+                "threads": 1,
+                "memory_limit": memory_limit,
+                "temp_directory": str(self._spill.path),
+                "autoload_known_extensions": False,
+                "autoinstall_known_extensions": False,
+            }
+        )
+        self._duckdb.execute("SET enable_external_access = false")
+        # What stands twice in an expression would be computed outside of the TRY around it, and raise for all rows.
+        self._duckdb.execute("SET disabled_optimizers = 'common_subexpressions'")
+        self._duckdb.execute(database.statement(SQL / "load" / "judge_macros.sql"))
+        self._memory_limit = memory_limit
+        self._checked: weakref.WeakSet[Contract] = weakref.WeakSet()
+
+    def close(self) -> None:
+        """Free DuckDB's memory and files."""
+        self._duckdb.close()
+        self._spill.close()
+
+    def problems(self, contract: Contract) -> list[str]:
+        """What is wrong with the contract's own SQL: place, reason and remedy; empty when nothing is."""
+        return expressions.problems(self._duckdb, contract)
+
+    def warnings(self, contract: Contract) -> list[str]:
+        """What of a sound contract's SQL is likely a mistake: place, reason and remedy."""
+        return expressions.warnings(self._duckdb, contract)
+
+    def judge(self, block: Block, match: Match, *, file_id: int, sha256: str) -> Judgement:
+        """Judge every readable row of ``block``.
+
+        Raises ContractError when the contract's own SQL does not run, BlockTooLargeError when not even a few rows can
+        be judged in the memory there is, duckdb.IOException when the temporary folder is full.
+        """
+        self._check(match.contract)
+        rows = len(block.record_numbers)
+        records = block.columns.append_column("record_number", pa.array(block.record_numbers, pa.int64()))
+        records = records.append_column("row", pa.array(np.arange(rows), pa.int64()))
+        self._duckdb.execute(f"SET TimeZone = {literal(match.contract.timezone)}")
+        return _divide(pa.concat_tables(self._judged(records, match, file_id, sha256)), block.stray_quotes)
+
+    def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> list[pa.Table]:
+        query, names = compile_query(match)
+        try:
+            return [self._run(query, self._together(records, match), [file_id, sha256, *names])]
+        except duckdb.OutOfMemoryException as error:
+            if records.num_rows <= _FEW_ROWS:
+                raise BlockTooLargeError(
+                    f"{records.num_rows} rows of {len(match.header)} columns do not fit into SLUICE_DUCKDB_MEMORY="
+                    f"{self._memory_limit}: raise it, or land narrower files"
+                ) from error
+        except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException) as error:
+            raise ContractError(f"{match.contract.path.name}: its SQL does not run: {error}") from error
+        half = records.num_rows // 2
+        parts = (records.slice(0, half), records.slice(half))
+        return [judged for part in parts for judged in self._judged(part, match, file_id, sha256)]
+
+    def _together(self, records: pa.Table, match: Match) -> pa.Table:
+        """The records with the columns put together that the contract does not know, when these are many."""
+        parts = compile_extra(match)
+        if not parts:
+            return records
+        made = [self._run(part.query, records.select(part.fields), part.parameters)["extra"] for part in parts]
+        taken = {field for part in parts for field in part.fields}
+        records = records.select([i for i in range(records.num_columns) if i not in taken])
+        for number, texts in enumerate(made):
+            records = records.append_column(f"__extra_{number}", texts)
+        return records
+
+    def _run(self, query: str, records: pa.Table, parameters: Sequence[object]) -> pa.Table:
+        self._duckdb.register("records", records)
+        try:
+            return self._duckdb.sql(query, params=list(parameters)).to_arrow_table()
+        finally:
+            self._duckdb.unregister("records")
+
+    def _check(self, contract: Contract) -> None:
+        if contract in self._checked:
+            return
+        if problems := self.problems(contract):
+            raise ContractError(f"{contract.path.name}: {'; '.join(problems)}")
+        self._checked.add(contract)
+
+
+def _divide(judged: pa.Table, stray_quotes: npt.NDArray[np.int64]) -> Judgement:
+    is_good = pc.is_null(judged["broken_rules"])
+    warned = len(np.union1d(judged["__row"].filter(pc.equal(judged["warned"], 1)).to_numpy(), stray_quotes))
+    plain = judged.drop_columns(["broken_rules", "is_type", "fails_file", "__row", "warned"])
+    if judged["broken_rules"].null_count == judged.num_rows:
+        return Judgement(plain, [], [], warned)
+    bad = judged.select(["__row", "broken_rules", "is_type", "fails_file"]).filter(pc.invert(is_good)).to_pylist()
+    bad.sort(key=lambda row: row["__row"])
+    return Judgement(
+        plain.filter(is_good),
+        [(row["__row"], row["broken_rules"], "type" if row["is_type"] else "rule") for row in bad],
+        [(row["__row"], row["broken_rules"]) for row in bad if row["fails_file"]],
+        warned,
+    )

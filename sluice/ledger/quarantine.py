@@ -1,0 +1,91 @@
+"""Shows the quarantine to a person: what was set aside, by rule, with examples, and how to bring it back."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sluice.base import database
+
+SHOWN = 140
+PLACEHOLDER = "…"
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+def lines(
+    connection: Connection, *, contract: str | None = None, rule: str | None = None, file_id: int | None = None
+) -> list[str]:
+    """The quarantine in lines of plain text; the arguments narrow it down."""
+    chosen = {"contract": contract, "rule": rule, "file_id": file_id}
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        groups = connection.execute(_sql("by_rule"), chosen).fetchall()
+        examples = connection.execute(_sql("examples"), chosen).fetchall()
+    if not groups:
+        return ["nothing is in quarantine" + (" that fits" if any(chosen.values()) else "")]
+    by_rule = {key: list(rows) for key, rows in groupby(examples, lambda row: (row["contract"], row["rule"]))}
+    said = []
+    for group in groups:
+        found = by_rule[group["contract"], group["rule"]]
+        said += [_heading(group), *(line for example in found for line in _example(example)), ""]
+    return said + _remedy(examples[0])
+
+
+def shown(text: str | bytes, limit: int = SHOWN) -> str:
+    """``text`` as a terminal may get it: control characters and bytes that are no UTF-8 escaped, at most ``limit``."""
+    text = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
+    safe = escaped(text[: limit + 1])
+    return safe if len(safe) <= limit else f"{safe[:limit]}…"
+
+
+def escaped(text: str) -> str:
+    """``text`` in one line, whole: what a terminal takes for a command or a line break is escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _heading(group: dict[str, Any]) -> str:
+    rows, files = group["rows"], group["files"]
+    return (
+        f"{shown(group['contract'])}  {shown(group['rule'])}  {rows:,} row{'s' * (rows != 1)} "
+        f"of {files:,} file{'s' * (files != 1)}, the newest of {group['newest']:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+def _example(row: dict[str, Any]) -> list[str]:
+    edited = ", edited" if row["edited"] else ""
+    where = f"file {row['file_id']} ({shown(row['name'], 60)})"
+    return [
+        f"    {where}, record {row['record_number']}, line {row['line_number']}, {row['bytes']:,} bytes{edited}:",
+        f"        {shown(bytes(row['raw']))}",
+    ]
+
+
+def _remedy(row: dict[str, Any]) -> list[str]:
+    query, names = _edit(row)
+    fields = json.dumps(dict.fromkeys(names, PLACEHOLDER), ensure_ascii=not "".join(names).isprintable())
+    edit = sql.SQL(_sql(query)).format(
+        fields=sql.Literal(fields), file_id=sql.Literal(row["file_id"]), record_number=sql.Literal(row["record_number"])
+    )
+    return [
+        "To bring rows back, correct the contract under include/contracts, or a row's fields with `make psql`",
+        f"(the right value for {PLACEHOLDER}):",
+        f"    {edit.as_string()};",
+        "Then run `make replay`; CONTRACT=, RULE= and FILE_ID= choose what is judged again.",
+    ]
+
+
+def _edit(row: dict[str, Any]) -> tuple[str, list[str]]:
+    """The query, and the field that a rule of the reject names, else its first; all, when it has not the header's."""
+    header: list[str] = row["header"] or row["field_names"]
+    if not header or set(row["field_names"]) != set(header):
+        return "edit_all", header
+    named = {rule.rpartition(".")[0].casefold() for rule in row["rules"]}
+    return "edit", [next((name for name in header if name.casefold() in named), header[0])]
+
+
+def _sql(name: str) -> Any:
+    return database.queries("ledger/quarantine")[name]

@@ -1,0 +1,49 @@
+"""Receipts: a digest over each loaded file's rows as they are in ``events``, kept in the file's row of the ledger.
+
+A receipt is pending until it is made, which happens when no file waits: loading does not pay for it. What changes a
+file's rows afterwards (a replay, an unload, a row given back) changes its receipt in the same transaction. It finds
+accidents; whoever may write to both tables can make both agree. docs/receipts.md shows how to use it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from sluice.base import database
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+def make_next(connection: Connection, *, also_when_files_wait: bool = False) -> int | None:
+    """Make the oldest pending receipt, in a transaction of its own; return its file_id.
+
+    None when there is none, when another session is at it, or when a file waits to be loaded (unless told otherwise).
+    """
+    with connection.transaction():
+        rows = _run(connection, "next", also_when_files_wait)
+        if not rows:
+            return None
+        _run(connection, "make", rows[0][0])
+    return int(rows[0][0])
+
+
+def make(connection: Connection, file_id: int) -> None:
+    """Make this file's receipt now, if it is loaded and the receipt is pending."""
+    with connection.transaction():
+        if _run(connection, "lock_pending", file_id):
+            _run(connection, "make", file_id)
+
+
+def verify(connection: Connection, file_id: int) -> dict[str, Any] | None:
+    """What ``ledger.verify`` finds: the file's counts and receipt against its rows; None when there is no such file."""
+    found: dict[str, Any] | None = _run(connection, "verify", file_id)[0][0]
+    return found
+
+
+def _run(connection: Connection, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    text = database.queries("load/receipts")[name]
+    cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
+    return cursor.execute(text, parameters).fetchall()

@@ -1,0 +1,334 @@
+"""Backup and restore. A restored ledger does not know what landed after the backup: those files land again.
+
+A backup is a dump (pg_dump's custom format) of the pipeline's database; the files themselves stay where they are, in
+processing and in the archive. A restore reads the dump into a database beside the living one, and only when that has
+worked do the two change places, in one step. Airflow's own database, its history of runs, is left as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sluice.base import database
+from sluice.base.permissions import make_folder
+from sluice.base.settings import Settings
+from sluice.landing import folders, mover
+from sluice.ledger import migrate, roles
+from sluice.loading import left_behind
+
+Connection = psycopg.Connection[dict[str, Any]]
+Url = Callable[[str], str]
+Say = Callable[[str], None]
+
+# The reader's workshop: a restore would run what the reader has written there (a check of a table, say) as superuser,
+# and the next refresh makes anew what is of use in it.
+WITHOUT_WORKSHOP = "--exclude-schema=report_staging"
+LIVING, SIDE, REPLACED = "sluice", "sluice_restoring", "sluice_replaced"
+_NAME = re.compile(r"(\d{1,18})-([0-9a-f]{12})-(.+)", re.DOTALL)
+_PAGE = 1000
+
+
+class RestoreError(RuntimeError):
+    """The backup or the restore cannot be done, and nothing was changed; the message says why and what to do."""
+
+
+@dataclass
+class Relanded:
+    """What became of the files whose ledger is older than they are: names in incoming, and file_ids."""
+
+    returned: list[str] = field(default_factory=list)
+    put_back: list[int] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    copied: left_behind.Copied | None = None
+    left: left_behind.LeftBehind = field(default_factory=left_behind.LeftBehind)
+
+    def lines(self) -> list[str]:
+        """Sentences for people."""
+        said = [
+            f"{len(self.returned):,} files land again, {len(self.put_back):,} were put back where the ledger has them"
+        ]
+        if self.kept:
+            said.append(f"left in the archive, because they had been unloaded: {', '.join(self.kept[:20])}")
+        if self.missing:
+            said.append(f"waiting in the ledger, but on no disk: {', '.join(self.missing[:20])}; land them again")
+        return said + (self.copied.lines() if self.copied else []) + self.left.lines()
+
+
+def dump(url: str, program: Path | str, target: Path) -> None:
+    """Write a backup of the database of ``url`` to ``target``; the pipeline may run meanwhile.
+
+    Raises RestoreError when it cannot be made or written; no half of it stays.
+    """
+    making = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with making.open("xb") as file:
+            _run([str(program), "--format=custom", WITHOUT_WORKSHOP], url, stdout=file)
+        making.replace(target)
+    except OSError as error:
+        raise RestoreError(
+            f"{error.filename or target} cannot be written ({error.strerror}): no backup was made"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            making.unlink()
+
+
+def restore(
+    settings: Settings,
+    url: Url,
+    owner_url: Url,
+    program: Path | str,
+    backup: Path,
+    say: Say,
+    *,
+    copy_sealed: bool = False,
+    discard_replaced: bool = False,
+) -> Relanded:
+    """Replace the pipeline's database by ``backup``, then land again what it does not know. Nothing may run meanwhile.
+
+    ``url`` and ``owner_url`` make the superuser's and the owner's URL of a database; ``program`` is pg_restore.
+    ``copy_sealed`` copies the rows of files over whose bytes are gone. Raises RestoreError when an earlier restore's
+    replaced database is the only one that has rows, unless ``discard_replaced``.
+    """
+    begin(settings, url, discard_replaced=discard_replaced)
+    with backup.open("rb") as file:
+        options = ["--exit-on-error", "--single-transaction", WITHOUT_WORKSHOP, f"--dbname={SIDE}"]
+        _run([str(program), *options], url(SIDE), stdin=file)
+    return finish(settings, url, owner_url, say, copy_sealed=copy_sealed)
+
+
+def begin(settings: Settings, url: Url, *, discard_replaced: bool = False) -> None:
+    """An empty database, for pg_restore to fill. Raises RestoreError as ``restore`` does."""
+    if not discard_replaced:
+        _keep_what_only_the_replaced_has(settings, url)
+    with database.connect(url("postgres"), application_name="sluice-restore") as connection:
+        connection.execute(_sql("drop_side"))
+        roles.make_database(connection, SIDE, "sluice_owner")
+
+
+def _keep_what_only_the_replaced_has(settings: Settings, url: Url) -> None:
+    """A restore deletes what the one before it had replaced."""
+    if not (_exists(url, REPLACED) and _exists(url, LIVING)):
+        return
+    with database.connect(url(LIVING)) as ledger, database.connect(url(REPLACED)) as replaced:
+        lost = left_behind.lost_files(settings, ledger, replaced)
+    if lost:
+        raise RestoreError(
+            f"nothing was changed: {REPLACED}, which an earlier restore has left and this one would delete, alone has "
+            f"the rows of {len(lost):,} files whose bytes are gone: `make copy-sealed` copies them over; to let them "
+            "go, restore with DISCARD_REPLACED=1"
+        )
+
+
+def copy_sealed(settings: Settings, url: Url, owner_url: Url) -> left_behind.Copied:
+    """Copy the rows of files that a restore could not bring back from the database that it replaced.
+
+    Nothing may run meanwhile. Raises RestoreError when there is no such database.
+    """
+    if not _exists(url, REPLACED):
+        raise RestoreError(f"there is no database {REPLACED}: no restore has left one, or it was deleted since")
+    with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
+        reland(settings, ledger, replaced)
+        return left_behind.copy(settings, ledger, replaced)
+
+
+def _patient(url: str) -> Connection:
+    """A connection whose transactions may idle for long: of two databases, one waits while the other works."""
+    return database.connect(url, application_name="sluice-restore", idle_in_transaction_session_timeout="0")
+
+
+def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_sealed: bool = False) -> Relanded:
+    """Bring what was restored up to date, put it in the place of the living database, and land files again.
+
+    Raises RestoreError, with nothing changed, when the restored database holds no ledger.
+    """
+    with database.connect(url(SIDE)) as side:
+        if not _row(side, "is_restored")["is_restored"]:
+            raise RestoreError(
+                f"database {SIDE} holds no ledger: it is not a backup of Sluice, or was not read completely"
+            )
+    applied = migrate.migrate(owner_url(SIDE))
+    say(f"the backup is read, {len(applied)} migrations were applied to it")
+    with database.connect(url(LIVING)) as living:
+        marks, identity = _row(living, "marks"), folders.identity(living)
+    with database.connect(url(SIDE)) as side:
+        _row(side, "go_on_after", **marks)
+        # The folders stay where they are, and so does the id that they carry.
+        folders.take_over(side, identity)
+        _folders_are_there(settings, side)
+        side.execute(_sql("end_streams"))
+    _change_places(url)
+    say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
+    with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
+        _keep_seals(ledger, replaced)
+        found = reland(settings, ledger, replaced)
+        found.left = left_behind.look(settings, ledger, replaced)
+        if copy_sealed:
+            found.copied = left_behind.copy(settings, ledger, replaced)
+            found.left.files = left_behind.lost_files(settings, ledger, replaced)
+            found.missing = _missing(settings, ledger)
+    return found
+
+
+def reland(settings: Settings, ledger: Connection, replaced: Connection | None = None) -> Relanded:
+    """Compare processing and the archive with the ledger: a file it does not know returns to incoming, one it has
+    elsewhere goes there.
+
+    ``replaced`` is the ledger that was there before, when there is one: it knows under which name a file had landed,
+    and which were unloaded since: those stay where they are. Doing it again changes nothing.
+    """
+    _folders_are_there(settings, ledger)
+    found = Relanded()
+    with mover.only_mover(ledger, 60) as alone:
+        if not alone:
+            raise RestoreError("files are being moved: stop the pipeline first, a restore needs it to stand still")
+        for paths in _pages(_files(settings)):
+            _reland_page(settings, ledger, replaced, paths, found)
+        _go_on_after_names(settings, ledger)
+    found.missing = _missing(settings, ledger)
+    return found
+
+
+def _missing(settings: Settings, ledger: Connection) -> list[str]:
+    return [
+        f"{row['name']} (file {row['file_id']})"
+        for row in ledger.execute(_sql("waiting"))
+        if not (settings.home_dir / row["path"]).exists()
+    ]
+
+
+def _folders_are_there(settings: Settings, ledger: Connection) -> None:
+    try:
+        folders.check(settings, ledger)
+    except folders.FoldersError as error:
+        raise RestoreError(f"{error}; then restore again") from error
+
+
+def _reland_page(
+    settings: Settings, ledger: Connection, replaced: Connection | None, paths: list[Path], found: Relanded
+) -> None:
+    known, was = _known(ledger, paths), _known(replaced, paths) if replaced else {}
+    for path in paths:
+        row, before = known.get(path), was.get(path)
+        if row is not None:
+            _put_back(settings, path, row, found)
+        elif before is not None and before["state"] == "unloaded":
+            found.kept.append(f"{before['name']} (file {before['file_id']})")
+        else:
+            found.returned.append(_return(settings, path, before))
+
+
+def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], found: Relanded) -> None:
+    target = settings.home_dir / row["path"]
+    if target == path or row["path"].startswith("incoming/"):
+        return
+    make_folder(target.parent, settings)
+    if mover.rename_if_free(path, target):
+        found.put_back.append(row["file_id"])
+
+
+def _return(settings: Settings, path: Path, before: Mapping[str, Any] | None) -> str:
+    """Back to incoming, under the name that it landed with if that is known; nothing is overwritten."""
+    match = _NAME.fullmatch(path.name)
+    name = match.group(3) if match else path.name
+    if before is not None and before["name"] == os.path.basename(before["name"]) and "\\" not in before["name"]:
+        name = before["name"]
+    return mover.return_as(settings, path, name)
+
+
+def _files(settings: Settings) -> Iterator[Path]:
+    """Every file of ours in processing and the archive, the oldest archive first."""
+    folders = [settings.processing_dir, *sorted(settings.archive_dir.glob("*/*"), key=lambda folder: folder.name)]
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            yield from (folder / name for name in sorted(names) if _NAME.fullmatch(name))
+
+
+def _known(ledger: Connection, paths: list[Path]) -> dict[Path, dict[str, Any]]:
+    """The ledger's rows of these files: file_id and the beginning of the hash must both agree."""
+    parts = {path: _parts(path) for path in paths}
+    query = {"file_ids": [file_id for file_id, _ in parts.values()]}
+    rows = {row["file_id"]: row for row in ledger.execute(_sql("known"), query)}
+    return {
+        path: rows[file_id]
+        for path, (file_id, digits) in parts.items()
+        if file_id in rows and rows[file_id]["sha256"].startswith(digits)
+    }
+
+
+def _parts(path: Path) -> tuple[int, str]:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return int(match.group(1)), match.group(2)
+
+
+def _pages(paths: Iterator[Path]) -> Iterator[list[Path]]:
+    page: list[Path] = []
+    for path in paths:
+        page.append(path)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _go_on_after_names(settings: Settings, ledger: Connection) -> None:
+    """A file_id that stands in a name on disk is not given again, even when no ledger remembers it."""
+    highest = max((_parts(path)[0] for path in _files(settings)), default=0)
+    _row(ledger, "go_on_after", epoch=0, file_id=highest)
+
+
+def _keep_seals(ledger: Connection, replaced: Connection) -> None:
+    with ledger.transaction():
+        for row in replaced.execute(_sql("sealed_since")).fetchall():
+            ledger.execute(_sql("keep_seal"), row)
+
+
+def _change_places(url: Url) -> None:
+    with database.connect(url("postgres"), application_name="sluice-restore") as connection:
+        connection.execute(_sql("drop_replaced"))
+        connection.execute(_sql("forbid_connections"))
+        connection.execute(_sql("end_sessions"))
+        with connection.transaction():
+            connection.execute(_sql("set_aside"))
+            connection.execute(_sql("put_in_place"))
+        connection.execute(_sql("allow_connections"))
+
+
+def _run(command: list[str], url: str, **streams: Any) -> None:
+    """Run a program of PostgreSQL; the password travels in the environment."""
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    environment |= {names[key]: str(value) for key, value in parts.items() if key in names}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, **streams)
+    if done.returncode != 0:
+        raise RestoreError(f"{Path(command[0]).name} failed, and nothing was changed: {done.stderr.strip()[-2000:]}")
+
+
+def _exists(url: Url, name: str) -> bool:
+    with database.connect(url("postgres"), application_name="sluice-restore") as connection:
+        return bool(_row(connection, "exists", database=name)["found"])
+
+
+def _row(connection: Connection, query: str, **parameters: Any) -> dict[str, Any]:
+    row = connection.execute(_sql(query), parameters).fetchone()
+    assert row is not None
+    return row
+
+
+def _sql(query: str) -> Any:
+    return database.queries("restore")[query]

@@ -1,0 +1,29 @@
+"""From the staging table into ``events``: each staged row is inserted, or counts on the row that is there already.
+
+A row that is there already belongs to a file that may be taken back at any moment. So that file is held until the
+transaction ends, and only then is the row called a duplicate or a conflict. What left in between is found by counting.
+"""
+
+from __future__ import annotations
+
+from sluice.loading.writer_session import WriterSession
+
+
+class RowsMovedError(Exception):
+    """Rows that were in ``events`` a moment ago have left with their file, or are another file's now."""
+
+
+def insert(session: WriterSession) -> int:
+    """Insert the rows of ``staged_events``; how many of them were there already, under files that are held by now.
+
+    Raises RowsMovedError when one of them is gone: nothing may be committed then, a new attempt finds it gone.
+    """
+    inserted = session.change("load.insert_staged")
+    [(rows,)] = session.run("load.count_staged")
+    present = int(rows - inserted)
+    if present:
+        session.run("load.hold_originals")
+        [(held,)] = session.run("load.count_held")
+        if held != rows:
+            raise RowsMovedError(f"{rows - held} of {rows} rows were in events and are not any more")
+    return present

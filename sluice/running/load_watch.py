@@ -1,0 +1,185 @@
+"""``make load``: land a copy of one file, wait for its state in the ledger, tell its tally."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sluice.base import database
+from sluice.landing import folders, mover
+from sluice.ledger import contract_waits, insist
+from sluice.running.instance import Instance, InstanceError
+
+Connection = psycopg.Connection[dict[str, Any]]
+Say = Callable[[str], None]
+Wish = Callable[[str, str], None]
+MOST_REJECTS = 5
+_RAW_CHARACTERS = 120
+
+
+def load(
+    instance: Instance, source: Path, say: Say, timeout: float, *, insist_because: str | None = None, by_whom: str = ""
+) -> int:
+    """Land a copy of ``source`` and say what became of it: 0 for loaded and duplicate, 1 for rejected and for one that
+    waits for a contract.
+
+    ``insist_because`` is the reason to load it although it undoes a newer revision, ``by_whom`` who says so. Raises
+    InstanceError when the pipeline is not running, the file cannot be landed, or no state is reached within
+    ``timeout`` seconds, InsistError when the reason says nothing.
+    """
+    running = instance.running()
+    if running is None:
+        raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
+    _check(source)
+    if insist_because is not None:
+        insist.checked(insist_because)
+    with database.connect(
+        instance.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
+    ) as opened:
+        if why := folders.problem(instance.settings, opened):
+            raise InstanceError(f"{source} is not landed: {why}")
+        after = _row(opened, "newest_file")["file_id"]
+
+        def wish(name: str, sha256: str) -> None:
+            if insist_because is not None:
+                insist.note_wish(opened, mover.readable_name(name), sha256, insist_because, by_whom)
+
+        landed, sha256 = land_copy(source, instance.settings.incoming_dir, wish)
+        name = mover.readable_name(landed.name)
+        say(f"{mover.readable_name(str(source))} landed as {name}; waiting for the ledger …")
+        found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
+        return _tell(opened, found, say)
+
+
+def land_copy(source: Path, incoming: Path, before: Wish = lambda name, sha256: None) -> tuple[Path, str]:
+    """Copy ``source`` to ``incoming`` under its name, or with a number when that one is waiting; its path and sha256.
+
+    Like every producer should: written under a name that is never taken, then renamed. ``before`` is called with the
+    name and sha256 before the file can be taken.
+    """
+    incoming.mkdir(parents=True, exist_ok=True)
+    temporary = incoming / f".{secrets.token_hex(8)}.part"
+    digest = hashlib.sha256()
+    try:
+        with source.open("rb") as read, temporary.open("xb") as write:
+            while chunk := read.read(1 << 20):
+                digest.update(chunk)
+                write.write(chunk)
+        for name in _names(source.name):
+            if os.path.lexists(incoming / name):
+                continue
+            before(name, digest.hexdigest())
+            if mover.rename_if_free(temporary, incoming / name):
+                return incoming / name, digest.hexdigest()
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise AssertionError("unreachable")
+
+
+def _names(name: str) -> Iterator[str]:
+    ending = next((end for end in mover.ENDINGS if name.lower().endswith(end)), "")
+    stem, ending = name[: len(name) - len(ending)], name[len(name) - len(ending) :]
+    yield name
+    yield from (f"{stem}-{number}{ending}" for number in itertools.count(2))
+
+
+def _check(source: Path) -> None:
+    if not source.is_file():
+        raise InstanceError(f"{source} is not a file: give the path of a CSV, make load FILE=path/to/file.csv")
+    if source.name.startswith((".", "_")):
+        raise InstanceError(f"a file named {source.name!r} is never taken: rename it, to begin with neither . nor _")
+    if why := mover.why_not_its_name(source.name):
+        raise InstanceError(f"a file named {source.name!r} is never taken: {why}")
+    if not os.access(source, os.R_OK):
+        raise InstanceError(f"{source} cannot be read by this user: change its permissions")
+
+
+def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Say, timeout: float) -> dict[str, Any]:
+    begun = time.monotonic()
+    told = begun
+    while True:
+        found = opened.execute(_sql("landed_file"), which).fetchone()
+        if found is not None and (found["state"] != "landed" or _is_held(instance, found)):
+            return found
+        state = "registered, not loaded yet" if found else "not registered yet"
+        waited = time.monotonic() - begun
+        if not instance.is_locked():
+            raise InstanceError(f"{which['name']}: {state}, and the pipeline was stopped: it goes on at `make up`")
+        if waited > timeout:
+            raise InstanceError(f"{which['name']}: {state} after {waited:.0f} s: `make status` tells what is wrong")
+        if time.monotonic() - told >= 10:
+            told = time.monotonic()
+            say(f"{which['name']}: {state} ({waited:.0f} s)")
+        time.sleep(0.1)
+
+
+def _is_held(instance: Instance, found: dict[str, Any]) -> bool:
+    """Whether the file waits for a contract, and the contracts are still those that it was judged under."""
+    folder = instance.settings.contracts_dir
+    return found["waits_under"] is not None and found["waits_under"] == contract_waits.digest(
+        contract_waits.texts(folder)
+    )
+
+
+def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
+    if found["state"] == "duplicate":
+        say(
+            f"{found['name']}: duplicate, entered as file {found['file_id']}: the same bytes are file "
+            f"{found['duplicate_of']} ({found['original_name']}, {found['original_state']}); nothing was loaded"
+        )
+        return 0
+    if found["state"] == "landed":
+        say(
+            f"{found['name']}: waits as file {found['file_id']} for a contract: {found['error']}; it is loaded by "
+            "itself as soon as the contracts are corrected, nothing needs to be landed again"
+        )
+        return 1
+    if found["state"] != "loaded":
+        say(f"{found['name']}: {found['state']} as file {found['file_id']}: {found['error'] or 'no reason given'}")
+        return 1
+    say(
+        f"{found['name']}: loaded as file {found['file_id']} under contract {found['contract']}: "
+        f"{found['rows_read']:,} read, {found['rows_loaded']:,} loaded, {found['rows_rejected']:,} rejected, "
+        f"{found['rows_duplicate']:,} duplicate"
+    )
+    for old in opened.execute(_sql("replaced_by"), {"file_id": found["file_id"]}).fetchall():
+        say(f"{found['name']}: replaces file {old['file_id']}, {old['rows_out']:,} rows out")
+    _tell_rejects(opened, found, say)
+    return 0
+
+
+def _tell_rejects(opened: Connection, found: dict[str, Any], say: Say) -> None:
+    params = {"file_id": found["file_id"], "most": MOST_REJECTS}
+    for reject in opened.execute(_sql("first_rejects"), params).fetchall():
+        say(
+            f"  record {reject['record_number']:,}, line {reject['line_number']:,}: {', '.join(reject['rules'])} "
+            f"({reject['error_class']}): {_printable(reject['raw'])}"
+        )
+    if found["rows_rejected"] > MOST_REJECTS:
+        more = found["rows_rejected"] - MOST_REJECTS
+        say(f"  … and {more:,} more: table ledger.rejects, file_id {found['file_id']}")
+
+
+def _printable(raw: bytes) -> str:
+    """The raw record on one line: what is not printable is escaped, what is long is cut."""
+    text = raw.decode("utf-8", errors="backslashreplace")
+    escaped = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return escaped if len(escaped) <= _RAW_CHARACTERS else f"{escaped[:_RAW_CHARACTERS]}…"
+
+
+def _row(opened: Connection, name: str, **params: object) -> dict[str, Any]:
+    row = opened.execute(_sql(name), params).fetchone()
+    assert row is not None
+    return row
+
+
+def _sql(name: str) -> str:
+    return database.queries("ledger/landing_watch")[name]

@@ -1,0 +1,252 @@
+"""What the pipeline is doing: the report of ``make status``, and the launcher's live line."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from sluice.base import database, disks
+from sluice.contracts.drift import says
+from sluice.landing import folders, mover
+from sluice.ledger import contract_waits, quarantine
+from sluice.reports import refresh
+from sluice.running.instance import Instance, write_private
+
+Connection = psycopg.Connection[dict[str, Any]]
+HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
+REFUSED_SHOWN = 5
+
+
+def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
+    """What the ledger says: stream, files by state, rows, rows a second, seconds from landed to queryable.
+
+    ``everything=False`` leaves out the percentiles over all files, which read the whole ledger, and the reports' state.
+    """
+    states = connection.execute(_sql("files_by_state")).fetchall()
+    rows = {
+        part: sum(state[f"rows_{part}"] for state in states) for part in ("read", "loaded", "rejected", "duplicate")
+    }
+    latency = {"last_10_minutes": _latency(connection, 10)}
+    if everything:
+        latency["all"] = _latency(connection, None)
+    drift = connection.execute(_sql("drift")).fetchall()
+    reports = _reports(connection) if everything else None
+    return {
+        "stream": connection.execute(_sql("stream")).fetchone(),
+        "files": {state["state"]: state["files"] for state in states},
+        "files_waiting_for_contract": sum(state["waiting"] for state in states),
+        "rows": rows,
+        "rows_per_second": _row(connection, "rate")["rows_per_second"],
+        "landed_to_queryable_seconds": latency,
+        "drift": drift,
+        "reports": reports,
+    }
+
+
+def _reports(connection: Connection) -> dict[str, Any] | None:
+    """The state of what is published. Others may write there: what they do to it hides nothing else of the report."""
+    try:
+        with connection.transaction():
+            connection.execute("SELECT set_config('lock_timeout', '1s', true)")
+            return connection.execute(_sql("reports")).fetchone()
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        return {"as_of": None, "unloads_missing": None, "error": refresh.first_line(error)}
+
+
+def report(instance: Instance) -> dict[str, Any]:
+    """The whole state, ready for JSON. ``problems`` says in sentences what is not as it should be."""
+    running = instance.running()
+    if running is None:
+        return {"running": False, "problems": [_why_not_running(instance)]}
+    processes = instance.processes(running)
+    found: dict[str, Any] = {
+        "running": True,
+        "ready": running.ready,
+        "url": running.url,
+        "pid": running.pid,
+        "since": datetime.datetime.fromtimestamp(running.started_at, datetime.UTC),
+        "processes": processes,
+        "problems": [f"{name} is not running: see {instance.log_dir}" for name, up in processes.items() if not up],
+    }
+    incoming = mover.incoming(instance.settings)
+    found["refused"] = incoming.refused
+    found["problems"] += _machine_problems(instance) + _refused_problems(instance, incoming.refused)
+    try:
+        with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
+            found |= ledger_report(connection)
+            found["problems"] += [why for why in [folders.problem(instance.settings, connection)] if why]
+            found["problems"] += contract_waits.problems(instance.settings, connection)
+    except psycopg.Error as error:
+        found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
+        return found
+    held = found["files_waiting_for_contract"]
+    found["backlog"] = {
+        "incoming": incoming.waiting,
+        "landed": found["files"].get("landed", 0) - held,
+        "waiting_for_contract": held,
+    }
+    found["problems"] += _stream_problems(found["stream"])
+    return found
+
+
+def tell_trouble(instance: Instance, trouble: str) -> None:
+    """Leave word of what keeps the embedded server from answering, for whoever asks for the report; "": it answers."""
+    if trouble:
+        write_private(_trouble_file(instance), trouble)
+    else:
+        _trouble_file(instance).unlink(missing_ok=True)
+
+
+def exit_code(found: dict[str, Any]) -> int:
+    """0 when all is well, 3 when nothing runs, 1 when something that should run does not."""
+    if not found["running"]:
+        return NOT_RUNNING
+    return UNHEALTHY if found["problems"] else HEALTHY
+
+
+def text(found: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = []
+    if found["running"]:
+        ups = ", ".join(f"{name} {'up' if up else 'DOWN'}" for name, up in found["processes"].items())
+        lines += [f"running      since {_when(found['since'])}, pid {found['pid']}", f"web          {found['url']}"]
+        lines += [f"processes    {ups}"]
+    if "files" in found:
+        lines += _ledger_lines(found)
+    lines += [f"problem      {problem}" for problem in found["problems"]]
+    # Names of files and of their columns are in some of them.
+    return "\n".join(map(quarantine.escaped, lines))
+
+
+def live_line(found: dict[str, Any], incoming: int) -> str:
+    """One line of what the ledger says (of ``ledger_report``), with ``incoming`` files not registered yet."""
+    files, rows, stream = found["files"], found["rows"], found["stream"]
+    latency = found["landed_to_queryable_seconds"]["last_10_minutes"]
+    waiting = incoming + files.get("landed", 0)
+    lag = "-" if latency["p50"] is None else f"p50 {latency['p50']:.1f} s p95 {latency['p95']:.1f} s"
+    return (
+        f"files {files.get('loaded', 0):,} loaded, {files.get('rejected', 0):,} rejected, {waiting:,} waiting | "
+        f"rows {rows['loaded']:,} loaded, {rows['rejected']:,} rejected, {found['rows_per_second']:,.0f}/s | "
+        f"lag {lag} | stream {_stream_word(stream)}"
+    )
+
+
+def _ledger_lines(found: dict[str, Any]) -> list[str]:
+    rows, stream, latency = found["rows"], found["stream"], found["landed_to_queryable_seconds"]
+    files = ", ".join(f"{count:,} {state}" for state, count in found["files"].items()) or "none yet"
+    lines = [f"stream       {_stream_word(stream)}"]
+    if stream and stream["living"]:
+        lines[0] += f" since {_when(stream['state_since'])}, lease for another {stream['lease_seconds_left']:.0f} s"
+    if stream and stream["last_error"]:
+        lines.append(f"last error   {_when(stream['last_error_at'])}: {stream['last_error'].strip()}")
+    return [
+        *lines,
+        f"files        {files}",
+        f"rows         {_tally(rows)}",
+        f"backlog      {_backlog(found['backlog'])}",
+        f"speed        {found['rows_per_second']:,.0f} rows/s in the last minute",
+        f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
+        f"             {_percentiles(latency['all'])} (all files)",
+        *map(_drift_line, found["drift"]),
+        f"reports      {reports_word(found['reports'])}",
+    ]
+
+
+def _drift_line(feed: dict[str, Any]) -> str:
+    newest = f"newest file {feed['file_id']}, {feed['name']}"
+    return f"drift        {feed['contract']} since {_when(feed['since'])}: {says(feed['drift'])} ({newest})"
+
+
+def _backlog(backlog: dict[str, int]) -> str:
+    held = backlog["waiting_for_contract"]
+    said = f"{backlog['incoming']:,} in incoming, {backlog['landed']:,} landed"
+    return f"{said}, {held:,} waiting for a contract" if held else said
+
+
+def _tally(rows: dict[str, int]) -> str:
+    return ", ".join(f"{rows[part]:,} {part}" for part in ("read", "loaded", "rejected", "duplicate"))
+
+
+def _percentiles(latency: dict[str, Any]) -> str:
+    if latency["p50"] is None:
+        return "no file yet"
+    return f"p50 {latency['p50']:.2f} s, p95 {latency['p95']:.2f} s of {latency['files']:,} files"
+
+
+def reports_word(reports: dict[str, Any] | None) -> str:
+    """How old the published reports are, and whether rows of unloaded files are still in them."""
+    if reports is None:
+        return "none yet"
+    if "error" in reports:
+        return f"cannot be read: {reports['error']}"
+    said = f"as of {_when(reports['as_of'])}"
+    if reports["unloads_missing"]:
+        said += f", stale: {reports['unloads_missing']} unloads are not in them until the next run of report_sales"
+    return said
+
+
+def _stream_word(stream: dict[str, Any] | None) -> str:
+    if stream is None:
+        return "none yet"
+    if stream["living"]:
+        return f"{stream['state']} (epoch {stream['epoch']})"
+    if stream["ended_at"] is None:
+        return f"lost (epoch {stream['epoch']}): its lease lapsed"
+    return f"{stream['state']} (epoch {stream['epoch']}): {stream['ended_because'] or 'no reason given'}"
+
+
+def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
+    if stream is None or not stream["living"]:
+        return [f"no stream is alive ({_stream_word(stream)}): ingest_events submits one"]
+    if stream["state"] == "waiting":
+        return [f"the stream waits: {(stream['last_error'] or 'no reason given').strip()}"]
+    return []
+
+
+def _refused_problems(instance: Instance, refused: dict[str, str]) -> list[str]:
+    folder, names = instance.settings.incoming_dir, list(refused)
+    said = [f"{quarantine.shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:REFUSED_SHOWN]]
+    more = len(names) - REFUSED_SHOWN
+    return said + ([f"and {more:,} more in {folder} are not taken; JSON=1 names all"] if more > 0 else [])
+
+
+def _trouble_file(instance: Instance) -> Path:
+    return instance.run_dir / "postgres.trouble"
+
+
+def _machine_problems(instance: Instance) -> list[str]:
+    """What the launcher said of the embedded server while it is away, and the disks that are full."""
+    problems = []
+    with contextlib.suppress(OSError):
+        problems.append(_trouble_file(instance).read_text())
+    return [problem for problem in problems if problem] + disks.full(disks.folders(instance.settings))
+
+
+def _why_not_running(instance: Instance) -> str:
+    if instance.is_locked():
+        return "the pipeline is starting or stopping: ask again in a moment"
+    return f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`"
+
+
+def _when(moment: datetime.datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _latency(connection: Connection, minutes: float | None) -> dict[str, Any]:
+    return _row(connection, "latency", minutes=minutes)
+
+
+def _row(connection: Connection, name: str, **params: object) -> dict[str, Any]:
+    row = connection.execute(_sql(name), params).fetchone()
+    assert row is not None
+    return row
+
+
+def _sql(name: str) -> str:
+    return database.queries("ledger/status")[name]
