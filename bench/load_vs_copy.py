@@ -84,7 +84,9 @@ def copy_with_psql(server: embedded.Server, files: list[Path]) -> float:
         connection.execute("DROP TABLE IF EXISTS public.yardstick")
         connection.execute("CREATE TABLE public.yardstick (LIKE public.events INCLUDING ALL)")
         connection.execute("ALTER TABLE public.yardstick RENAME COLUMN event_time TO timestamp")
-        connection.execute("ALTER TABLE public.yardstick ALTER file_id SET DEFAULT 1, ALTER record_number SET DEFAULT 1")
+        connection.execute(
+            "ALTER TABLE public.yardstick ALTER file_id SET DEFAULT 1, ALTER record_number SET DEFAULT 1"
+        )
     columns = HEADER
     script = "".join(f"\\copy yardstick ({columns}) FROM '{path}' (FORMAT csv, HEADER)\n" for path in files)
     started = time.monotonic()
