@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from sluice.base import database
-from sluice.base.settings import Settings
+from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import migrate, receipts
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
@@ -296,8 +295,9 @@ def test_the_migration_can_be_taken_back_and_made_again(
 ) -> None:
     file_id = load(table(event(1)))
     make_all(writer)
-    folder = Path(migrate.__file__).parent.parent / "include" / "sql" / "migrations"
+    folder = PROJECT / "include" / "sql" / "migrations"
     later = [path.name for path in sorted(folder.glob("*.down.sql")) if path.name >= "0009"]
+    assert later
     for name in reversed(later):
         connection.execute((folder / name).read_text())  # type: ignore[call-overload]
         connection.execute("DELETE FROM sluice_migrations WHERE name = %s", [name.removesuffix(".down.sql")])
