@@ -6,18 +6,14 @@ nothing behind. Should it be killed itself, its guard (sluice.running.shutdown) 
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,14 +22,16 @@ import psycopg
 
 from sluice.base import database, disks, poolers
 from sluice.landing import folders, mover
-from sluice.ledger import leases, migrate, roles
-from sluice.running import embedded, java, processes, shutdown, status
-from sluice.running.heartbeat import Pulse, job_lives
-from sluice.running.instance import WEB_USER, Instance, InstanceError, Running, now, rotate, tail
+from sluice.ledger import migrate, roles
+from sluice.running import embedded, java, processes, shutdown, status, web
+from sluice.running.child import Child
+from sluice.running.console import Console
+from sluice.running.heartbeat import job_lives
+from sluice.running.instance import WEB_USER, Instance, InstanceError, Running, now, tail
+from sluice.running.ledger_view import LedgerView
 from sluice.running.server_watch import ServerWatch
 
 HEALTHY_SECONDS = 240.0
-START_AGAIN_SECONDS = 10.0
 TELL_AGAIN_SECONDS = 10.0
 _TICK = 0.2
 # The second group starts when the api-server answers: tasks call it, and all at once on few cores takes no less time.
@@ -46,107 +44,6 @@ _COMPONENTS = (
 
 class StopAsked(BaseException):
     """A signal asked the launcher to stop."""
-
-
-class Console:
-    """Sentences one below another and, on a terminal, one live line below them that is written over."""
-
-    def __init__(self, every: float = 5.0) -> None:
-        self._terminal = sys.stdout.isatty()
-        self._every = 1.0 if self._terminal else every
-        self._last = 0.0
-
-    def say(self, sentence: str) -> None:
-        """Print ``sentence`` on a line of its own; a reader that went away is no error."""
-        with suppress(OSError):
-            print(f"\r\033[K{sentence}" if self._terminal else sentence, flush=True)
-
-    def due(self, cost: float) -> bool:
-        """Whether the live line should be renewed; one that takes ``cost`` seconds to make comes more rarely."""
-        return time.monotonic() - self._last >= max(self._every, 20 * cost)
-
-    def live(self, line: str) -> None:
-        """Show ``line`` as the live line."""
-        self._last = time.monotonic()
-        with suppress(OSError):
-            if self._terminal:
-                print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
-            else:
-                print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
-
-
-@dataclass
-class Child:
-    """One supervised process: what it runs, how often it died lately, when it may start again."""
-
-    name: str
-    command: list[str]
-    log: Path
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
-    deaths: int = 0
-    started: float = 0.0
-    not_before: float = field(default=0.0)
-    rotate_at: float = 0.0
-    pulse: Pulse | None = None
-    beats: Callable[[float], bool] | None = None
-
-    def start(self) -> None:
-        """Start it, in a session of its own; the kernel tells it to end when the launcher dies. OSError: it cannot."""
-        self._rotate()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=processes.follow_parent(signal.SIGTERM),
-            )
-        self.started = time.monotonic()
-        self.pulse = Pulse(self.beats) if self.beats else None
-
-    def watch(self, console: Console) -> bool:
-        """Start it again if it died, later each time; True when it was started."""
-        assert self.process is not None
-        code = self.process.poll()
-        if code is None:
-            self._rotate()
-            if self.pulse is not None and self.pulse.is_lost():
-                console.say(f"{self.name} does nothing any more: it is ended; its log is {self.log}")
-                self._end_session()
-            return False
-        if not self.not_before:
-            self._end_session()
-            self.deaths = self.deaths + 1 if time.monotonic() - self.started < 60 else 1
-            wait = min(30.0, 2.0 ** min(self.deaths - 1, 10))
-            self.not_before = time.monotonic() + wait
-            console.say(f"{self.name} ended (exit code {code}): starting it again in {wait:g} s; its log is {self.log}")
-        if time.monotonic() < self.not_before:
-            return False
-        try:
-            self.start()
-        except OSError as error:
-            self.not_before = time.monotonic() + START_AGAIN_SECONDS
-            console.say(f"{self.name} cannot be started ({error}): trying again in {START_AGAIN_SECONDS:g} s")
-            return False
-        self.not_before = 0.0
-        return True
-
-    def _rotate(self) -> None:
-        """A disk that has no room for the old part is asked again later."""
-        if time.monotonic() >= self.rotate_at:
-            try:
-                rotate(self.log)
-            except OSError:
-                self.rotate_at = time.monotonic() + 60
-
-    def _end_session(self) -> None:
-        """End what the dead process left: a scheduler's workers would idle on, and its tasks be run a second time."""
-        assert self.process is not None
-        processes.end(processes.session(self.process.pid), signal.SIGTERM, 3)
-        processes.end(processes.session(self.process.pid), signal.SIGKILL, 3)
 
 
 class Launcher:
@@ -218,7 +115,7 @@ class Launcher:
         begun = time.monotonic()
         self.instance.tell(self.running)
         java.ensure(self.console.say)
-        self.running = replace(self.running, web_port=_web_port(self.instance.settings.web_port))
+        self.running = replace(self.running, web_port=web.port_to_use(self.instance.settings.web_port))
         self.start_database()
         self.migrate_airflow()
         self.console.say("starting Airflow's api-server, dag-processor, scheduler and triggerer …")
@@ -241,7 +138,7 @@ class Launcher:
         settings = self.instance.with_urls(self.server.port)
         applied = migrate.migrate(settings.owner_dsn)
         with database.connect(settings.owner_dsn) as connection:
-            clock = connection.execute(_status("clock")).fetchone()
+            clock = connection.execute(database.queries("ledger/status")["clock"]).fetchone()
             self._check_folders(connection)
         self.since = clock["now"] if clock else self.since
         with database.connect(settings.writer_dsn) as connection:
@@ -331,7 +228,7 @@ class Launcher:
 
     def _wait_until(self, group: Collection[str], deadline: float) -> None:
         """Wait until all of ``group`` are healthy; raises InstanceError with the ends of their logs otherwise."""
-        while missing := [name for name in _unhealthy(self.running.url) if name in group]:
+        while missing := [name for name in web.unhealthy(self.running.url) if name in group]:
             self._watch_children()
             if time.monotonic() > deadline:
                 logs = "\n".join(f"--- {name}\n{tail(self.instance.log_dir / f'{name}.log')}" for name in missing)
@@ -341,7 +238,7 @@ class Launcher:
     def _supervise(self) -> None:
         """Watch the children and renew the live line, until StopAsked."""
         self._greet()
-        view = _View(self.instance.with_urls(self.server.port).owner_dsn, self.since)
+        view = LedgerView(self.instance.with_urls(self.server.port).owner_dsn, self.since)
         while True:
             self._watch_children()
             if self.console.due(view.cost):
@@ -393,68 +290,6 @@ class Launcher:
         self.console.say("stopping already: the stream ends its work first, up to a minute in all")
 
 
-class _View:
-    """The ledger as the launcher watches it; a connection that breaks is made anew at the next look."""
-
-    def __init__(self, url: str, since: datetime) -> None:
-        self.url = url
-        self.cost = 0.0
-        self.connection: psycopg.Connection[dict[str, Any]] | None = None
-        self.since = since
-
-    def look(self) -> dict[str, Any] | None:
-        """What the ledger says; None when it does not answer."""
-        begun = time.monotonic()
-        found: dict[str, Any] | None = self._ask(lambda each: status.ledger_report(each, everything=False))
-        self.cost = time.monotonic() - begun
-        return found
-
-    def first_result(self, generator: bool) -> str | None:
-        """The sentence that says that the pipeline works: a file was loaded; without a generator, a stream lives."""
-        if generator:
-            row = self._ask(lambda each: each.execute(_status("loaded_since"), {"since": self.since}).fetchone())
-            return f"the first file is loaded: {row['name']}, {row['rows_loaded']:,} rows" if row else None
-        row = self._ask(leases.living)
-        return f"the stream is alive (epoch {row['epoch']})" if row and row["started_at"] else None
-
-    def _ask(self, question: Any) -> Any:
-        try:
-            if self.connection is None or self.connection.closed:
-                self.connection = database.connect(self.url, application_name="sluice-launcher")
-            return question(self.connection)
-        except psycopg.Error:
-            if self.connection is not None:
-                self.connection.close()
-            return None
-
-
-def _web_port(wanted: int) -> int:
-    """``wanted`` when it is free, any free port for 0; raises InstanceError for one that is taken."""
-    if wanted == 0:
-        return embedded.free_port()
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise InstanceError(
-                f"port {wanted} of 127.0.0.1, for the web UI, cannot be used ({error.strerror}): stop the program that "
-                "has it, or set SLUICE_WEB_PORT to another one (0: any free one)"
-            ) from error
-    return wanted
-
-
-def _unhealthy(url: str) -> list[str]:
-    """The components that Airflow does not call healthy yet; all of them as long as the api-server does not answer."""
-    names = {"scheduler": "scheduler", "dag_processor": "dag-processor", "triggerer": "triggerer"}
-    try:
-        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
-            health = json.load(answer)
-    except (OSError, ValueError):
-        return ["api-server", *names.values()]
-    return [name for key, name in names.items() if (health.get(key) or {}).get("status") != "healthy"]
-
-
 def _already(instance: Instance) -> str:
     running = instance.running()
     if running is None or not running.url:
@@ -473,7 +308,3 @@ def _on_signals(handler: Any) -> None:
 def _raise_stop(number: int, frame: object) -> None:
     _on_signals(signal.SIG_IGN)
     raise StopAsked
-
-
-def _status(name: str) -> str:
-    return database.queries("ledger/status")[name]

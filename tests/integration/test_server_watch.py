@@ -17,9 +17,10 @@ import pytest
 from sluice.base import disks
 from sluice.base.settings import Settings
 from sluice.running import embedded, status
+from sluice.running.child import Child
 from sluice.running.embedded import Server
 from sluice.running.instance import Instance
-from sluice.running.launcher import Child, Launcher
+from sluice.running.launcher import Launcher
 from sluice.running.server_watch import ServerWatch
 from tests.full_disk import SmallDisk, small_disk
 

@@ -10,7 +10,7 @@ import pytest
 
 from sluice.base.settings import Settings
 from sluice.running import instance as instances
-from sluice.running import java, launcher
+from sluice.running import java, web
 from sluice.running.instance import Instance, InstanceError, Running
 
 RUNNING = Running(pid=1, started_at=0.0, postgres_port=5555, web_port=8888)
@@ -95,8 +95,8 @@ def test_a_web_port_that_is_taken_is_named_with_the_remedy() -> None:
         other.listen()
         taken = other.getsockname()[1]
         with pytest.raises(InstanceError, match=rf"port {taken} .*SLUICE_WEB_PORT"):
-            launcher._web_port(taken)
-    assert launcher._web_port(0) > 0
+            web.port_to_use(taken)
+    assert web.port_to_use(0) > 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from sluice.running import heartbeat
-from sluice.running.launcher import Child, Console
+from sluice.running.child import Child
+from sluice.running.console import Console
 
 
 class Clock:
