@@ -18,7 +18,7 @@ from sluice.base.spill import Spill
 from sluice.contracts import expressions
 from sluice.contracts.compile import compile_extra, compile_query, literal
 from sluice.contracts.model import Contract, ContractError, Match
-from sluice.reading.csv_records import Block
+from sluice.reading.block import Block
 
 _FEW_ROWS = 32
 

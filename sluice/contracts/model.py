@@ -24,7 +24,7 @@ from jsonschema import Draft201909Validator, ValidationError
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaProperty
 
 from sluice.contracts.drift import Drift, of_header
-from sluice.reading.csv_records import Dialect
+from sluice.reading.dialect import Dialect
 
 # The columns of table events that a feed may fill, and how the judge must hand each to PostgreSQL.
 EVENT_COLUMNS = {

@@ -14,7 +14,9 @@ import duckdb
 
 from sluice.contracts.compile import date_pattern, literal
 from sluice.contracts.model import more_than_once
-from sluice.reading.csv_records import Block, Dialect, RecordReader
+from sluice.reading.block import Block
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
 
 SAMPLE_BYTES = 16 << 20

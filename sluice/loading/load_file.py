@@ -46,7 +46,9 @@ from sluice.loading.rejects import Rejects, header_text
 from sluice.loading.retry_rules import UNKNOWN, cut, line_of, rule_for
 from sluice.loading.unload import withdraw
 from sluice.loading.writer_session import UNIQUE_VIOLATION, WriterSession
-from sluice.reading.csv_records import Block, Dialect, RecordReader
+from sluice.reading.block import Block
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
 from sluice.reading.widths import Widths
 

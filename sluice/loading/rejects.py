@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from sluice.contracts.model import Match
 from sluice.loading.writer_session import WriterSession
-from sluice.reading.csv_records import Block, BrokenRecord
+from sluice.reading.block import Block, BrokenRecord
 
 _BUFFERED_BYTES = 8 << 20
 _SCHEMA = pa.schema(

@@ -28,7 +28,10 @@ from sluice.loading import staging
 from sluice.loading.rejects import without_nul
 from sluice.loading.retry_rules import cut, line_of, rule_for
 from sluice.loading.writer_session import WriterSession
-from sluice.reading.csv_records import Block, Dialect, RecordReader, without_mark
+from sluice.reading.block import Block
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
+from sluice.reading.transcoding import without_mark
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from sluice.reading.csv_records import Dialect
+    from sluice.reading.dialect import Dialect
 
 _CHUNK = 1 << 20
 _SHOWN_OF_A_LONG_LINE = 64 * 1024

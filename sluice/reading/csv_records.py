@@ -11,17 +11,19 @@ expression, record by record. See docs/decisions/0003-own-record-scanner.md.
 from __future__ import annotations
 
 import codecs
-import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
+
+from sluice.reading.block import Block, BrokenRecord, Integers
+from sluice.reading.dialect import LINE_END, Dialect
+from sluice.reading.transcoding import Readable, file_bytes, shown, text_of
 
 LF, CR = 10, 13
 RAW_OF_A_LONG_RECORD = 64 * 1024
@@ -29,124 +31,6 @@ RAW_OF_A_LONG_RECORD = 64 * 1024
 _FIELDS_BEYOND = 100
 _SLOW_RUN = 64
 _FIRST_WINDOW = 64 * 1024
-# U+DC00 + b stands for a byte b that is part of no letter.
-_BYTE = 0xDC00
-_NO_LETTERS = re.compile("([\udc00-\udcff]+)")
-
-Integers = npt.NDArray[np.int64]
-
-
-class Readable(Protocol):
-    """What a chunk of bytes can be read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Up to ``size`` bytes; empty at the end."""
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a feed writes CSV. ``separator``, ``quote`` and ``escape`` are single ASCII characters.
-
-    ``stray_quote`` says what a quote inside an unquoted field does: ``warn`` or ``reject``; None rejects the record
-    where its fields may be shifted, and warns otherwise.
-    """
-
-    separator: str = ","
-    quote: str = '"'
-    escape: str | None = None
-    encoding: str = "utf-8"
-    nulls: tuple[str, ...] = ("",)
-    stray_quote: str | None = None
-
-    @property
-    def marks(self) -> dict[str, Any]:
-        """What decides where records begin and end, and their fields, for JSON."""
-        return {name: getattr(self, name) for name in ("separator", "quote", "escape", "encoding")}
-
-    @property
-    def is_transcoded(self) -> bool:
-        """Whether the bytes must become UTF-8 before records can be found (UTF-16 and UTF-32)."""
-        return codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32"))
-
-    @cached_property
-    def line_end(self) -> re.Pattern[bytes]:
-        """Matches one line end."""
-        return re.compile(rb"\r\n|\n|\r")
-
-    @cached_property
-    def quote_or_escaped(self) -> re.Pattern[bytes]:
-        """Matches a quote, or as group 1 an escape character with what it stands before."""
-        escaped = rb"%b." % re.escape(self.escape.encode()) if self.escape else rb"(?!)"
-        return re.compile(rb"(%b)|%b" % (escaped, re.escape(self.quote.encode())), re.DOTALL)
-
-    @cached_property
-    def quoted_field(self) -> re.Pattern[bytes]:
-        """Matches a quoted field with its quotes; possessive, so a broken one fails in linear time."""
-        quote = re.escape(self.quote.encode())
-        if self.escape is None:
-            return re.compile(rb"%b(?:[^%b]++|%b%b)*+%b" % (quote, quote, quote, quote, quote))
-        escape = re.escape(self.escape.encode())
-        return re.compile(
-            rb"%b(?:[^%b%b]++|%b.|%b%b)*+%b" % (quote, quote, escape, escape, quote, quote, quote), re.DOTALL
-        )
-
-    @cached_property
-    def stray_quotes(self) -> re.Pattern[bytes]:
-        """Matches, as group 1, the quotes that stand together in an unquoted field; or an escaped character."""
-        escaped = rb"%b." % re.escape(self.escape.encode()) if self.escape else rb"(?!)"
-        return re.compile(rb"%b|(%b++)" % (escaped, re.escape(self.quote.encode())), re.DOTALL)
-
-    @cached_property
-    def plain_field(self) -> re.Pattern[bytes]:
-        """Matches an unquoted field."""
-        separator = re.escape(self.separator.encode())
-        if self.escape is None:
-            return re.compile(rb"[^%b\r\n]*+" % separator)
-        escape = re.escape(self.escape.encode())
-        return re.compile(rb"(?:[^%b%b\r\n]++|%b.)*+" % (separator, escape, escape), re.DOTALL)
-
-
-@dataclass(frozen=True)
-class BrokenRecord:
-    """A record that cannot be read: ``raw`` is the file's own bytes, ``fields`` what could be told apart, or null.
-
-    ``width`` is how many fields it has, 0 when they cannot be told apart; of very many, ``fields`` are the first.
-    """
-
-    record_number: int
-    line_number: int
-    raw: bytes
-    rule: str
-    fields: list[str | None]
-    width: int
-
-
-@dataclass
-class Block:
-    """Consecutive records of one file: ``columns`` of the readable ones, all as text, and the broken ones.
-
-    ``record_numbers[i]`` and ``line_numbers[i]`` (both from 1; the header is not a record) belong to row i.
-    ``stray_quotes`` are the rows that have a quote inside an unquoted field.
-    """
-
-    columns: pa.Table
-    record_numbers: Integers
-    line_numbers: Integers
-    broken: list[BrokenRecord]
-    buffer: bytes = field(repr=False)
-    spans: tuple[Integers, Integers] = field(repr=False)
-    dialect: Dialect = field(repr=False)
-    stray_quotes: Integers = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def raw(self, row: int) -> bytes:
-        """The file's own bytes of readable row ``row``, without its line end."""
-        starts, ends = self.spans
-        return _file_bytes(self.buffer[starts[row] : ends[row]], self.dialect)
-
-    @property
-    def records(self) -> int:
-        """How many records the block holds, broken ones included."""
-        return len(self.record_numbers) + len(self.broken)
 
 
 @dataclass
@@ -167,80 +51,6 @@ def _one(start: int, end: int, following: int, width: int, **more: Any) -> _Foun
     return _Found(starts, ends, nexts, widths, **more)
 
 
-def _file_bytes(raw: bytes, dialect: Dialect) -> bytes:
-    if not dialect.is_transcoded:
-        return raw
-    encoding = without_mark(dialect.encoding)
-    pieces = _NO_LETTERS.split(raw.decode("utf-8", "surrogatepass"))
-    pairs = itertools.zip_longest(pieces[::2], pieces[1::2], fillvalue="")
-    return b"".join(text.encode(encoding) + _escaped_bytes(rest) for text, rest in pairs)
-
-
-def _escaped_bytes(text: str) -> bytes:
-    """The bytes that ``text``, all of U+DC00 + b, stands for."""
-    return text.encode("utf-16-le", "surrogatepass")[::2]
-
-
-def without_mark(encoding: str) -> str:
-    """``encoding`` as it is where no byte order mark stands; ``utf-16`` and ``utf-32`` alone mean little-endian."""
-    name = codecs.lookup(encoding).name
-    return name + "-le" if name in ("utf-16", "utf-32") else name
-
-
-class _Transcoded:
-    """Reads UTF-16 or UTF-32 as UTF-8.
-
-    A byte b that is part of no letter (of half a surrogate pair, of a number beyond Unicode, or left over at the end)
-    becomes U+DC00 + b, which no letter does: it fails the record's check later, and ``_file_bytes`` makes it b again.
-    """
-
-    def __init__(self, stream: Readable, encoding: str) -> None:
-        self._stream = stream
-        self._encoding = without_mark(encoding)
-        self._unit = np.dtype(
-            (">" if self._encoding.endswith("be") else "<") + ("u2" if "16" in self._encoding else "u4")
-        )
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        while raw := self._stream.read(size):
-            data = self._rest + raw
-            whole = self._whole(data)
-            data, self._rest = data[:whole], data[whole:]
-            if data:
-                return self._text(data).encode("utf-8", "surrogatepass")
-        data, self._rest = self._rest, b""
-        return "".join(chr(_BYTE + byte) for byte in data).encode("utf-8", "surrogatepass")
-
-    def _whole(self, data: bytes) -> int:
-        """How many bytes of ``data`` need no further ones to be read."""
-        size = self._unit.itemsize
-        whole = len(data) - len(data) % size
-        last = np.frombuffer(data, self._unit, whole // size)[-1:]
-        return whole - size if size == 2 and (last & 0xFC00 == 0xD800).any() else whole
-
-    def _text(self, data: bytes) -> str:
-        try:
-            return data.decode(self._encoding)
-        except UnicodeDecodeError:
-            units = np.frombuffer(data, self._unit)
-        bad = _no_letters(units)
-        counts = np.where(bad, units.itemsize, 1)
-        spread = np.repeat(units, counts)
-        codes = np.frombuffer(data, np.uint8).reshape(len(units), -1)[bad].ravel()
-        spread[np.repeat(bad, counts)] = codes.astype(np.uint16) + _BYTE
-        return spread.tobytes().decode(self._encoding, "surrogatepass")
-
-
-def _no_letters(units: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.bool_]:
-    """Which units of UTF-16 or UTF-32 are part of no letter."""
-    high, low = units & ~np.uint32(0x3FF) == 0xD800, units & ~np.uint32(0x3FF) == 0xDC00
-    if units.itemsize == 4:
-        return high | low | (units > 0x10FFFF)
-    before, after = np.concatenate(([False], high[:-1])), np.concatenate((low[1:], [False]))
-    return (high & ~after) | (low & ~before)
-
-
 class RecordReader:
     """Reads one file's records in chunks of constant size.
 
@@ -252,14 +62,13 @@ class RecordReader:
         self, stream: Readable, dialect: Dialect, *, chunk_bytes: int = 16 << 20, record_bytes_max: int = 16 << 20
     ) -> None:
         self._dialect = dialect
-        self._stream = _Transcoded(stream, dialect.encoding) if dialect.is_transcoded else stream
+        self._stream = text_of(stream, dialect)
         self._chunk_bytes = chunk_bytes
         self._record_bytes_max = record_bytes_max
         self._buffer = b""
         self._eof = False
         self._line = 1
         self._record = 0
-        self._text_encoding = "utf-8" if dialect.is_transcoded else dialect.encoding
 
     def header(self) -> list[str] | None:
         """The names in the first record that is no empty line; None when the file has none or it cannot be read."""
@@ -269,7 +78,7 @@ class RecordReader:
                 continue
             start, end, following = int(found.starts[0]), int(found.ends[0]), int(found.nexts[0])
             raw = self._buffer[start:end]
-            self._line += _line_ends(self._buffer[start:following], self._dialect)
+            self._line += _line_ends(self._buffer[start:following])
             self._buffer = self._buffer[following:]
             if raw:
                 return None if found.problem else [self._text(part) for part in self._split(raw)]
@@ -481,7 +290,7 @@ class RecordReader:
         return stop + (2 if buffer[stop : stop + 2] == b"\r\n" else 1)
 
     def _cut_at_line_end(self, start: int) -> _Found | None:
-        match = self._dialect.line_end.search(self._buffer, start)
+        match = LINE_END.search(self._buffer, start)
         if not self._eof and (match is None or (match.group() == b"\r" and match.end() == len(self._buffer))):
             return None
         end, following = (match.start(), match.end()) if match else (len(self._buffer),) * 2
@@ -510,7 +319,7 @@ class RecordReader:
     def _skip_line(self) -> None:
         """Pass over the rest of a record that is too long, in constant memory."""
         while True:
-            match = self._dialect.line_end.search(self._buffer)
+            match = LINE_END.search(self._buffer)
             if match and (match.end() < len(self._buffer) or match.group() != b"\r" or self._eof):
                 self._buffer = self._buffer[match.end() :]
                 self._line += 1
@@ -608,7 +417,7 @@ class RecordReader:
         while at < len(starts):
             stop = min(at + many, len(starts))
             try:
-                codecs.decode(view[starts[at] : ends[stop - 1]], self._text_encoding)
+                codecs.decode(view[starts[at] : ends[stop - 1]], self._dialect.text_encoding)
                 at, many = stop, many * 2
             except UnicodeDecodeError as error:
                 at = int(np.searchsorted(starts, starts[at] + error.start, "right"))
@@ -620,26 +429,20 @@ class RecordReader:
         is_one = rule in ("record.bad_quote", "record.too_long")
         parts = [] if is_one else self._split(raw, header + _FIELDS_BEYOND)
         fields = [None if self._is_null(part) else self._text(part) for part in parts]
-        return BrokenRecord(number, line, _file_bytes(raw, self._dialect), rule, fields, 0 if is_one else width)
+        return BrokenRecord(number, line, file_bytes(raw, self._dialect), rule, fields, 0 if is_one else width)
 
     def _is_null(self, part: bytes) -> bool:
-        return part[:1] != self._dialect.quote.encode() and self._shown(part) in self._dialect.nulls
+        return part[:1] != self._dialect.quote.encode() and shown(part, self._dialect) in self._dialect.nulls
 
     def _text(self, part: bytes) -> str:
         """A field's text for a person to read; bytes that are not of the encoding show as \\xNN."""
-        text, quote = self._shown(part), self._dialect.quote
+        text, quote = shown(part, self._dialect), self._dialect.quote
         is_quoted = len(text) > 1 and text[0] == text[-1] == quote
         text = text[1:-1] if is_quoted else text
         if self._dialect.escape is None:
             return text.replace(quote * 2, quote) if is_quoted else text
         pair = re.escape(quote * 2) if is_quoted else "(?!)"
         return re.sub(f"{re.escape(self._dialect.escape)}.|{pair}", lambda found: found[0][1:], text, flags=re.DOTALL)
-
-    def _shown(self, part: bytes) -> str:
-        if not self._dialect.is_transcoded:
-            return part.decode(self._text_encoding, "backslashreplace")
-        text = part.decode("utf-8", "surrogatepass")
-        return _NO_LETTERS.sub(lambda found: "\\x" + _escaped_bytes(found[0]).hex(" ").replace(" ", "\\x"), text)
 
     def _split(self, record: bytes, most: int | None = None) -> list[bytes]:
         """The fields of one well-quoted record, as they stand in the file; the first ``most`` of them."""
@@ -686,8 +489,8 @@ class RecordReader:
         schema = pa.schema([(name, pa.string()) for name in names])
         if not rows:
             return schema.empty_table()
-        if codecs.lookup(self._text_encoding).name not in ("utf-8", "ascii"):
-            clean = clean.decode(self._text_encoding).encode()
+        if codecs.lookup(self._dialect.text_encoding).name not in ("utf-8", "ascii"):
+            clean = clean.decode(self._dialect.text_encoding).encode()
         if self._dialect.escape or not clean.endswith(b"\n"):
             clean += b"\n"  # without it, the parser calls an empty last field quoted when the one before it is
         if clean.startswith(codecs.BOM_UTF8):
@@ -719,8 +522,8 @@ def _stray_quotes(found: list[_Found], clean: npt.NDArray) -> Integers:
     return np.flatnonzero(has[clean])
 
 
-def _line_ends(data: bytes, dialect: Dialect) -> int:
-    return sum(1 for _ in dialect.line_end.finditer(data))
+def _line_ends(data: bytes) -> int:
+    return sum(1 for _ in LINE_END.finditer(data))
 
 
 def _lone_carriage_returns(codes: npt.NDArray[np.uint8], final: bool) -> npt.NDArray[np.bool_]:

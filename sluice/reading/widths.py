@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sluice.reading.csv_records import Block
+from sluice.reading.block import Block
 
 
 class Widths:

@@ -17,7 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from sluice.reading.csv_records import Dialect, RecordReader
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
 from tests.unit.test_csv_records import lines_where, read
 
 MEMORY_GROWTH_MAX = 300 << 20

@@ -16,7 +16,8 @@ import yaml
 
 from sluice.contracts.judge import Judge
 from sluice.contracts.model import ContractError, match, parse_contract
-from sluice.reading.csv_records import Dialect, RecordReader
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
 
 SHA = "ab" * 32
 NAMESPACE = uuid.UUID("6f1d3c5a-7b2e-5f0e-9a4c-8d1b2f3e4a5c")

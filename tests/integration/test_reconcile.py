@@ -15,7 +15,8 @@ from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
 from sluice.proof.reconcile import Reconciliation, reconcile
-from sluice.reading.csv_records import Block, RecordReader
+from sluice.reading.block import Block
+from sluice.reading.csv_records import RecordReader
 from tests.loading import HEADER, Connection, change_contract, event, table, write_contract
 
 Land = Callable[..., int]

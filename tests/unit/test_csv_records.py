@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sluice.reading.csv_records import BrokenRecord, Dialect, RecordReader
+from sluice.reading.block import BrokenRecord
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 STRAY_QUOTES = st.sampled_from([None, "warn", "reject"])

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sluice.proof import second_reader
 from sluice.proof.second_reader import DamagedFileError, Reading, read
-from sluice.reading.csv_records import Dialect, RecordReader
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
 
 PROPERTY = settings(

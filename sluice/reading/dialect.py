@@ -1,0 +1,80 @@
+"""How a feed writes CSV: the marks between fields and around them, the encoding, and the patterns that follow."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a feed writes CSV. ``separator``, ``quote`` and ``escape`` are single ASCII characters.
+
+    ``encoding`` is a name that Python's codecs know. ``nulls`` are the texts that, unquoted, stand for no value.
+    ``stray_quote`` says what a quote inside an unquoted field does: ``warn`` or ``reject``; None rejects the record
+    where its fields may be shifted, and warns otherwise.
+
+    The patterns match bytes of ``text_encoding``. They are possessive, so that a broken field fails in linear time.
+    """
+
+    separator: str = ","
+    quote: str = '"'
+    escape: str | None = None
+    encoding: str = "utf-8"
+    nulls: tuple[str, ...] = ("",)
+    stray_quote: str | None = None
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What decides where records begin and end, and their fields, for JSON."""
+        return {name: getattr(self, name) for name in ("separator", "quote", "escape", "encoding")}
+
+    @property
+    def is_transcoded(self) -> bool:
+        """Whether the bytes must become UTF-8 before records can be found (UTF-16 and UTF-32)."""
+        return codecs.lookup(self.encoding).name.startswith(("utf-16", "utf-32"))
+
+    @cached_property
+    def text_encoding(self) -> str:
+        """The encoding of the bytes in which records are looked for."""
+        return "utf-8" if self.is_transcoded else self.encoding
+
+    @cached_property
+    def quoted_field(self) -> re.Pattern[bytes]:
+        """Matches a quoted field with its quotes."""
+        quote = re.escape(self.quote.encode())
+        if self.escape is None:
+            return re.compile(rb"%b(?:[^%b]++|%b%b)*+%b" % (quote, quote, quote, quote, quote))
+        escape = re.escape(self.escape.encode())
+        return re.compile(
+            rb"%b(?:[^%b%b]++|%b.|%b%b)*+%b" % (quote, quote, escape, escape, quote, quote, quote), re.DOTALL
+        )
+
+    @cached_property
+    def plain_field(self) -> re.Pattern[bytes]:
+        """Matches an unquoted field."""
+        separator = re.escape(self.separator.encode())
+        if self.escape is None:
+            return re.compile(rb"[^%b\r\n]*+" % separator)
+        escape = re.escape(self.escape.encode())
+        return re.compile(rb"(?:[^%b%b\r\n]++|%b.)*+" % (separator, escape, escape), re.DOTALL)
+
+    @cached_property
+    def stray_quotes(self) -> re.Pattern[bytes]:
+        """Matches, as group 1, the quotes that stand together in an unquoted field; or an escaped character."""
+        return re.compile(rb"%b|(%b++)" % (self._escaped, re.escape(self.quote.encode())), re.DOTALL)
+
+    @cached_property
+    def quote_or_escaped(self) -> re.Pattern[bytes]:
+        """Matches a quote, or as group 1 an escape character with what it stands before."""
+        return re.compile(rb"(%b)|%b" % (self._escaped, re.escape(self.quote.encode())), re.DOTALL)
+
+    @property
+    def _escaped(self) -> bytes:
+        """Pattern of an escape character with what it stands before; matches nothing when there is none."""
+        return rb"%b." % re.escape(self.escape.encode()) if self.escape else rb"(?!)"
