@@ -133,12 +133,13 @@ test-postgres-14: $(VENV)/.dev ## Run the integration tests on PostgreSQL 14, th
 test-compose: $(VENV)/.dev ## Build the containers and start them on this machine's engine, break each, recount (20 minutes)
 	@$(PYTHON) -m pytest tests/compose
 
-check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too) and types
+check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, and who may import whom
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
+	@imports=$$($(VENV)/bin/lint-imports --no-cache 2>&1) || { echo "$$imports"; exit 1; }
 	@$(VENV)/bin/hadolint Dockerfile
-	@echo "check: formatting, lint and types are fine"
+	@echo "check: formatting, lint, types and imports are fine"
 
 format: $(VENV)/.dev ## Format the code
 	@$(VENV)/bin/ruff format --quiet .

@@ -1,0 +1,91 @@
+"""The house stays as docs/architecture.md draws it: floors, small modules, packages without code of their own."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sluice.base.settings import PROJECT
+
+LONGEST_MODULE = 400
+LONGEST_CLASS = 250
+HOUSE = ("sluice", "spark_jobs", "dags", "plugins")
+# What is still too large; nothing may be added; take out what you have made small enough.
+TOO_LARGE = {
+    "sluice/cli.py",
+    "sluice/containers.py",
+    "sluice/contracts/compile.py",
+    "sluice/contracts/model.py",
+    "sluice/landing/mover.py",
+    "sluice/loading/load_file.py",
+    "sluice/loading/load_file.py: FileLoader",
+    "sluice/proof/housekeeping.py",
+    "sluice/proof/second_reader.py",
+    "sluice/reading/csv_records.py",
+    "sluice/reading/csv_records.py: RecordReader",
+}
+PACKAGES_WITH_CODE = {"sluice/generator/__init__.py"}
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    for folder in HOUSE:
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            yield path.relative_to(PROJECT).as_posix(), path
+
+
+def _too_large(name: str, text: str) -> Iterator[str]:
+    if text.count("\n") >= LONGEST_MODULE:
+        yield name
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno + 1 >= LONGEST_CLASS:
+            yield f"{name}: {node.name}"
+
+
+def _imported(text: str) -> set[str]:
+    """The top of each name that is imported, wherever the import stands."""
+    names = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return {name.split(".")[0] for name in names}
+
+
+def test_modules_and_classes_stay_short() -> None:
+    assert {large for name, path in _modules() for large in _too_large(name, path.read_text())} <= TOO_LARGE
+
+
+@pytest.mark.parametrize(("lines", "large"), [(399, []), (400, ["a.py"])])
+def test_a_module_of_400_lines_is_too_large(lines: int, large: list[str]) -> None:
+    assert list(_too_large("a.py", "x = 1\n" * lines)) == large
+
+
+def test_a_class_of_250_lines_is_too_large() -> None:
+    assert list(_too_large("a.py", "class A:\n" + "    x = 1\n" * 249)) == ["a.py: A"]
+
+
+def test_no_package_has_code_in_its_init() -> None:
+    with_code = {
+        name
+        for name, path in _modules()
+        if path.name == "__init__.py"
+        and any(not isinstance(node, ast.Expr) for node in ast.parse(path.read_text()).body)
+    }
+    assert with_code <= PACKAGES_WITH_CODE
+
+
+def test_nothing_imports_what_airflow_loads() -> None:
+    airflows = {path.stem for name, path in _modules() if name.startswith(("dags/", "plugins/"))}
+    for name, path in _modules():
+        if name.startswith(("sluice/", "spark_jobs/")):
+            assert not _imported(path.read_text()) & airflows, name
+
+
+def test_dags_and_plugins_do_not_import_what_spark_runs() -> None:
+    for name, path in _modules():
+        if name.startswith(("dags/", "plugins/")):
+            assert "spark_jobs" not in _imported(path.read_text()), name
