@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sluice.contracts.compile import BOUNDS
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
-from sluice.contracts.model import SEVERITIES, Column, Contract, ContractError, HeaderError, match, parse_contract
+from sluice.contracts.matching import match
+from sluice.contracts.model import SEVERITIES, Column, Contract, ContractError, HeaderError
+from sluice.contracts.parse import parse_contract
+from sluice.contracts.rules import BOUNDS
 
 # What a contract may say of stray quotes, ever stricter.
 _STRAY_QUOTES = ("warn", None, "reject")

@@ -12,9 +12,12 @@ from typing import Any
 
 import yaml
 
+from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
-from sluice.contracts.model import EVENT_COLUMNS, HeaderError, Match, can_be_described, match, normal, parse_contract
+from sluice.contracts.matching import Match, match
+from sluice.contracts.model import HeaderError, can_be_described, normal
+from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import ColumnProfile, Profile, profile, read_header
 from sluice.reading.landed_bytes import LandedBytes
 

@@ -13,8 +13,11 @@ from typing import Any
 
 import duckdb
 
-from sluice.contracts.compile import BOUNDS, column_rules, date_pattern, literal, null_row, quoted, typed_as
 from sluice.contracts.model import RECORD_NAMES, Column, Contract
+from sluice.contracts.rules import BOUNDS, column_rules, null_row
+from sluice.contracts.sql.text import literal, quoted
+from sluice.contracts.sql.times import date_pattern
+from sluice.contracts.sql.values import typed_as
 
 _ALLOWED = {
     "BETWEEN",

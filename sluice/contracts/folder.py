@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluice.contracts.model import Contract, ContractError, HeaderError, Match, match, parse_contract
+from sluice.contracts.matching import Match, match
+from sluice.contracts.model import Contract, ContractError, HeaderError
+from sluice.contracts.parse import parse_contract
 from sluice.ledger import contract_waits
 
 Problems = Callable[[Contract], list[str]]

@@ -16,8 +16,10 @@ from sluice.base import database
 from sluice.base.settings import SQL
 from sluice.base.spill import Spill
 from sluice.contracts import expressions
-from sluice.contracts.compile import compile_extra, compile_query, literal
-from sluice.contracts.model import Contract, ContractError, Match
+from sluice.contracts.matching import Match
+from sluice.contracts.model import Contract, ContractError
+from sluice.contracts.sql.query import compile_extra, compile_query
+from sluice.contracts.sql.text import literal
 from sluice.reading.block import Block
 
 _FEW_ROWS = 32

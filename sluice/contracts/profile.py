@@ -12,8 +12,9 @@ from pathlib import Path
 
 import duckdb
 
-from sluice.contracts.compile import date_pattern, literal
 from sluice.contracts.model import more_than_once
+from sluice.contracts.sql.text import literal
+from sluice.contracts.sql.times import date_pattern
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect

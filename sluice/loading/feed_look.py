@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from sluice.contracts.drift import Drift, emptied, says
-from sluice.contracts.model import Match
+from sluice.contracts.matching import Match
 
 
 class Look:

@@ -35,7 +35,8 @@ from sluice.base.settings import Settings
 from sluice.contracts.drift import Drift, says
 from sluice.contracts.folder import Contracts, read_contracts
 from sluice.contracts.judge import Judge
-from sluice.contracts.model import Contract, HeaderError, Match
+from sluice.contracts.matching import Match
+from sluice.contracts.model import Contract, HeaderError
 from sluice.landing import folders, mover
 from sluice.ledger import archive, contract_waits
 from sluice.ledger.leases import StreamFenced

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sluice.contracts.model import Match
+from sluice.contracts.matching import Match
 from sluice.loading.writer_session import WriterSession
 from sluice.reading.block import Block, BrokenRecord
 

@@ -23,7 +23,8 @@ from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
-from sluice.contracts.model import Contract, ContractError, HeaderError, Match, match
+from sluice.contracts.matching import Match, match
+from sluice.contracts.model import Contract, ContractError, HeaderError
 from sluice.loading import staging
 from sluice.loading.rejects import without_nul
 from sluice.loading.retry_rules import cut, line_of, rule_for

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sluice.contracts.model import SIGNED, Column, Contract, normal
+from sluice.contracts.event_columns import SIGNED
+from sluice.contracts.model import Column, Contract, normal
 from sluice.proof.second_reader import Field, Record
 
 RANDOM_RECORDS = 8

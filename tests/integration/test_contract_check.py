@@ -12,7 +12,7 @@ import yaml
 
 from sluice.base.settings import PROJECT
 from sluice.contracts.check import Change, changes, check
-from sluice.contracts.model import parse_contract
+from sluice.contracts.parse import parse_contract
 
 Edit = Callable[[dict[str, Any]], object]
 

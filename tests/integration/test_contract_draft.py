@@ -11,7 +11,7 @@ import yaml
 
 from sluice.base.settings import PROJECT, Settings
 from sluice.contracts.draft import Draft, draft, feed_name, write
-from sluice.contracts.model import parse_contract
+from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import ProfileError
 from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, recount

@@ -15,7 +15,9 @@ import pytest
 import yaml
 
 from sluice.contracts.judge import Judge
-from sluice.contracts.model import ContractError, match, parse_contract
+from sluice.contracts.matching import match
+from sluice.contracts.model import ContractError
+from sluice.contracts.parse import parse_contract
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from sluice.base.settings import PROJECT
-from sluice.contracts.compile import date_pattern
 from sluice.contracts.judge import Judge
-from sluice.contracts.model import Contract, ContractError, HeaderError, Match, match, parse_contract
+from sluice.contracts.matching import Match, match
+from sluice.contracts.model import Contract, ContractError, HeaderError
+from sluice.contracts.parse import parse_contract
+from sluice.contracts.sql.times import date_pattern
 from sluice.reading.csv_records import RecordReader
 
 SHIPPED = PROJECT / "include" / "contracts"

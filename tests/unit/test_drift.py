@@ -8,7 +8,9 @@ import pytest
 
 from sluice.base.settings import PROJECT
 from sluice.contracts.drift import emptied, likely_renames, of_header, says
-from sluice.contracts.model import HeaderError, Match, match, parse_contract
+from sluice.contracts.matching import Match, match
+from sluice.contracts.model import HeaderError
+from sluice.contracts.parse import parse_contract
 
 SHIPPED = PROJECT / "include" / "contracts"
 EVENTS = (

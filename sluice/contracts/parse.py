@@ -1,0 +1,114 @@
+"""Reads a contract file: YAML, the standard's own schema, and then what Sluice makes of its parts."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft201909Validator, ValidationError
+from open_data_contract_standard.model import OpenDataContractStandard
+
+from sluice.contracts.dialect import parse_dialect
+from sluice.contracts.model import SEVERITIES, Contract, ContractError, Rule
+from sluice.contracts.parse_column import parse_column
+from sluice.contracts.properties import custom_properties
+from sluice.contracts.validate import validate
+from sluice.contracts.yaml12 import Yaml
+
+_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations", "drift")
+
+
+def parse_contract(text: str, path: Path) -> Contract:
+    """The contract in ``text``; ``path`` is for messages. Raises ContractError."""
+    try:
+        document = yaml.load(text, Loader=Yaml)  # noqa: S506
+    except (yaml.YAMLError, ValueError) as error:
+        raise ContractError(f"{path.name}: not YAML: {error}") from error
+    if problems := standard_problems(document):
+        raise ContractError(f"{path.name}: not an Open Data Contract Standard v3 contract: {'; '.join(problems)}")
+    model = OpenDataContractStandard(**document)
+    if not model.schema_ or len(model.schema_) != 1:
+        raise ContractError(f"{path.name}: schema must hold exactly one object (one contract is one feed)")
+    try:
+        contract = _contract(model, path)
+        validate(contract)
+    except ContractError as error:
+        raise ContractError(f"{path.name}: {error}") from None
+    return contract
+
+
+def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
+    assert model.schema_
+    table = model.schema_[0]
+    custom = custom_properties(
+        [*(model.customProperties or []), *(table.customProperties or [])], _CONTRACT_PROPERTIES, "contract"
+    )
+    budget = _budget(custom.get("errorBudget", {}))
+    properties = table.properties or []
+    return Contract(
+        name=model.name or model.id or path.name.removesuffix(".odcs.yaml"),
+        version=str(model.version),
+        columns=tuple(parse_column(item) for item in properties),
+        rules=_rules(table.quality, None) + tuple(rule for p in properties for rule in _rules(p.quality, p.name)),
+        dialect=parse_dialect(custom.get("csv", {})),
+        timezone=str(custom.get("timezone", "UTC")),
+        budget_rows=budget.get("rows"),
+        budget_percent=budget.get("percent"),
+        revision=str(custom.get("revision", "append")),
+        cancellations=str(custom.get("cancellations", "negative")),
+        drift=str(custom.get("drift", "warn")),
+        path=path,
+    )
+
+
+@functools.cache
+def _validator() -> Draft201909Validator:
+    schema = files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8")
+    return Draft201909Validator(json.loads(schema))
+
+
+def standard_problems(document: Any) -> list[str]:
+    """What of ``document`` the standard's own JSON schema does not allow: place and reason, at most five."""
+    errors = sorted(_validator().iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    return [f"{'.'.join(map(str, e.absolute_path)) or 'document'}: {_standard_problem(e)}" for e in errors[:5]]
+
+
+def _standard_problem(error: ValidationError) -> str:
+    # The schema's words for a column without a type are that it lacks what each of the types needs.
+    column = error.instance
+    is_column = list(error.absolute_path)[-2:-1] == ["properties"]
+    if is_column and isinstance(column, dict) and "logicalType" not in column:
+        return f"column {column.get('name')!r} needs a logicalType (string, integer, number, timestamp, …)"
+    return error.message[:200]
+
+
+def _budget(budget: Any) -> dict[str, Any]:
+    if not isinstance(budget, dict) or set(budget) - {"rows", "percent"}:
+        raise ContractError(f"errorBudget is {budget!r}: write {{rows: n}}, {{percent: n}} or both")
+    for name, value in budget.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ContractError(f"errorBudget.{name} is {value!r}: it must be a number, 0 or more")
+    return budget
+
+
+def _rules(quality: Sequence[Any] | None, column: str | None) -> tuple[Rule, ...]:
+    rules = []
+    for number, entry in enumerate(quality or [], start=1):
+        name = entry.name or f"{column or 'row'}.rule_{number}"
+        severity = entry.severity or "reject"
+        if entry.type == "text":
+            continue
+        if entry.type != "custom" or entry.engine != "sluice" or not isinstance(entry.implementation, str):
+            raise ContractError(
+                f"rule {name!r}: write it as type: custom, engine: sluice, and an implementation that is "
+                "an SQL predicate over the contract's columns"
+            )
+        if severity not in SEVERITIES:
+            raise ContractError(f"rule {name!r}: severity {severity!r} is none of {', '.join(SEVERITIES)}")
+        rules.append(Rule(name, entry.implementation, severity, entry.description or ""))
+    return tuple(rules)

@@ -1,0 +1,62 @@
+"""SQL of the rows of events, in the types that binary COPY takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sluice.contracts.event_columns import EVENT_COLUMNS, SIGNED
+from sluice.contracts.model import Column, Contract
+from sluice.contracts.sql.json_text import as_json, json_pairs, json_text
+from sluice.contracts.sql.text import literal, quoted
+from sluice.contracts.sql.values import text_of
+
+_NULL_OF = {
+    "uuid": "NULL::BLOB",
+    "text": "NULL::VARCHAR",
+    "timestamptz": "NULL::TIMESTAMPTZ",
+    "numeric": "NULL::DECIMAL(20, 4)",
+    "bigint": "NULL::BIGINT",
+}
+
+
+def is_cancellation(fills: Mapping[str, Column]) -> str:
+    return f"{as_copied(fills['event_type'])} = 'cancellation'"
+
+
+def fills_of(contract: Contract) -> dict[str, Column]:
+    """By column of events: the contract's column that fills it."""
+    return {column.target: column for column in contract.columns if column.target}
+
+
+def output(contract: Contract) -> Iterator[str]:
+    fills = fills_of(contract)
+    for target, kind in EVENT_COLUMNS.items():
+        value = as_copied(fills[target]) if target in fills else _NULL_OF[kind]
+        if contract.cancellations == "positive" and target in SIGNED and target in fills:
+            # Only what the rule lets pass: a negative one, in a row that is set aside, may have no positive.
+            value = f"CASE WHEN {is_cancellation(fills)} AND {value} > 0 THEN -{value} ELSE {value} END"
+        yield f"{value} AS {target}"
+    own = [(literal(json_text(c.name) + ":"), as_json(_as_kept(c), c)) for c in contract.columns if c.target is None]
+    pairs = json_pairs(own, '"__file_extra"')
+    # As binary jsonb: a version byte, then the text.
+    yield f"encode(chr(1) || '{{' || {pairs} || '}}') AS extra"
+    yield '"__file_id" AS file_id'
+    yield "record_number"
+
+
+def as_copied(column: Column) -> str:
+    """The column as the driver must get it for binary COPY: uuid as 16 bytes, text as it stands in the file."""
+    value = quoted(column.name)
+    if column.kind == "uuid":
+        return value if column.transform is not None else f"unhex({value})"
+    if column.kind == "numeric":
+        return f"{value}::DECIMAL(20, 4)"
+    if column.kind == "bigint":
+        return f"{value}::BIGINT"
+    return value if column.kind != "text" else _as_kept(column)
+
+
+def _as_kept(column: Column) -> str:
+    """The column as events keep it when no type of theirs is asked for: the file's own text."""
+    is_other = column.transform is None and column.logical_type != "string"
+    return text_of(column) if is_other else quoted(column.name)

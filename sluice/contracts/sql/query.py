@@ -1,0 +1,108 @@
+"""A contract as one DuckDB query, which cleans, casts and checks every record of a block.
+
+A format check precedes each cast: a cast alone turns '1.239' into 1.24 and 'T10:00' into today. What a contract's own
+expressions raise (an overflow, a bad cast) costs the row that raised it, never the block.
+
+Stages: `texts` (each column as it stands in the file), `typed` (cast, null when the format is wrong), `derived` (what
+transformLogic says, stage by stage), and the judgement itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sluice.contracts.matching import Match
+from sluice.contracts.model import normal
+from sluice.contracts.rules import any_of, content_rules, is_broken, type_rules
+from sluice.contracts.sql.derived import derived_stages, last_stage
+from sluice.contracts.sql.json_text import as_json, json_pairs, json_text
+from sluice.contracts.sql.output import output
+from sluice.contracts.sql.text import listed, literal
+from sluice.contracts.sql.values import texts, typed_columns
+
+# So many columns that the contract does not know are put together at once: time and memory of a query grow faster.
+_TOGETHER = 256
+
+
+@dataclass(frozen=True)
+class ExtraQuery:
+    """``query`` makes of ``fields`` of the table records the inside of a JSON object, ``extra``; null when empty."""
+
+    query: str
+    fields: tuple[int, ...]
+    parameters: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def compile_extra(match: Match) -> tuple[ExtraQuery, ...]:
+    """The queries that put the columns together that the contract does not know; none when they are few.
+
+    What the n-th of them makes is the column ``__extra_n`` of the table that ``compile_query`` reads.
+    """
+    unknown = _unknown(match)
+    if len(unknown) <= _TOGETHER:
+        return ()
+    groups = [unknown[i : i + _TOGETHER] for i in range(0, len(unknown), _TOGETHER)]
+    return tuple(
+        ExtraQuery(
+            f"SELECT {_extra(group, first=1)} AS extra FROM records",  # noqa: S608
+            tuple(group),
+            _keys(match, group),
+        )
+        for group in groups
+    )
+
+
+def _unknown(match: Match) -> list[int]:
+    known = {name for column in match.contract.read_columns for name in column.names}
+    return [i for i, name in enumerate(match.header) if normal(name) not in known]
+
+
+def _extra(fields: Sequence[int], *, first: int) -> str:
+    return json_pairs([(f"${n}", as_json(f"c{i}")) for n, i in enumerate(fields, start=first)])
+
+
+def _keys(match: Match, fields: Sequence[int]) -> tuple[str, ...]:
+    return tuple(f"{json_text(match.field_names[i])}:" for i in fields)
+
+
+@functools.lru_cache(maxsize=64)
+def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
+    """The query that judges files with this header, and its parameters after the file's id and hash.
+
+    Header names are only ever parameters: nothing from a landed file becomes SQL.
+    """
+    contract = match.contract
+    places = {normal(name): i for i, name in enumerate(match.header) if name.strip()}
+    together = [f'"__extra_{n}"' for n in range(len(compile_extra(match)))]
+    unknown = [] if together else _unknown(match)
+    extra = json_pairs([], *together) if together else _extra(unknown, first=3)
+    types = list(type_rules(contract))
+    broken = [*types, *content_rules(contract)]
+    fails = [is_broken(rule.predicate) for rule in contract.rules if rule.severity == "fail"]
+    warns = [is_broken(rule.predicate) for rule in contract.rules if rule.severity == "warn"]
+    rules = ", ".join(f"CASE WHEN {sql} THEN {literal(name)} END" for name, sql in broken)
+    query = f"""
+WITH texts AS (
+    SELECT
+        {listed(texts(contract, places))},
+        {extra} AS "__file_extra",
+        "row" AS "__row", record_number, $1::BIGINT AS "__file_id", $2::VARCHAR AS file_sha256
+    FROM records
+), typed AS (
+    SELECT {listed(["*", *typed_columns(contract)])}
+    FROM texts
+){"".join(derived_stages(contract))}
+SELECT
+    {listed(output(contract))},
+    CASE WHEN {any_of(broken)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
+    ({any_of(types)}) AS is_type,
+    ({" OR ".join(fails) or "false"}) AS fails_file,
+    ({" OR ".join(warns) or "false"})::INTEGER AS warned,
+    "__row"
+FROM {last_stage(contract)}
+ORDER BY event_id
+"""  # noqa: S608
+    return query, _keys(match, unknown)

@@ -1,0 +1,110 @@
+"""SQL that makes values of the file's texts: trimmed, mapped, cast where the format is right.
+
+A format check precedes each cast: a cast alone turns '1.239' into 1.24 and 'T10:00' into today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sluice.contracts.model import Column, Contract
+from sluice.contracts.sql.text import literal, matches, quoted
+from sluice.contracts.sql.times import moment
+
+_FLOAT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+# 32 hex digits, with all of a uuid's hyphens or none of them.
+UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
+
+
+def typed_as(column: Column) -> str:
+    """The DuckDB type that the column's values have in expressions."""
+    whole, decimals = column.digits
+    decimal = f"DECIMAL({whole + decimals}, {decimals})"
+    if column.transform is not None and column.target is not None:
+        events = {"uuid": "BLOB", "text": "VARCHAR", "timestamptz": "TIMESTAMPTZ", "bigint": column.integer}
+        return events.get(column.kind, decimal)
+    if column.logical_type == "integer":
+        return f"DECIMAL({whole}, 0)" if column.kind == "numeric" else column.integer
+    if column.logical_type == "number":
+        return "DOUBLE" if column.is_float else decimal
+    return {"timestamp": "TIMESTAMPTZ", "date": "TIMESTAMPTZ", "boolean": "BOOLEAN"}.get(column.logical_type, "VARCHAR")
+
+
+def texts(contract: Contract, places: dict[str, int]) -> Iterator[str]:
+    for column in contract.read_columns:
+        at = next((places[name] for name in column.names if name in places), None)
+        text = "NULL::VARCHAR" if at is None else f"c{at}"
+        if at is not None and (column.trim or has_format(column)):
+            text = _trimmed(text)
+        yield f"{text} AS {text_of(column)}"
+        if column.value_map:
+            yield f"{_mapped(column, text)} AS {source_of(column)}"
+
+
+def _trimmed(text: str) -> str:
+    """``text`` without blanks around it, null when nothing is left; trim() itself is dear, and rarely needed."""
+    padded = f"starts_with({text}, ' ') OR ends_with({text}, ' ')"
+    return f"CASE WHEN {padded} THEN nullif(trim({text}), '') WHEN {text} <> '' THEN {text} END"
+
+
+def has_format(column: Column) -> bool:
+    return column.logical_type != "string" or column.kind == "uuid"
+
+
+def _mapped(column: Column, text: str) -> str:
+    whens = " ".join(
+        f"WHEN {literal(theirs)} THEN {'NULL' if ours is None else literal(ours)}"
+        for theirs, ours in column.value_map.items()
+    )
+    return f"CASE {text} {whens} ELSE {text} END"
+
+
+def text_of(column: Column) -> str:
+    """The column as it stands in the file; its value itself when nothing is made of it."""
+    return quoted(f"__text:{column.name}" if column.value_map or has_format(column) else column.name)
+
+
+def source_of(column: Column) -> str:
+    """What the column's value is made of: its text, mapped by its value map."""
+    return quoted(f"__mapped:{column.name}") if column.value_map else text_of(column)
+
+
+def typed_columns(contract: Contract) -> Iterator[str]:
+    for column in contract.read_columns:
+        if text_of(column) != quoted(column.name):
+            yield f"{_typed(column)} AS {quoted(column.name)}"
+
+
+def _typed(column: Column) -> str:
+    source = source_of(column)
+    if column.kind == "uuid":
+        return f"CASE WHEN {matches(source, UUID)} THEN replace(lower({source}), '-', '') END"
+    if column.logical_type == "integer":
+        shape = rf"[+-]?0*[0-9]{{1,{_whole_digits(column)}}}"
+        return f"CASE WHEN {matches(source, shape)} THEN try_cast({source} AS {typed_as(column)}) END"
+    if column.logical_type == "number":
+        return _number(column, source)
+    if column.logical_type in ("timestamp", "date"):
+        return moment(column, source)
+    if column.logical_type == "boolean":
+        return f"CASE lower({source}) WHEN 'true' THEN true WHEN 'false' THEN false END"
+    return source
+
+
+def _whole_digits(column: Column) -> int:
+    return (
+        column.digits[0]
+        if column.kind == "numeric"
+        else {"BIGINT": 19, "INTEGER": 10, "SMALLINT": 5}.get(column.integer, 38)
+    )
+
+
+def _number(column: Column, source: str) -> str:
+    whole, decimals = column.digits
+    point = "\\" + column.decimal_separator
+    fraction = rf"{point}[0-9]{{1,{decimals}}}0*" if decimals else rf"{point}0+"
+    shape = rf"[+-]?0*([0-9]{{1,{whole or 1}}}({point}|{fraction})?|{fraction})"
+    if column.is_float:
+        shape = _FLOAT.replace(r"\.", point)
+    plain = source if column.decimal_separator == "." else f"replace({source}, ',', '.')"
+    return f"CASE WHEN {matches(source, shape)} THEN try_cast({plain} AS {typed_as(column)}) END"
