@@ -26,7 +26,7 @@ from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
 from sluice.generator import HEADER, write_file
 from sluice.landing import folders
-from sluice.ledger import leases, migrate
+from sluice.ledger import file_names, leases, migrate
 from sluice.loading.load_file import FileLoader
 from sluice.running import embedded
 from spark_jobs.landed_files import deal
@@ -123,15 +123,16 @@ def register(settings: Settings, path: Path) -> int:
     """Enter a copy of the file in the ledger as landed."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    relative = f"processing/{sha256[:12]}-{path.name}"
-    shutil.copyfile(path, settings.home_dir / relative)
     with database.connect(settings.owner_dsn) as connection:
         row = connection.execute(
-            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) VALUES (%s, %s, %s, %s, now()) "
+            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) VALUES (%s, '', %s, %s, now()) "
             "RETURNING file_id",
-            [path.name, relative, sha256, path.stat().st_size],
+            [path.name, sha256, path.stat().st_size],
         ).fetchone()
-    assert row is not None
+        assert row is not None
+        relative = f"processing/{file_names.make(row['file_id'], sha256, path.name)}"
+        shutil.copyfile(path, settings.home_dir / relative)
+        connection.execute("UPDATE ledger.files SET path = %s WHERE file_id = %s", [relative, row["file_id"]])
     return int(row["file_id"])
 
 

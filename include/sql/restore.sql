@@ -52,11 +52,6 @@ ALTER DATABASE sluice_restoring RENAME TO sluice;
 -- name: allow_connections
 ALTER DATABASE sluice_replaced WITH ALLOW_CONNECTIONS true;
 
--- name: known :: what a ledger says of these file_ids
-SELECT file_id, name, sha256, state, path, sealed_at
-FROM ledger.files
-WHERE file_id = ANY(%(file_ids)s);
-
 -- name: waiting :: every file that the ledger expects in processing
 SELECT file_id, name, path
 FROM ledger.files

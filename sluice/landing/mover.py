@@ -18,7 +18,6 @@ import hashlib
 import itertools
 import logging
 import os
-import re
 import signal
 import stat
 import time
@@ -34,7 +33,7 @@ from sluice.base import database, permissions, poolers
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.landing import folders
-from sluice.ledger import archive
+from sluice.ledger import archive, file_names
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -44,7 +43,6 @@ ENDINGS = tuple(
 _UNFINISHED = (".part", ".tmp")
 _BLOCK = 1024 * 1024
 _LOCK = 7_215_482_302
-_OURS = re.compile(r"(\d+)-([0-9a-f]{12})-(.+)", re.DOTALL)
 # The kernel's own time cannot lie so far ahead otherwise; a file server's clock can.
 _CLOCK_WAS_SET_BACK_SECONDS = 60.0
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
@@ -142,7 +140,7 @@ def incoming(settings: Settings) -> Incoming:
             if not isinstance(found, Look):
                 waiting += 1
             elif found.verdict is Verdict.REFUSE:
-                refused[readable_name(entry.name)] = found.reason
+                refused[file_names.readable(entry.name)] = found.reason
     return Incoming(waiting, dict(sorted(refused.items())))
 
 
@@ -198,7 +196,7 @@ def still_landed(connection: Connection, first: int, last: int) -> list[str]:
 def strays(settings: Settings, connection: Connection, older_than_seconds: float = 10.0) -> list[str]:
     """Names in processing that a mover should tidy: unknown to the ledger, or finished there, and not just now."""
     names = [name for name in _ours(settings) if _unchanged_for(settings.processing_dir / name, older_than_seconds)]
-    known = _known(connection, names)
+    known = file_names.known(connection, names)
     return [name for name in names if known.get(name, {}).get("state") != "landed"]
 
 
@@ -208,8 +206,8 @@ def return_to_incoming(settings: Settings, basename: str) -> str:
     The name is the landed one as far as the basename keeps it, with ``returned-<n>-`` before it when it is taken.
     Raises FileNotFoundError when the file is not in processing.
     """
-    match = _OURS.fullmatch(basename)
-    return return_as(settings, settings.processing_dir / basename, match.group(3) if match else basename)
+    parts = file_names.parse(basename)
+    return return_as(settings, settings.processing_dir / basename, parts.landed_name if parts else basename)
 
 
 def return_as(settings: Settings, source: Path, landed_name: str) -> str:
@@ -227,17 +225,6 @@ def free_name(settings: Settings, landed_name: str) -> str:
 def _names_in_incoming(landed_name: str) -> Iterator[str]:
     yield landed_name
     yield from (f"returned-{number}-{landed_name}" for number in itertools.count(1))
-
-
-def basename_of(file_id: int, sha256: str, name: str) -> str:
-    """The file's name in processing and in the archive: ``<file_id>-<12 digits>-<the name, in safe characters>``."""
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-150:]
-    return f"{file_id}-{sha256[:12]}-{'x' if safe[0] in '._-' else ''}{safe}"
-
-
-def readable_name(name: str) -> str:
-    """A file name as text: bytes that are not UTF-8 are escaped with backslashes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class _ChangedError(Exception):
@@ -277,8 +264,8 @@ def _sort(settings: Settings, now: float | None) -> tuple[list[Path], dict[str, 
         if verdict is Verdict.TAKE:
             paths.append(path)
         elif verdict is Verdict.REFUSE:
-            refused[readable_name(path.name)] = reason
-            _say_once(readable_name(path.name), reason)
+            refused[file_names.readable(path.name)] = reason
+            _say_once(file_names.readable(path.name), reason)
     return sorted(paths, key=_age), refused
 
 
@@ -380,7 +367,7 @@ def only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
 
 def _tidy(settings: Settings, connection: Connection, result: MoveResult) -> None:
     names = list(_ours(settings))
-    known = _known(connection, names)
+    known = file_names.known(connection, names)
     for name in names:
         row = known.get(name)
         with contextlib.suppress(FileNotFoundError):
@@ -413,18 +400,7 @@ def _finish(settings: Settings, connection: Connection, name: str, row: dict[str
 
 def _ours(settings: Settings) -> Iterator[str]:
     with os.scandir(settings.processing_dir) as entries:
-        yield from (entry.name for entry in entries if _OURS.fullmatch(entry.name))
-
-
-def _known(connection: Connection, names: list[str]) -> dict[str, dict[str, Any]]:
-    """The ledger's rows of these names in processing: file_id and the beginning of the hash must both agree."""
-    parts = {name: match.groups() for name in names if (match := _OURS.fullmatch(name))}
-    if not parts:
-        return {}
-    file_ids = [int(number) for number, _, _ in parts.values()]
-    rows = {row["file_id"]: row for row in connection.execute(_sql("find_known"), {"file_ids": file_ids})}
-    known = {name: (rows.get(int(number)), digits) for name, (number, digits, _) in parts.items()}
-    return {name: row for name, (row, digits) in known.items() if row and row["sha256"].startswith(digits)}
+        yield from (entry.name for entry in entries if file_names.parse(entry.name))
 
 
 def _unchanged_for(path: Path, seconds: float) -> bool:
@@ -435,7 +411,7 @@ def _unchanged_for(path: Path, seconds: float) -> bool:
 
 
 def _move(settings: Settings, connection: Connection, path: Path, result: MoveResult) -> None:
-    name = readable_name(path.name)
+    name = file_names.readable(path.name)
     try:
         fingerprint = _fingerprint(path)
         _register_and_rename(settings, connection, path, fingerprint, result)
@@ -477,7 +453,7 @@ def _register_and_rename(
     with connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', '10s', true)")
         file_id, target, outcome = _register(settings, connection, path.name, fingerprint)
-        wish = {"file_id": file_id, "name": readable_name(path.name), "sha256": fingerprint.sha256}
+        wish = {"file_id": file_id, "name": file_names.readable(path.name), "sha256": fingerprint.sha256}
         connection.execute(_sql("bind_insistence"), wish)
         crash_point("mover.after_register")
         if _identity(path.lstat()) != fingerprint.identity:
@@ -491,7 +467,7 @@ def _register_and_rename(
         crash_point("mover.after_rename")
     crash_point("mover.after_commit")
     (result.duplicates if outcome == "duplicate" else result.moved).append(file_id)
-    _log.info("%r is file %s, %s, %s bytes", readable_name(path.name), file_id, outcome, fingerprint.bytes)
+    _log.info("%r is file %s, %s, %s bytes", file_names.readable(path.name), file_id, outcome, fingerprint.bytes)
     if outcome == "duplicate":
         _put_away(settings, connection, target.name)
 
@@ -499,7 +475,7 @@ def _register_and_rename(
 def _put_away(settings: Settings, connection: Connection, name: str) -> None:
     """Move a duplicate on to the archive; the tidy step does it when this does not."""
     try:
-        if row := _known(connection, [name]).get(name):
+        if row := file_names.known(connection, [name]).get(name):
             _finish(settings, connection, name, row)
     except OSError as error:
         _log.info("%s stays in the processing folder for now: %s", name, error)
@@ -518,7 +494,7 @@ def _register(
 ) -> tuple[int, Path, str]:
     """Enter the file in the ledger; its file_id, where it goes, and what it is there."""
     values = {
-        "name": readable_name(name),
+        "name": file_names.readable(name),
         "sha256": fingerprint.sha256,
         "bytes": fingerprint.bytes,
         "landed_at": fingerprint.landed_at,
@@ -551,7 +527,7 @@ def _place(
     outcome: str,
 ) -> tuple[int, Path, str]:
     """The ledger says the place where the file will lie for good; all go by way of processing, which is tidied."""
-    basename = basename_of(file_id, fingerprint.sha256, name)
+    basename = str(file_names.make(file_id, fingerprint.sha256, name))
     relative = str((folder / basename).relative_to(settings.home_dir))
     connection.execute(_sql("set_path"), {"file_id": file_id, "path": relative})
     return file_id, settings.processing_dir / basename, outcome

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice.base import database
 from sluice.base.settings import Settings
+from sluice.ledger import file_names
 
 Connection = psycopg.Connection[dict[str, Any]]
 
-_NAME = re.compile(r"(\d{1,18})-([0-9a-f]{12})-.+", re.DOTALL)
 _PAGE = 1000
 
 
@@ -64,16 +62,13 @@ def apart_from_ledger(settings: Settings, connection: Connection, older_than_sec
 
 
 def _apart(settings: Settings, connection: Connection, paths: list[Path]) -> Iterator[Apart]:
-    parts = {path: match.groups() for path in paths if (match := _NAME.fullmatch(path.name))}
-    query: Any = database.queries("ledger/folders")["known"]
-    file_ids = [int(number) for number, _ in parts.values()]
-    rows = {row["file_id"]: row for row in connection.execute(query, {"file_ids": file_ids})}
-    for path, (number, digits) in parts.items():
-        row = rows.get(int(number))
-        if row is None or not row["sha256"].startswith(digits):
-            yield Apart(path, int(number), None)
-        elif settings.home_dir / row["path"] != path:
-            yield Apart(path, int(number), row["state"])
+    known = file_names.known(connection, [path.name for path in paths])
+    for path in paths:
+        row, name = known.get(path.name), file_names.parse(path.name)
+        if row is None and name is not None:
+            yield Apart(path, name.file_id, None)
+        elif row is not None and settings.home_dir / row["path"] != path:
+            yield Apart(path, row["file_id"], row["state"])
 
 
 def _days(settings: Settings) -> Iterator[Path]:

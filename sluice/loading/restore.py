@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from sluice.base import database
 from sluice.base.permissions import make_folder
 from sluice.base.settings import Settings
 from sluice.landing import folders, mover
-from sluice.ledger import migrate, roles
+from sluice.ledger import file_names, migrate, roles
 from sluice.loading import left_behind
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -33,7 +32,6 @@ Say = Callable[[str], None]
 # and the next refresh makes anew what is of use in it.
 WITHOUT_WORKSHOP = "--exclude-schema=report_staging"
 LIVING, SIDE, REPLACED = "sluice", "sluice_restoring", "sluice_replaced"
-_NAME = re.compile(r"(\d{1,18})-([0-9a-f]{12})-(.+)", re.DOTALL)
 _PAGE = 1000
 
 
@@ -218,9 +216,10 @@ def _folders_are_there(settings: Settings, ledger: Connection) -> None:
 def _reland_page(
     settings: Settings, ledger: Connection, replaced: Connection | None, paths: list[Path], found: Relanded
 ) -> None:
-    known, was = _known(ledger, paths), _known(replaced, paths) if replaced else {}
+    names = [path.name for path in paths]
+    known, was = file_names.known(ledger, names), file_names.known(replaced, names) if replaced else {}
     for path in paths:
-        row, before = known.get(path), was.get(path)
+        row, before = known.get(path.name), was.get(path.name)
         if row is not None:
             _put_back(settings, path, row, found)
         elif before is not None and before["state"] == "unloaded":
@@ -240,8 +239,8 @@ def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], found: Rel
 
 def _return(settings: Settings, path: Path, before: Mapping[str, Any] | None) -> str:
     """Back to incoming, under the name that it landed with if that is known; nothing is overwritten."""
-    match = _NAME.fullmatch(path.name)
-    name = match.group(3) if match else path.name
+    parts = file_names.parse(path.name)
+    name = parts.landed_name if parts else path.name
     if before is not None and before["name"] == os.path.basename(before["name"]) and "\\" not in before["name"]:
         name = before["name"]
     return mover.return_as(settings, path, name)
@@ -253,25 +252,7 @@ def _files(settings: Settings) -> Iterator[Path]:
     for folder in folders:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-            yield from (folder / name for name in sorted(names) if _NAME.fullmatch(name))
-
-
-def _known(ledger: Connection, paths: list[Path]) -> dict[Path, dict[str, Any]]:
-    """The ledger's rows of these files: file_id and the beginning of the hash must both agree."""
-    parts = {path: _parts(path) for path in paths}
-    query = {"file_ids": [file_id for file_id, _ in parts.values()]}
-    rows = {row["file_id"]: row for row in ledger.execute(_sql("known"), query)}
-    return {
-        path: rows[file_id]
-        for path, (file_id, digits) in parts.items()
-        if file_id in rows and rows[file_id]["sha256"].startswith(digits)
-    }
-
-
-def _parts(path: Path) -> tuple[int, str]:
-    match = _NAME.fullmatch(path.name)
-    assert match is not None
-    return int(match.group(1)), match.group(2)
+            yield from (folder / name for name in sorted(names) if file_names.parse(name))
 
 
 def _pages(paths: Iterator[Path]) -> Iterator[list[Path]]:
@@ -287,7 +268,8 @@ def _pages(paths: Iterator[Path]) -> Iterator[list[Path]]:
 
 def _go_on_after_names(settings: Settings, ledger: Connection) -> None:
     """A file_id that stands in a name on disk is not given again, even when no ledger remembers it."""
-    highest = max((_parts(path)[0] for path in _files(settings)), default=0)
+    names = (file_names.parse(path.name) for path in _files(settings))
+    highest = max((name.file_id for name in names if name), default=0)
     _row(ledger, "go_on_after", epoch=0, file_id=highest)
 
 

@@ -26,7 +26,7 @@ import psycopg
 from sluice.base import database, poolers
 from sluice.base.settings import SettingError, Settings
 from sluice.landing import folders
-from sluice.ledger import receipts
+from sluice.ledger import file_names, receipts
 
 log = logging.getLogger(__name__)
 
@@ -210,8 +210,8 @@ def _remove_empty_days(settings: Settings, cutoff: datetime) -> None:
 
 
 def _file_ids(paths: list[Path]) -> list[int]:
-    """The ids that archived names start with (``<file_id>-<sha256[:12]>-<name>``); other names have none."""
-    return [int(found[1]) for path in paths if (found := re.match(r"(\d{1,18})-", path.name))]
+    """The ids that archived names carry; other names have none."""
+    return [name.file_id for path in paths if (name := file_names.parse(path.name))]
 
 
 def _pages(paths: Iterator[Path]) -> Iterator[list[Path]]:

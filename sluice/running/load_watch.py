@@ -15,7 +15,7 @@ import psycopg
 
 from sluice.base import database
 from sluice.landing import folders, mover
-from sluice.ledger import contract_waits, insist
+from sluice.ledger import contract_waits, file_names, insist
 from sluice.running.instance import Instance, InstanceError
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -50,11 +50,11 @@ def load(
 
         def wish(name: str, sha256: str) -> None:
             if insist_because is not None:
-                insist.note_wish(opened, mover.readable_name(name), sha256, insist_because, by_whom)
+                insist.note_wish(opened, file_names.readable(name), sha256, insist_because, by_whom)
 
         landed, sha256 = land_copy(source, instance.settings.incoming_dir, wish)
-        name = mover.readable_name(landed.name)
-        say(f"{mover.readable_name(str(source))} landed as {name}; waiting for the ledger …")
+        name = file_names.readable(landed.name)
+        say(f"{file_names.readable(str(source))} landed as {name}; waiting for the ledger …")
         found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
         return _tell(opened, found, say)
 

@@ -18,6 +18,7 @@ import pytest
 from sluice.base.settings import PROJECT, Settings
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
+from sluice.ledger import file_names
 from sluice.loading.load_file import STAGED_BYTES_MAX, FileLoader
 from sluice.proof.reconcile import reconcile
 from tests.crash.conftest import Land, Move
@@ -62,7 +63,7 @@ def rows_of(connection: Connection, file_id: int) -> int:
 
 
 def names_in(folder: Path) -> list[str]:
-    return [path.name.split("-", 2)[2] for path in folder.rglob("*.csv")]
+    return [name.landed_name for path in folder.rglob("*.csv") if (name := file_names.parse(path.name))]
 
 
 @pytest.mark.parametrize("point", BEFORE_COMMIT)

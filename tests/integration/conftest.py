@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sluice.base.settings import Settings
+from sluice.ledger import file_names
 from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, change_contract
 
@@ -39,7 +40,7 @@ def land(settings: Settings, connection: Connection) -> Land:
             [name, sha256, len(data)],
         ).fetchone()
         assert row is not None
-        basename = f"{row['file_id']}-{sha256[:12]}-{name}"
+        basename = str(file_names.make(row["file_id"], sha256, name))
         (settings.processing_dir / basename).write_bytes(data)
         connection.execute(
             "UPDATE ledger.files SET path = %s WHERE file_id = %s", [f"processing/{basename}", row["file_id"]]

@@ -15,6 +15,7 @@ import pytest
 
 from sluice.base import database
 from sluice.base.settings import Settings
+from sluice.ledger import file_names
 from sluice.proof import housekeeping
 from sluice.proof.housekeeping import HousekeepingError
 
@@ -59,7 +60,7 @@ def archive(
     ).fetchone()
     assert row is not None
     file_id = row["file_id"]
-    path = settings.archive_dir / state / day / f"{file_id}-{sha256[:12]}-{name}"
+    path = settings.archive_dir / state / day / str(file_names.make(file_id, sha256, name))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     connection.execute(

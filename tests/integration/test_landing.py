@@ -23,6 +23,7 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
 from sluice.landing import mover
+from sluice.ledger import file_names
 
 Connection = psycopg.Connection[dict[str, Any]]
 NOW = 2_000_000_000.0
@@ -205,7 +206,7 @@ def test_a_moved_file_is_registered_and_renamed(settings: Settings, writer: Conn
     digest = hashlib.sha256(content).hexdigest()
     assert (result.moved, row["state"], row["name"], row["bytes"]) == ([row["file_id"]], "landed", "my file.csv", 8)
     assert row["sha256"] == digest
-    assert row["path"] == f"processing/{row['file_id']}-{digest[:12]}-my-file.csv"
+    assert row["path"] == f"processing/{file_names.make(row['file_id'], digest, 'my-file.csv')}"
     assert (settings.home_dir / row["path"]).read_bytes() == content
     assert row["landed_at"].timestamp() == pytest.approx(changed, abs=0.001)
     assert list(settings.incoming_dir.iterdir()) == []
@@ -434,7 +435,7 @@ def test_a_file_id_of_other_content_is_not_taken_for_the_ledgers(settings: Setti
 
 
 def test_returning_never_overwrites(settings: Settings) -> None:
-    basename = mover.basename_of(7, "a" * 64, "x.csv")
+    basename = str(file_names.make(7, "a" * 64, "x.csv"))
     (settings.processing_dir / basename).write_bytes(b"old")
     land(settings, "x.csv", b"new")
     assert mover.return_to_incoming(settings, basename) == "returned-1-x.csv"
@@ -489,7 +490,7 @@ def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_
 
 @pytest.mark.parametrize("name", ["\u65e5\u672c.csv", " .csv", "-_.csv", "x" * 300 + "\u00e9_.csv"])
 def test_a_returned_file_has_a_name_that_is_taken(settings: Settings, name: str) -> None:
-    basename = mover.basename_of(7, "a" * 64, name)
+    basename = str(file_names.make(7, "a" * 64, name))
     (settings.processing_dir / basename).write_bytes(b"old")
     returned = settings.incoming_dir / mover.return_to_incoming(settings, basename)
     os.utime(returned, (1, 1))

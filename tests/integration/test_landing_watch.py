@@ -15,6 +15,7 @@ import pytest
 from sluice import cli
 from sluice.base.settings import Settings
 from sluice.landing import mover
+from sluice.ledger import file_names
 from sluice.running import load_watch, status
 from sluice.running.instance import Instance, InstanceError, Running
 
@@ -251,7 +252,7 @@ def test_a_file_of_any_name_is_loaded_and_told_on_one_line(
         if "waiting for the ledger" in sentence:
             [landed] = running.settings.incoming_dir.iterdir()
             assert landed.name == name
-            enter(connection, mover.readable_name(name), b"some bytes", rejected=0, read=1)
+            enter(connection, file_names.readable(name), b"some bytes", rejected=0, read=1)
 
     assert load_watch.load(running, tmp_path / name, hear, 30) == 0
     said = capsys.readouterr().out

@@ -26,8 +26,3 @@ SET ledger_id = %(ledger_id)s, folders_marked_at = %(folders_marked_at)s;
 
 -- name: has_identity :: whether the ledger is new enough to have one
 SELECT to_regclass('ledger.identity') IS NOT NULL AS has_identity;
-
--- name: known :: what the ledger says of these file_ids
-SELECT file_id, sha256, state, path
-FROM ledger.files
-WHERE file_id = ANY(%(file_ids)s);
