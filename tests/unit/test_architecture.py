@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from sluice.base.settings import PROJECT
+from tests.architecture import PAGE, arrows, imported, modules, picture, picture_of
 
 LONGEST_MODULE = 400
 LONGEST_CLASS = 250
-HOUSE = ("sluice", "spark_jobs", "dags", "plugins")
 # What is still too large; nothing may be added; take out what you have made small enough.
 TOO_LARGE = {
     "sluice/cli.py",
@@ -30,12 +28,6 @@ TOO_LARGE = {
 PACKAGES_WITH_CODE = {"sluice/generator/__init__.py"}
 
 
-def _modules() -> Iterator[tuple[str, Path]]:
-    for folder in HOUSE:
-        for path in sorted((PROJECT / folder).rglob("*.py")):
-            yield path.relative_to(PROJECT).as_posix(), path
-
-
 def _too_large(name: str, text: str) -> Iterator[str]:
     if text.count("\n") >= LONGEST_MODULE:
         yield name
@@ -44,19 +36,13 @@ def _too_large(name: str, text: str) -> Iterator[str]:
             yield f"{name}: {node.name}"
 
 
-def _imported(text: str) -> set[str]:
-    """The top of each name that is imported, wherever the import stands."""
-    names = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-    return {name.split(".")[0] for name in names}
+def _tops(text: str) -> set[str]:
+    """The first part of each name that a module's text imports."""
+    return {name.split(".")[0] for name in imported(text)}
 
 
 def test_modules_and_classes_stay_short() -> None:
-    assert {large for name, path in _modules() for large in _too_large(name, path.read_text())} <= TOO_LARGE
+    assert {large for name, path in modules() for large in _too_large(name, path.read_text())} <= TOO_LARGE
 
 
 @pytest.mark.parametrize(("lines", "large"), [(399, []), (400, ["a.py"])])
@@ -71,7 +57,7 @@ def test_a_class_of_250_lines_is_too_large() -> None:
 def test_no_package_has_code_in_its_init() -> None:
     with_code = {
         name
-        for name, path in _modules()
+        for name, path in modules()
         if path.name == "__init__.py"
         and any(not isinstance(node, ast.Expr) for node in ast.parse(path.read_text()).body)
     }
@@ -79,13 +65,24 @@ def test_no_package_has_code_in_its_init() -> None:
 
 
 def test_nothing_imports_what_airflow_loads() -> None:
-    airflows = {path.stem for name, path in _modules() if name.startswith(("dags/", "plugins/"))}
-    for name, path in _modules():
+    airflows = {path.stem for name, path in modules() if name.startswith(("dags/", "plugins/"))}
+    for name, path in modules():
         if name.startswith(("sluice/", "spark_jobs/")):
-            assert not _imported(path.read_text()) & airflows, name
+            assert not _tops(path.read_text()) & airflows, name
 
 
 def test_dags_and_plugins_do_not_import_what_spark_runs() -> None:
-    for name, path in _modules():
+    for name, path in modules():
         if name.startswith(("dags/", "plugins/")):
-            assert "spark_jobs" not in _imported(path.read_text()), name
+            assert "spark_jobs" not in _tops(path.read_text()), name
+
+
+def test_the_page_draws_the_imports() -> None:
+    drawn = picture_of(PAGE.read_text(encoding="utf-8"))
+    assert drawn == picture(), "renew it: python -m tests.architecture"
+
+
+def test_the_page_names_every_room() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rooms = {room for pair in arrows() for room in pair}
+    assert [room for room in sorted(rooms) if f"`sluice/{room}" not in page and f"`{room}/" not in page] == []
