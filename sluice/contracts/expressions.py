@@ -13,6 +13,8 @@ from typing import Any
 
 import duckdb
 
+from sluice.base import database
+from sluice.base.settings import SQL
 from sluice.contracts.model import RECORD_NAMES, Column, Contract
 from sluice.contracts.rules import BOUNDS, column_rules, null_row
 from sluice.contracts.sql.text import literal, quoted
@@ -215,9 +217,5 @@ def _lambda_names(tree: Any) -> Iterator[str]:
 @functools.cache
 def _functions(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[set[str], bool, bool]]:
     """By function name: its kinds, whether a replay gives the same value, whether each call may give another."""
-    rows = connection.execute(
-        "SELECT lower(function_name), list(DISTINCT function_type), "
-        "bool_and(coalesce(stability, 'CONSISTENT') = 'CONSISTENT'), bool_or(coalesce(stability, '') = 'VOLATILE') "
-        "FROM duckdb_functions() GROUP BY 1"
-    ).fetchall()
+    rows = connection.execute(database.statement(SQL / "load" / "judge_functions.sql")).fetchall()
     return {name: (set(kinds), is_steady, is_volatile) for name, kinds, is_steady, is_volatile in rows}

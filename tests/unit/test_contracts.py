@@ -219,6 +219,10 @@ def test_yaml_words_stay_text() -> None:
         ({"name": "x", "quality": [rule("random() > 0.5")]}, "random gives another value each time"),
         ({"name": "x", "quality": [rule("nosuch(x)")]}, "nosuch"),
         ({"name": "user_id", "transformLogic": "now()::VARCHAR"}, "now gives another value each time"),
+        (
+            {"name": "user_id", "transformLogic": 'age("at")::VARCHAR'},
+            "age gives another value each time",
+        ),
         ({"name": "user_id", "transformLogic": "current_date"}, "there is no column 'current_date'"),
         ({"name": "user_id", "transformLogic": "file_id"}, "there is no column 'file_id'"),
         ({"name": "quantity", "logicalType": "integer", "transformLogic": "'7'"}, "but BIGINT is needed"),
