@@ -1,5 +1,5 @@
 """``python -m sluice`` is the command line."""
 
-from sluice.cli import main
+from sluice.cli.main import main
 
 raise SystemExit(main())

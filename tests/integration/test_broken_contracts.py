@@ -12,8 +12,8 @@ import pytest
 import yaml
 from pyspark.sql.streaming.datasource import ReadMaxFiles
 
-from sluice import cli
 from sluice.base.settings import Settings
+from sluice.cli import main as cli
 from sluice.contracts import check
 from sluice.contracts.folder import read_contracts
 from sluice.landing import mover

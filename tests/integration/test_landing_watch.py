@@ -12,8 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice import cli
 from sluice.base.settings import Settings
+from sluice.cli import main as cli
+from sluice.cli import shared
 from sluice.landing import mover
 from sluice.ledger import file_names
 from sluice.running import load_watch, status
@@ -248,7 +249,7 @@ def test_a_file_of_any_name_is_loaded_and_told_on_one_line(
     (tmp_path / name).write_bytes(b"some bytes")
 
     def hear(sentence: str) -> None:
-        cli._say(sentence)
+        shared.say(sentence)
         if "waiting for the ledger" in sentence:
             [landed] = running.settings.incoming_dir.iterdir()
             assert landed.name == name

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sluice import cli
 from sluice.base.settings import Settings
+from sluice.cli import main as cli
 from sluice.ledger import quarantine
 from tests.loading import HEADER, Connection, change_contract, event, recount, rejects, state, table, write_contract
 

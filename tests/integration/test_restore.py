@@ -15,9 +15,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sluice import cli
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
+from sluice.cli import backups
 from sluice.landing import folders, mover
 from sluice.ledger import leases, migrate, receipts, roles
 from sluice.loading import left_behind, restore, unload
@@ -284,8 +284,8 @@ def test_a_backup_overwrites_nothing_and_says_where_it_cannot_be_written(
 ) -> None:
     (tmp_path / "a file").write_text("mine")
     with pytest.raises(InstanceError, match="exists already"):
-        cli._backup_file(tmp_path / "a file")
-    assert cli._backup_file(tmp_path).parent == tmp_path
+        backups.backup_file(tmp_path / "a file")
+    assert backups.backup_file(tmp_path).parent == tmp_path
     pipeline.backup_file = tmp_path / "a file" / "one.dump"
     with pytest.raises(RestoreError, match="no backup was made"):
         pipeline.backup()

@@ -1,0 +1,132 @@
+"""Commands that keep and bring back: backup, restore, and the folders after a restore."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sluice.base import database
+from sluice.base.settings import PROJECT
+from sluice.cli.command import argument, command
+from sluice.cli.shared import reached, say
+from sluice.landing import folders
+from sluice.loading import restore
+from sluice.running import embedded
+from sluice.running.instance import Instance, InstanceError
+from sluice.running.launcher import Launcher
+
+
+@command(
+    "backup",
+    "dump the pipeline's database; it may run meanwhile",
+    argument("file", type=Path, nargs="?", help="default: backups/sluice-<now>.dump"),
+)
+def backup(instance: Instance, parsed: argparse.Namespace) -> int:
+    """Nothing is overwritten."""
+    target = backup_file(parsed.file)
+    with _server(instance) as server:
+        restore.dump(server.url(restore.LIVING), server.bin_dir / "pg_dump", target)
+    size, again = target.stat().st_size, shlex.quote(f"FILE={target}")
+    print(f"the backup is {target}, {size:,} bytes: `make restore {again}` goes back to it")
+    return 0
+
+
+def backup_file(given: Path | None) -> Path:
+    """Where the backup goes: ``given``, or a new name in that folder; raises InstanceError for one that exists."""
+    name = f"sluice-{time.strftime('%Y%m%d-%H%M%S')}.dump"
+    target = given or PROJECT / "backups" / name
+    target = target / name if target.is_dir() else target
+    if target.exists():
+        raise InstanceError(f"{target} exists already: name another file, or delete it first")
+    return target
+
+
+@command(
+    "restore",
+    "go back to a backup; what landed since then lands again",
+    argument("file", type=Path),
+    argument("--copy-sealed", action="store_true", help="copy rows over whose files are gone"),
+    argument(
+        "--discard-replaced",
+        action="store_true",
+        help="go on although the database that the last restore replaced alone has rows of files that are gone",
+    ),
+)
+def restore_backup(instance: Instance, parsed: argparse.Namespace) -> int:
+    """The pipeline stands still meanwhile; tell what became of files that are newer than the backup."""
+    if not parsed.file.is_file():
+        raise InstanceError(f"{parsed.file} is not a file: name a backup that `make backup` made")
+    _check_that_it_stands_still(instance)
+    with _server(instance) as server:
+        restored = restore.restore(
+            instance.settings,
+            server.url,
+            _owner_url(instance, server),
+            server.bin_dir / "pg_restore",
+            parsed.file,
+            print,
+            copy_sealed=parsed.copy_sealed,
+            discard_replaced=parsed.discard_replaced,
+        )
+    return _tell(restored.lines())
+
+
+@command("copy-sealed", "after a restore: copy rows over whose files are gone")
+def copy_sealed(instance: Instance, parsed: argparse.Namespace) -> int:
+    """From the database that the restore replaced."""
+    _check_that_it_stands_still(instance)
+    with _server(instance) as server:
+        copied = restore.copy_sealed(instance.settings, server.url, _owner_url(instance, server))
+    return _tell(copied.lines())
+
+
+@command("reland", "after a restore with other tools: land again what the ledger does not know")
+def reland(instance: Instance, parsed: argparse.Namespace) -> int:
+    """Doing it again changes nothing."""
+    with database.connect(reached(instance).owner_dsn, application_name="sluice-reland") as ledger:
+        return _tell(restore.reland(instance.settings, ledger).lines())
+
+
+@command("adopt", "make the folders processing and archive, as they are now, this pipeline's own")
+def adopt(instance: Instance, parsed: argparse.Namespace) -> int:
+    """For folders that were moved or brought back by other tools."""
+    with database.connect(reached(instance).owner_dsn, application_name="sluice-adopt") as ledger:
+        print("\n".join(folders.adopt(instance.settings, ledger)))
+    return 0
+
+
+def _tell(lines: Iterable[str]) -> int:
+    for line in lines:
+        say(line)
+    return 0
+
+
+def _check_that_it_stands_still(instance: Instance) -> None:
+    if (running := instance.running()) is not None:
+        raise InstanceError(f"the pipeline runs (pid {running.pid}): `make down` first, then this, then `make up`")
+
+
+def _owner_url(instance: Instance, server: embedded.Server) -> restore.Url:
+    password = instance.secrets()["sluice_owner"]
+    return lambda name: server.url(name, "sluice_owner", password)
+
+
+@contextmanager
+def _server(instance: Instance) -> Iterator[embedded.Server]:
+    """The embedded server: the one that runs, or one for as long as it takes."""
+    if instance.settings.database_url:
+        raise InstanceError(
+            "the database is on your own server: back it up and restore it with that server's tools; after a restore, "
+            "with the pipeline stopped, `python -m sluice reland` lands again what the ledger does not know"
+        )
+    if (running := instance.running()) is not None:
+        folder = embedded.binaries(instance.settings.postgres_bin)
+        yield embedded.Server(instance.postgres_dir, folder, port=running.postgres_port)
+        return
+    launcher = Launcher(instance)
+    with launcher.only_database(with_airflow=False):
+        yield launcher.server
