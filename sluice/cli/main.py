@@ -14,11 +14,11 @@ from types import ModuleType
 
 import psycopg
 
-from sluice import containers
 from sluice.base import permissions
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
 from sluice.cli import backups, contracts, files, pipeline, programs, proof
 from sluice.cli.command import Command
+from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
 from sluice.ledger import insist
 from sluice.ledger.migrate import MigrationError
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _read_env_file(PROJECT / ".env")
         refuse_unknown(os.environ)
         permissions.be_private(load())
-        instance = containers.Containers(load()) if containers.inside() else Instance(load())
+        instance = Containers(load()) if inside() else Instance(load())
         code: int = parsed.command.run(instance, parsed)
         return code
     except _EXPECTED as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice import containers
+from sluice.containers import waiting
 from sluice.running import embedded
 from sluice.running.instance import InstanceError
 
@@ -31,7 +31,7 @@ def test_a_database_that_comes_up_late_is_waited_for_and_it_is_said(late: embedd
     url = late.url("postgres")
     starter = threading.Timer(1.0, late.start)
     starter.start()
-    containers.wait_for_database(url, tell=said.append)
+    waiting.wait_for_database(url, tell=said.append)
     starter.join()
     assert said[0].startswith(f"waiting for PostgreSQL at 127.0.0.1:{late.port} (database postgres, role postgres)")
     assert "answers after" in said[-1]
@@ -41,12 +41,12 @@ def test_it_does_not_wait_for_ever(late: embedded.Server) -> None:
     late.folder.mkdir()
     begun = time.monotonic()
     with pytest.raises(InstanceError, match="docker compose logs postgres"):
-        containers.wait_for_database(late.url("postgres"), patience=0.2, tell=lambda sentence: None)
+        waiting.wait_for_database(late.url("postgres"), patience=0.2, tell=lambda sentence: None)
     assert time.monotonic() - begun < 10
 
 
 def test_a_refused_password_is_said_at_once_with_the_remedy(postgres_server: embedded.Server) -> None:
     with pytest.raises(InstanceError, match="/set-password"):
-        containers.wait_for_database(postgres_server.url(password="wrong"))
+        waiting.wait_for_database(postgres_server.url(password="wrong"))
     with pytest.raises(InstanceError, match="docker compose up"):
-        containers.wait_for_database(postgres_server.url("postgres", "sluice_writer", "wrong"))
+        waiting.wait_for_database(postgres_server.url("postgres", "sluice_writer", "wrong"))

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice import containers
 from sluice.base.settings import PROJECT, SettingError, Settings
-from sluice.containers import AllSecrets, Containers
+from sluice.containers import init
+from sluice.containers.instance import PARTS, AllSecrets, Containers
 from sluice.ledger import roles
 from sluice.running.instance import InstanceError
 
@@ -33,7 +33,7 @@ def compose() -> dict[str, Any]:
 @pytest.fixture
 def dealt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    for part in ("all", "postgres", *containers.PARTS):
+    for part in ("all", "postgres", *PARTS):
         (tmp_path / "dealt" / part).mkdir(parents=True)
     AllSecrets(Settings(home=str(tmp_path)), tmp_path / "dealt").deal()
     return tmp_path / "dealt"
@@ -126,12 +126,12 @@ def test_a_container_without_secrets_says_how_to_start(tmp_path: Path) -> None:
 
 
 def test_roles_that_init_makes_are_those_that_are_dealt() -> None:
-    assert {"sluice_writer", "sluice_reader", "airflow"} == set(roles.ROLES) & set(containers.PARTS["airflow"])
+    assert {"sluice_writer", "sluice_reader", "airflow"} == set(roles.ROLES) & set(PARTS["airflow"])
 
 
 def test_a_typo_in_the_host_s_env_file_is_refused_by_init(tmp_path: Path, compose: dict[str, Any]) -> None:
-    assert f".:{containers.HOST}:ro" in compose["services"]["init"]["volumes"]
-    containers.refuse_unknown_in_file(tmp_path / ".env")
+    assert f".:{init.HOST}:ro" in compose["services"]["init"]["volumes"]
+    init.refuse_unknown_in_file(tmp_path / ".env")
     (tmp_path / ".env").write_text("SLUICE_HOME=data\nSLUICE_GENRATOR=off\n")
     with pytest.raises(SettingError, match="did you mean SLUICE_GENERATOR"):
-        containers.refuse_unknown_in_file(tmp_path / ".env")
+        init.refuse_unknown_in_file(tmp_path / ".env")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sluice import containers
 from sluice.base import settings
 from sluice.base.settings import PROJECT, SettingError, Settings
 from sluice.cli import main as cli
+from sluice.containers import main as containers
 from sluice.running.instance import read_env_file
 
 EXAMPLE = PROJECT / ".env.example"
