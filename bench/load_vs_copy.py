@@ -102,7 +102,9 @@ def load_with_sluice(settings: Settings, files: list[Path]) -> float:
         connection.execute(
             "TRUNCATE public.events, ledger.files, ledger.rejects, ledger.duplicates, ledger.batches CASCADE"
         )
-        connection.execute("UPDATE ledger.streams SET state = 'ended', ended_at = now() WHERE ended_at IS NULL")
+        connection.execute(
+            "UPDATE ledger.streams SET state = 'ended', ended_at = now(), ended_how = 'unknown' WHERE ended_at IS NULL"
+        )
         lease = leases.take(connection, submitted_by="bench", seconds=3600)
         assert lease is not None
         epoch = leases.begin(connection, token=lease.token, host="bench", pid=1, seconds=3600)

@@ -18,7 +18,8 @@ from landed_file_sensor import is_scheduled
 from sluice.base import database, permissions, settings
 from sluice.landing import mover
 from sluice.ledger import contract_waits, leases
-from sluice.loading.retry_rules import ENVIRONMENT, STOPPED
+from sluice.ledger.leases import EndedHow, StreamStoppedError
+from sluice.loading.retry_rules import STOPPED
 
 if TYPE_CHECKING:
     from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
@@ -31,10 +32,6 @@ WAIT_SECONDS = 0.5
 
 class FilesStillLandedError(RuntimeError):
     """Files of a run made by hand were not loaded in time; the message names them and the stream's last error."""
-
-
-class StreamStoppedError(RuntimeError):
-    """The driver ended because its environment is wrong; the message says what to correct."""
 
 
 class SubmitStreamOperator(SparkSubmitOperator):
@@ -158,18 +155,19 @@ class SubmitStreamOperator(SparkSubmitOperator):
             "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]),
             "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
         }
-        because = "its driver was killed or failed"
+        how, because = EndedHow.FAILED, "its driver was killed or failed"
         try:
             super().execute(context)
-            because = "its driver ended"
+            how, because = EndedHow.UNKNOWN, ""
         except Exception as error:
             if self._exit_code() == STOPPED:
-                because = f"{ENVIRONMENT}what its driver logged says what to correct"
+                how = EndedHow.ENVIRONMENT
+                because = "the environment is wrong: what its driver logged says what to correct"
                 raise StreamStoppedError(self._why_stopped(read, lease)) from error
             raise
         finally:
             self._lease = None
-            self._end(read, lease, because)
+            self._end(read, lease, how, because)
             self._close_output()
 
     def _get_hook(self) -> SparkSubmitHook:
@@ -187,11 +185,11 @@ class SubmitStreamOperator(SparkSubmitOperator):
         hook._env = self._environment
         return hook
 
-    def _end(self, read: settings.Settings, lease: leases.Lease, because: str) -> None:
+    def _end(self, read: settings.Settings, lease: leases.Lease, how: EndedHow, because: str) -> None:
         """A driver that ended itself said so already. One that could not must not hold the lease until it lapses."""
         try:
             with self._connect(read) as connection:
-                leases.end(connection, epoch=lease.epoch, because=because)
+                leases.end(connection, epoch=lease.epoch, how=how, because=because)
         except psycopg.Error as error:
             self.log.warning("stream %s could not be ended, its lease lapses by itself: %s", lease.epoch, error)
 

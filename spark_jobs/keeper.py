@@ -14,6 +14,7 @@ import psycopg
 from sluice.base import database
 from sluice.base.waiting import Waiting
 from sluice.ledger import leases
+from sluice.ledger.leases import EndedHow
 from sluice.loading.retry_rules import FENCED, ORPHANED, cut, line_of
 
 _log = logging.getLogger(__name__)
@@ -23,10 +24,10 @@ _CONNECT_SECONDS = 3
 
 
 class Keeper(threading.Thread):
-    """Renews the lease several times per lease; sets ``stop`` with a reason when the stream is to end.
+    """Renews the lease several times per lease; sets ``stop`` and ``ended_how`` when the stream is to end.
 
-    Reasons: a stop was requested in the ledger, the set life is over, the submitter is gone. A fenced stream, and one
-    whose Spark is gone, ends its process at once: nothing that it still does could count.
+    That is so when a stop was requested in the ledger, the set life is over, or the submitter is gone. A fenced stream,
+    and one whose Spark is gone, ends its process at once: nothing that it still does could count.
     """
 
     def __init__(
@@ -47,21 +48,21 @@ class Keeper(threading.Thread):
         self._state = "running"
         self._unsaid: tuple[str, str | None] | None = None
         self.stop = threading.Event()
-        self.because = ""
+        self.ended_how = EndedHow.UNKNOWN
 
     def run(self) -> None:
         """Until ``close``."""
         while not self._over.wait(self._period):
             self._watch_processes()
             if time.monotonic() > self._ends_at:
-                self.ask_to_stop(leases.LIFE_IS_OVER)
+                self.ask_to_stop(EndedHow.LIFE_OVER)
             if self.in_ledger(self._renew):
                 self._say_unsaid()
 
-    def ask_to_stop(self, because: str) -> None:
+    def ask_to_stop(self, how: EndedHow) -> None:
         """Let the current micro-batch finish, claim no more files, then end."""
         if not self.stop.is_set():
-            self.because = because
+            self.ended_how = how
             self.stop.set()
             self.in_ledger(lambda connection: leases.request_stop(connection, self.epoch))
 
@@ -81,11 +82,11 @@ class Keeper(threading.Thread):
         text: Any = database.queries("ledger/claims")[query]
         self.in_ledger(lambda connection: connection.execute(text, parameters))
 
-    def close(self, because: str) -> None:
+    def close(self, how: EndedHow, because: str = "") -> None:
         """End the lease and the connection."""
         self._over.set()
         self._say_unsaid()
-        self.in_ledger(lambda connection: leases.end(connection, epoch=self.epoch, because=because))
+        self.in_ledger(lambda connection: leases.end(connection, epoch=self.epoch, how=how, because=because))
         if self.is_alive():
             self.join(2 * _CONNECT_SECONDS)
         if self._connection is not None:
@@ -93,7 +94,7 @@ class Keeper(threading.Thread):
 
     def _renew(self, connection: leases.Connection) -> None:
         if leases.renew(connection, epoch=self.epoch, seconds=self._lease_seconds) and not self.stop.is_set():
-            self.because = "a stop was requested"
+            self.ended_how = EndedHow.ASKED
             self.stop.set()
 
     def _say_unsaid(self) -> None:
@@ -133,11 +134,11 @@ class Keeper(threading.Thread):
     def _watch_processes(self) -> None:
         if os.getppid() != self._parent:
             _log.error("Spark is gone: this driver ends")
-            self.in_ledger(lambda c: leases.end(c, epoch=self.epoch, because="Spark's JVM died"))
+            self.in_ledger(lambda c: leases.end(c, epoch=self.epoch, how=EndedHow.SPARK_DIED))
             os._exit(ORPHANED)
         if self._submitter is not None and not _is_alive(self._submitter) and not self.stop.is_set():
             _log.warning("the submitter (process %s) is gone: the stream ends", self._submitter)
-            self.ask_to_stop(leases.SUBMITTER_DIED)
+            self.ask_to_stop(EndedHow.SUBMITTER_DIED)
             threading.Timer(_END_GRACE_SECONDS, os._exit, [ORPHANED]).start()
 
 

@@ -38,7 +38,8 @@ from sluice.base import database, disks, poolers
 from sluice.base.settings import Settings, load
 from sluice.base.waiting import Waiting
 from sluice.ledger import leases
-from sluice.loading.retry_rules import ENVIRONMENT, FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
+from sluice.ledger.leases import EndedHow, StreamStoppedError
+from sluice.loading.retry_rules import FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
 from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.event_loader import EventLoader
 from spark_jobs.keeper import Keeper
@@ -64,10 +65,6 @@ _NOISY = (
 )
 
 
-class StreamStoppedError(Exception):
-    """The environment is wrong; the message says how, and what to correct."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Begin under the lease, stream until told to end, end the lease."""
     parser = argparse.ArgumentParser(description="Stream landed files into PostgreSQL.")
@@ -85,30 +82,34 @@ def main(arguments: list[str] | None = None) -> int:
         _log.error("%s", stopped)
         return STOPPED
     signal.signal(signal.SIGTERM, lambda *_: _told_by_signal(keeper))
-    because, code = "it failed", 0
+    how, because, code = EndedHow.FAILED, "", 0
     receipts = ReceiptMaker(settings.writer_dsn)
     receipts.start()
     try:
-        because = stream(settings, keeper, drain=drain)
+        how = stream(settings, keeper, drain=drain)
     except leases.StreamFenced as fenced:
-        because, code = str(fenced), FENCED
+        how, because, code = EndedHow.FENCED, str(fenced), FENCED
     except StreamStoppedError as stopped:
-        because, code = str(stopped), STOPPED
+        how, because, code = EndedHow.ENVIRONMENT, str(stopped), STOPPED
         keeper.say("waiting", because)
     except Exception as error:
-        jvm_is_gone = isinstance(error, (Py4JNetworkError, ConnectionError))
-        because = keeper.because or ("Spark's JVM died" if jvm_is_gone else f"it failed: {cut(line_of(error))}")
+        if keeper.stop.is_set():
+            how = keeper.ended_how
+        elif isinstance(error, (Py4JNetworkError, ConnectionError)):
+            how = EndedHow.SPARK_DIED
+        else:
+            because = f"it failed: {cut(line_of(error))}"
         raise
     finally:
         receipts.close()
-        keeper.close(because)
-    _log.log(logging.ERROR if code else logging.INFO, "the stream has ended: %s", because)
+        keeper.close(how, because)
+    _log.log(logging.ERROR if code else logging.INFO, "the stream has ended: %s", because or leases.words(how))
     return code
 
 
 def _told_by_signal(keeper: Keeper) -> None:
     # In a thread: the main one may hold the very locks that the keeper needs when the signal comes.
-    threading.Thread(target=keeper.ask_to_stop, args=[leases.TOLD_BY_SIGNAL], daemon=True).start()
+    threading.Thread(target=keeper.ask_to_stop, args=[EndedHow.SIGNAL], daemon=True).start()
 
 
 def begin(settings: Settings) -> Keeper:
@@ -148,7 +149,7 @@ def _exchange_token(settings: Settings) -> int:
             waiting.over()
             return epoch
         except poolers.SharedSessionsError as error:
-            raise StreamStoppedError(f"{ENVIRONMENT}{error}") from error
+            raise StreamStoppedError(f"the environment is wrong: {error}") from error
         except psycopg.Error as error:
             rule = rule_for(line := line_of(error))
             _stop_if_told(rule, line)
@@ -171,8 +172,8 @@ def open_spark(settings: Settings) -> SparkSession:
     return spark
 
 
-def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
-    """Run the query until it is to end, starting it again after each failure; return why it ended.
+def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
+    """Run the query until it is to end, starting it again after each failure; return how it ended.
 
     Raises StreamFenced or StreamStoppedError for what no later attempt can mend.
     """
@@ -187,10 +188,10 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
         try:
             spark = spark or open_spark(settings)
             run_query(start_query(spark, settings, keeper.epoch, drain=drain), keeper, waiting, watch)
-            return keeper.because or "everything that had landed is loaded"
+            return keeper.ended_how if keeper.stop.is_set() else EndedHow.DRAINED
         except (PySparkException, Py4JJavaError) as error:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
-                return keeper.because
+                return keeper.ended_how
             rule = rule_for(line := line_of(str(error)))
             if rule.action in ("quarantine", "return", "hold"):  # the loader decides about files: this is none
                 rule = UNKNOWN
@@ -207,7 +208,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> str:
         spark = _unless_stopped(spark)
         wait = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** min(failures - 1, 10))
         if keeper.stop.wait(wait * random.uniform(0.8, 1.2)):
-            return keeper.because
+            return keeper.ended_how
 
 
 def _put_aside(checkpoint: Path) -> None:
@@ -226,7 +227,7 @@ def _full_disks(rule: RetryRule, settings: Settings) -> str:
 
 def _stop_if_told(rule: RetryRule, line: str) -> None:
     if rule.action == "stop":
-        raise StreamStoppedError(f"{ENVIRONMENT}{rule.says} ({cut(line)})")
+        raise StreamStoppedError(f"the environment is wrong: {rule.says} ({cut(line)})")
 
 
 def _unless_stopped(spark: SparkSession | None) -> SparkSession | None:

@@ -32,7 +32,7 @@ FROM sequences;
 -- name: end_streams :: streams of the backup's time are over
 UPDATE ledger.streams
 SET state = 'ended', state_since = clock_timestamp(), ended_at = clock_timestamp(),
-    ended_because = 'the database was restored'
+    ended_how = 'restored', ended_because = 'the database was restored'
 WHERE ended_at IS NULL;
 
 -- name: forbid_connections

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import psycopg
@@ -21,10 +22,6 @@ from sluice.base import database
 
 Connection = psycopg.Connection[dict[str, Any]]
 
-# Why a driver ends itself: nobody wants the pipeline to stop, so the next stream need not wait.
-SUBMITTER_DIED = "its submitter died"
-TOLD_BY_SIGNAL = "it was told to (SIGTERM)"
-LIFE_IS_OVER = "its set life is over"
 STOP_GRACE_SECONDS = 10.0
 BACKOFF_MAX_SECONDS = 30.0
 _LOCK_TIMEOUT = "300ms"
@@ -32,8 +29,44 @@ _FENCE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
+class EndedHow(StrEnum):
+    """How a stream ended, as ``ledger.streams.ended_how`` has it."""
+
+    ASKED = "asked"
+    DRAINED = "drained"
+    SUBMITTER_DIED = "submitter_died"
+    SIGNAL = "signal"
+    LIFE_OVER = "life_over"
+    FENCED = "fenced"
+    ENVIRONMENT = "environment"
+    SPARK_DIED = "spark_died"
+    FAILED = "failed"
+    RESTORED = "restored"
+    UNKNOWN = "unknown"
+
+
+# The same for people, where nobody knows more.
+_WORDS = {
+    EndedHow.ASKED: "a stop was requested",
+    EndedHow.DRAINED: "everything that had landed is loaded",
+    EndedHow.SUBMITTER_DIED: "its submitter died",
+    EndedHow.SIGNAL: "it was told to (SIGTERM)",
+    EndedHow.LIFE_OVER: "its set life is over",
+    EndedHow.FENCED: "another stream has taken over",
+    EndedHow.ENVIRONMENT: "the environment is wrong",
+    EndedHow.SPARK_DIED: "Spark's JVM died",
+    EndedHow.FAILED: "it failed",
+    EndedHow.RESTORED: "the database was restored",
+    EndedHow.UNKNOWN: "its driver ended",
+}
+
+
 class StreamFenced(RuntimeError):  # noqa: N818 - it says what happened, and callers end
     """This stream may not write any more: it was ended, fenced, or never had a valid token. End the process."""
+
+
+class StreamStoppedError(RuntimeError):
+    """The stream ended itself, because its environment is wrong; the message says how, and what to correct."""
 
 
 class FenceError(RuntimeError):
@@ -121,12 +154,15 @@ def hold(connection: psycopg.Connection[Any], *, epoch: int) -> None:
         _alive(None, epoch)
 
 
-def end(connection: Connection, *, epoch: int, because: str) -> None:
-    """End the stream, once its file transactions are over or their sessions ended; idempotent."""
+def end(connection: Connection, *, epoch: int, how: EndedHow, because: str = "") -> None:
+    """End the stream, once its file transactions are over or their sessions ended; idempotent.
+
+    ``because`` says it to people, where there is more to say than ``how`` it ended.
+    """
     deadline = time.monotonic() + _FENCE_SECONDS
     while True:
         try:
-            _close(connection, "lock_unended", epoch, "ended", because)
+            _close(connection, "lock_unended", epoch, "ended", how, because or words(how))
             return
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > deadline:
@@ -138,6 +174,11 @@ def request_stop(connection: Connection, epoch: int | None = None) -> int | None
     """Ask the stream to stop; its epoch when it lives. A stream whose lease has lapsed is asked too, should it wake."""
     row = _one(connection, "request_stop", epoch=epoch)
     return int(row["epoch"]) if row is not None and row["living"] else None
+
+
+def words(how: EndedHow) -> str:
+    """How a stream ended, for people."""
+    return _WORDS[how]
 
 
 def living(connection: Connection) -> dict[str, Any] | None:
@@ -152,7 +193,6 @@ def pulse(connection: Connection) -> Pulse:
         "read_pulse",
         stop_grace_seconds=STOP_GRACE_SECONDS,
         backoff_max_seconds=BACKOFF_MAX_SECONDS,
-        by_itself=[SUBMITTER_DIED, TOLD_BY_SIGNAL, LIFE_IS_OVER],
     )
     return Pulse(**_some(row))
 
@@ -164,20 +204,21 @@ def last_error(connection: Connection) -> str:
 
 
 def _replace(connection: Connection, lapsed: dict[str, Any] | None, submitted_by: str, seconds: float) -> Lease | None:
-    because = f"the lease lapsed; {submitted_by} took over"
+    how, because = EndedHow.FENCED, f"the lease lapsed; {submitted_by} took over"
     with connection.transaction():
-        if lapsed is not None and not _close(connection, "lock_lapsed", lapsed["epoch"], "fenced", because):
+        if lapsed is not None and not _close(connection, "lock_lapsed", lapsed["epoch"], "fenced", how, because):
             return None
         row = _one(connection, "insert_stream", submitted_by=submitted_by, seconds=seconds)
     return None if row is None else Lease(int(row["epoch"]), row["token"])
 
 
-def _close(connection: Connection, lock: str, epoch: int, state: str, because: str) -> bool:
+def _close(connection: Connection, lock: str, epoch: int, state: str, how: EndedHow, because: str) -> bool:
     with connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
         if _one(connection, lock, epoch=epoch) is None:
             return False
-        connection.execute(_sql("close_stream"), {"epoch": epoch, "state": state, "because": because})
+        values = {"epoch": epoch, "state": state, "how": how, "because": because}
+        connection.execute(_sql("close_stream"), values)
         return True
 
 

@@ -14,8 +14,6 @@ import psycopg
 
 # Exit codes of the driver.
 FENCED, ORPHANED, STOPPED = 3, 4, 5
-# Starts ``ended_because`` of a stream that the rule "stop" ended; read_pulse of ledger/streams.sql looks for it.
-ENVIRONMENT = "the environment is wrong: "
 
 _DATABASE = r"^(psycopg|adbc_driver_manager)\.[\w.]+: "
 

@@ -23,7 +23,7 @@ def main() -> int:
     command[1:1] = ["--driver-memory", read.spark_driver_memory]
     code = subprocess.run(command, env=spark_environment(SLUICE_STREAM_TOKEN=lease.token)).returncode
     with database.connect(read.writer_dsn) as connection:
-        leases.end(connection, epoch=lease.epoch, because="its driver ended")
+        leases.end(connection, epoch=lease.epoch, how=leases.EndedHow.FAILED, because="its driver ended")
     print(f"stream {lease.epoch} drained: exit code {code}")
     return code
 

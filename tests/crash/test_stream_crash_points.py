@@ -104,8 +104,8 @@ def test_a_stream_killed_once_at_every_point_loads_each_row_once_and_ends_when_i
 
         submitter.kill_root()
         submitter.wait_for(lambda: submitter.processes() == [], also_when_ended=True)
-    [stream] = connection.execute("SELECT state, ended_because FROM ledger.streams").fetchall()
-    assert stream == {"state": "ended", "ended_because": "its submitter died"}
+    [stream] = connection.execute("SELECT state, ended_how, ended_because FROM ledger.streams").fetchall()
+    assert stream == {"state": "ended", "ended_how": "submitter_died", "ended_because": "its submitter died"}
     move()
     assert list(settings.processing_dir.glob("[!.]*")) == []
     assert sum(loaded for loaded, _, _ in recount(connection).values()) == 4 + 1

@@ -62,7 +62,7 @@ def test_a_file_that_waits_for_another_transaction_is_not_of_the_batch_and_is_de
 
 
 def test_a_fenced_stream_notes_no_batch(connection: Connection, loaded: int, epoch: int) -> None:
-    leases.end(connection, epoch=epoch, because="another took over")
+    leases.end(connection, epoch=epoch, how=leases.EndedHow.FAILED, because="another took over")
     with pytest.raises(leases.StreamFenced):
         EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
     assert batches(connection) == []
@@ -70,6 +70,6 @@ def test_a_fenced_stream_notes_no_batch(connection: Connection, loaded: int, epo
 
 def test_a_fenced_stream_changes_no_batch(connection: Connection, settings: Settings, loaded: int, epoch: int) -> None:
     EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
-    leases.end(connection, epoch=epoch, because="another took over")
+    leases.end(connection, epoch=epoch, how=leases.EndedHow.FAILED, because="another took over")
     note_durations(settings, epoch)
     assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": None}]

@@ -46,8 +46,8 @@ with database.connect(settings.load().writer_dsn) as connection:
     if do == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if do == "stop":
-        because = "the environment is wrong: check the grants"
-        leases.end(connection, epoch=epoch, because=because)
+        how, because = leases.EndedHow.ENVIRONMENT, "the environment is wrong: check the grants"
+        leases.end(connection, epoch=epoch, how=how, because=because)
         sys.exit(5)
     if do == "error":
         leases.say(connection, epoch=epoch, state="running", error="the disk is full")
@@ -55,7 +55,7 @@ with database.connect(settings.load().writer_dsn) as connection:
         time.sleep(0.02)
     if do == "load":
         connection.execute("UPDATE ledger.files SET state = 'rejected' WHERE state = 'landed'")
-    leases.end(connection, epoch=epoch, because="done as asked")
+    leases.end(connection, epoch=epoch, how=leases.EndedHow.ASKED, because="done as asked")
 """
 
 
@@ -215,7 +215,7 @@ def test_the_sensor_fires_when_the_lease_has_lapsed(sensor: Any, writer: Connect
 
 
 def test_the_sensor_leaves_a_pause_after_a_stream_died(sensor: Any, writer: Connection, living: int) -> None:
-    leases.end(writer, epoch=living, because="it died")
+    leases.end(writer, epoch=living, how=leases.EndedHow.FAILED, because="it died")
     assert sensor.poke(run()) is False
     writer.execute("UPDATE ledger.streams SET ended_at = ended_at - interval '3 seconds'")
     assert sensor.poke(run()) is True
@@ -364,14 +364,14 @@ def test_a_driver_that_fails_gives_the_lease_back_at_once(
     with pytest.raises(Exception, match="Cannot execute"):
         submit()
     (row,) = writer.execute("SELECT * FROM ledger.streams").fetchall()
-    assert (row["state"], row["ended_because"]) == ("ended", "its driver was killed or failed")
+    assert (row["state"], row["ended_how"]) == ("ended", "failed")
     assert leases.take(writer, submitted_by="the next", seconds=30) is not None
 
 
 def test_a_stream_that_died_a_moment_ago_is_not_submitted_again_at_once(
     writer: Connection, living: int, calls: Calls
 ) -> None:
-    leases.end(writer, epoch=living, because="it died")
+    leases.end(writer, epoch=living, how=leases.EndedHow.FAILED, because="it died")
     submit()
     assert calls() == []
 
@@ -427,7 +427,7 @@ def test_by_hand_what_has_landed_is_drained(settings: Settings, writer: Connecti
 def test_by_hand_a_pause_after_a_death_is_not_kept(
     settings: Settings, writer: Connection, living: int, calls: Calls
 ) -> None:
-    leases.end(writer, epoch=living, because="it died")
+    leases.end(writer, epoch=living, how=leases.EndedHow.FAILED, because="it died")
     land(settings)
     submit("manual", move("manual"))
     assert len(calls()) == 1

@@ -13,7 +13,6 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.ledger import leases
-from sluice.loading.retry_rules import ENVIRONMENT
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -92,7 +91,7 @@ def test_of_two_takers_at_the_same_moment_exactly_one_wins(writer: Connection, s
     for _ in range(5):
         won = [lease for lease in at_once(6, taker) if lease is not None]
         assert len(won) == 1
-        leases.end(writer, epoch=won[0].epoch, because="the round is over")
+        leases.end(writer, epoch=won[0].epoch, how=leases.EndedHow.FAILED, because="the round is over")
 
 
 def test_of_two_takers_of_a_lapsed_lease_exactly_one_wins(writer: Connection, settings: Settings) -> None:
@@ -139,7 +138,7 @@ def test_a_fenced_stream_can_do_nothing(writer: Connection) -> None:
     ):
         with pytest.raises(leases.StreamFenced):
             act()
-    leases.end(writer, epoch=old.epoch, because="too late")
+    leases.end(writer, epoch=old.epoch, how=leases.EndedHow.FAILED, because="too late")
     assert row(writer, old.epoch)["state"] == "fenced"
 
 
@@ -224,7 +223,7 @@ def test_a_session_of_the_pipeline_that_holds_no_stream_is_left_alone(writer: Co
         database.connect(settings.writer_dsn, application_name=name, autocommit=False) as stopped,
     ):
         leases.hold(stopped, epoch=old.epoch)
-        leases.end(writer, epoch=old.epoch, because="a test")
+        leases.end(writer, epoch=old.epoch, how=leases.EndedHow.FAILED, because="a test")
         assert_ended(stopped)
         assert idle.execute("SELECT 1 AS n").fetchone() == {"n": 1}
 
@@ -264,7 +263,7 @@ def test_a_missing_stream_is_due_when_the_clock_was_set_back(writer: Connection,
     begin(writer, lease)
     if asked:
         leases.request_stop(writer)
-    leases.end(writer, epoch=lease.epoch, because="a test")
+    leases.end(writer, epoch=lease.epoch, how=leases.EndedHow.FAILED, because="a test")
     assert leases.pulse(writer).due is False
     set_clock_back(writer, "1 hour")
     assert leases.pulse(writer).due is True
@@ -286,9 +285,9 @@ def test_ending_a_stream_ends_its_open_file_transactions(writer: Connection, set
         settings.writer_dsn, application_name=f"sluice-stream-{lease.epoch}", autocommit=False
     ) as left:
         leases.hold(left, epoch=lease.epoch)
-        leases.end(writer, epoch=lease.epoch, because="its driver died")
+        leases.end(writer, epoch=lease.epoch, how=leases.EndedHow.FAILED, because="its driver died")
         assert_ended(left)
-    leases.end(writer, epoch=lease.epoch, because="a second time")
+    leases.end(writer, epoch=lease.epoch, how=leases.EndedHow.FAILED, because="a second time")
     assert row(writer, lease.epoch)["ended_because"] == "its driver died"
 
 
@@ -322,7 +321,7 @@ def test_a_missing_stream_is_due_at_first_and_not_while_one_lives(writer: Connec
 def test_a_stop_of_an_old_stream_does_not_stop_the_new_one(connection: Connection) -> None:
     old = leases.take(connection, submitted_by="a test", seconds=60)
     assert old is not None
-    leases.end(connection, epoch=old.epoch, because="a test")
+    leases.end(connection, epoch=old.epoch, how=leases.EndedHow.FAILED, because="a test")
     new = leases.take(connection, submitted_by="a test", seconds=60)
     assert new is not None
     assert leases.request_stop(connection, old.epoch) is None
@@ -349,8 +348,8 @@ def test_a_stream_that_dies_again_and_again_is_due_later_each_time(
 ) -> None:
     for _ in range(deaths):
         connection.execute(
-            "INSERT INTO ledger.streams (submitted_by, lease_until, state, ended_at, stop_requested) VALUES ('a test', "
-            "clock_timestamp(), 'ended', clock_timestamp() - make_interval(secs => %(ago)s), "
+            "INSERT INTO ledger.streams (submitted_by, lease_until, state, ended_how, ended_at, stop_requested) VALUES "
+            "('a test', clock_timestamp(), 'ended', 'failed', clock_timestamp() - make_interval(secs => %(ago)s), "
             "CASE WHEN %(stopped)s THEN clock_timestamp() END)",
             {"ago": seconds_ago, "stopped": stopped},
         )
@@ -365,8 +364,8 @@ def test_a_stream_that_ended_itself_for_its_environment_is_followed_later_each_t
 ) -> None:
     for _ in range(stops):
         connection.execute(
-            "INSERT INTO ledger.streams (submitted_by, lease_until, state, ended_at, ended_because) VALUES "
-            "('test', now(), 'ended', clock_timestamp() - make_interval(secs => %s), %s)",
-            [seconds_ago, f"{ENVIRONMENT}check the grants"],
+            "INSERT INTO ledger.streams (submitted_by, lease_until, state, ended_at, ended_how) VALUES "
+            "('test', now(), 'ended', clock_timestamp() - make_interval(secs => %s), 'environment')",
+            [seconds_ago],
         )
     assert leases.pulse(connection).due is due

@@ -21,7 +21,7 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.landing import folders, mover
-from sluice.ledger import archive, contract_waits, insist, receipts
+from sluice.ledger import archive, contract_waits, insist, leases, receipts
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
@@ -397,7 +397,7 @@ def loader(own_contracts: Settings, epoch: int) -> Iterator[FileLoader]:
 def watch(own_contracts: Settings, epoch: int) -> Iterator[ContractWatch]:
     keeper = Keeper(own_contracts.writer_dsn, epoch, lease_seconds=600, life_seconds=600, submitter=None)
     yield ContractWatch(own_contracts, keeper)
-    keeper.close("test")
+    keeper.close(leases.EndedHow.ASKED)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3, 4, 22, 39, NEW_SEED])

@@ -303,7 +303,7 @@ def test_a_file_that_cannot_be_loaded_for_a_reason_of_its_own_costs_only_itself(
 
 def test_a_fenced_stream_cannot_load(loader: FileLoader, land: Land, connection: Connection) -> None:
     file_id = land(f"{HEADER}\n{event(1)}\n")
-    connection.execute("UPDATE ledger.streams SET state = 'fenced', ended_at = now()")
+    connection.execute("UPDATE ledger.streams SET state = 'fenced', ended_at = now(), ended_how = 'fenced'")
     with pytest.raises(leases.StreamFenced):
         loader.load(file_id)
     assert file_row(connection, file_id)["state"] == "landed"

@@ -14,7 +14,7 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.ledger import leases
-from sluice.loading.retry_rules import ENVIRONMENT, STOPPED
+from sluice.loading.retry_rules import STOPPED
 from sluice.running import embedded
 from spark_jobs.keeper import Keeper
 from tests.chaos.proxy import Proxy
@@ -75,7 +75,7 @@ def test_what_the_keeper_could_not_say_is_in_the_ledger_afterwards(
         wait_until(lambda: stream_row(connection)["valid"])
         wait_until(lambda: stream_row(connection)["last_error"])
     finally:
-        keeper.close("the test is over")
+        keeper.close(leases.EndedHow.ASKED, "the test is over")
         keeper.join()
     row = stream_row(connection)
     assert (row["epoch"], row["last_error"]) == (epoch, "PostgreSQL is away; since noon")
@@ -97,7 +97,7 @@ def test_an_outage_that_the_stream_did_not_notice_is_in_the_ledger_too(
         proxy.mend()
         wait_until(lambda: stream_row(connection)["last_error"])
     finally:
-        keeper.close("the test is over")
+        keeper.close(leases.EndedHow.ASKED, "the test is over")
         keeper.join()
     assert "; over after " in str(stream_row(connection)["last_error"])
 
@@ -178,7 +178,10 @@ def test_a_full_disk_is_waited_for_and_wrong_grants_end_the_stream_with_the_reme
     assert driver.wait() == STOPPED
     row = stream_row(connection)
     assert row["state"] == "ended"
-    assert str(row["ended_because"]).startswith(f"{ENVIRONMENT}the schema or its grants are not as Sluice left them")
+    assert row["ended_how"] == "environment"
+    assert str(row["ended_because"]).startswith(
+        "the environment is wrong: the schema or its grants are not as Sluice left them"
+    )
     assert "permission denied for table events" in str(row["ended_because"])
     assert str(row["ended_because"]) in driver.log.read_text()
     assert not leases.pulse(connection).due

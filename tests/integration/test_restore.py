@@ -74,7 +74,7 @@ class Pipeline:
             for row in connection.execute("SELECT file_id FROM ledger.files WHERE state = 'landed' ORDER BY file_id"):
                 loader.load(row["file_id"])
             loader.close()
-            leases.end(connection, epoch=epoch, because="test")
+            leases.end(connection, epoch=epoch, how=leases.EndedHow.FAILED, because="test")
         return epoch
 
     def backup(self) -> None:

@@ -120,8 +120,8 @@ def test_the_stream_outlives_the_database_connection_and_ends_when_a_stop_is_req
     done = submit(meanwhile=cut_then_stop)
     assert done.returncode == 0, done.stdout[-3000:]
     assert states(connection) == ["loaded"] * 2
-    stream = connection.execute("SELECT state, ended_because FROM ledger.streams").fetchone()
-    assert stream == {"state": "ended", "ended_because": "a stop was requested"}
+    stream = connection.execute("SELECT state, ended_how, ended_because FROM ledger.streams").fetchone()
+    assert stream == {"state": "ended", "ended_how": "asked", "ended_because": "a stop was requested"}
 
 
 def test_a_second_driver_with_the_same_token_ends_without_touching_anything(

@@ -40,7 +40,8 @@ FOR UPDATE;
 
 -- name: close_stream
 UPDATE ledger.streams
-SET state = %(state)s, state_since = clock_timestamp(), ended_at = clock_timestamp(), ended_because = %(because)s
+SET state = %(state)s, state_since = clock_timestamp(), ended_at = clock_timestamp(), ended_how = %(how)s,
+    ended_because = %(because)s
 WHERE epoch = %(epoch)s;
 
 -- name: terminate_sessions :: one row a session of this or an older stream that was told to end
@@ -101,13 +102,14 @@ WHERE ended_at IS NULL AND epoch = coalesce(%(epoch)s::bigint, epoch)
 RETURNING epoch, clock_timestamp() BETWEEN lease_from AND lease_until AS living;
 
 -- name: read_pulse :: one row: does a stream live, do landed files wait, may a missing stream be submitted now
+-- A stream that asked itself to stop wants no pause: nobody wants the pipeline to stop.
 -- A stream that ended itself because its environment is wrong is followed after 15 s, and up to 5 minutes when that
 -- goes on: somebody has to correct something, and a JVM that finds that nobody has costs 10 s of a core.
 WITH last_stream AS (
     SELECT
         ended_at,
-        stop_requested IS NOT NULL AND coalesce(ended_because, '') <> ALL(%(by_itself)s) AS was_asked,
-        ended_because LIKE 'the environment is wrong: %%' AS stopped_itself
+        stop_requested IS NOT NULL AND ended_how NOT IN ('submitter_died', 'signal', 'life_over') AS was_asked,
+        ended_how = 'environment' AS stopped_itself
     FROM ledger.streams
     ORDER BY epoch DESC
     LIMIT 1
@@ -116,7 +118,7 @@ WITH last_stream AS (
         count(*) FILTER (
             WHERE ended_at BETWEEN clock_timestamp() - interval '5 minutes' AND clock_timestamp()
         ) AS deaths,
-        count(*) FILTER (WHERE ended_because LIKE 'the environment is wrong: %%') AS stops
+        count(*) FILTER (WHERE ended_how = 'environment') AS stops
     FROM ledger.streams
     WHERE ended_at > clock_timestamp() - interval '30 minutes' AND stop_requested IS NULL
 )

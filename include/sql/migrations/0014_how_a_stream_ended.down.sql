@@ -1,0 +1,1 @@
+ALTER TABLE ledger.streams DROP COLUMN ended_how;
