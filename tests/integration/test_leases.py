@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from sluice.base import database
-from sluice.base.settings import Settings
+from sluice.base.settings import SQL, Settings
 from sluice.ledger import leases
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -369,3 +369,43 @@ def test_a_stream_that_ended_itself_for_its_environment_is_followed_later_each_t
             [seconds_ago],
         )
     assert leases.pulse(connection).due is due
+
+
+def test_the_migration_reads_how_streams_of_earlier_releases_ended(connection: Connection) -> None:
+    written = {
+        "a stop was requested": "asked",
+        "everything that had landed is loaded": "drained",
+        "its submitter died": "submitter_died",
+        "it was told to (SIGTERM)": "signal",
+        "its set life is over": "life_over",
+        "the environment is wrong: PostgreSQL refuses the login": "environment",
+        "Spark's JVM died": "spark_died",
+        "it failed: builtins.ValueError: x": "failed",
+        "its driver was killed or failed": "failed",
+        "the database was restored": "restored",
+        "its driver ended": "unknown",
+        None: "unknown",
+    }
+    folder = SQL / "migrations"
+    connection.execute((folder / "0014_how_a_stream_ended.down.sql").read_bytes())
+    for state, because in [("fenced", "the lease lapsed"), *(("ended", because) for because in written)]:
+        connection.execute(
+            "INSERT INTO ledger.streams (submitted_by, lease_until, state, ended_at, ended_because) "
+            "VALUES ('test', now(), %s, now(), %s)",
+            [state, because],
+        )
+    living = take(connection).epoch
+    connection.execute((folder / "0014_how_a_stream_ended.up.sql").read_bytes())
+    found = connection.execute("SELECT ended_how FROM ledger.streams ORDER BY epoch").fetchall()
+    assert [each["ended_how"] for each in found] == ["fenced", *written.values(), None]
+    with pytest.raises(psycopg.errors.CheckViolation, match="a_stream_ends_in_a_known_way"):
+        connection.execute("UPDATE ledger.streams SET state = 'ended', ended_at = now(), ended_how = 'somehow'")
+    leases.end(connection, epoch=living, how=leases.EndedHow.DRAINED)
+    assert row(connection, living)["ended_because"] == "everything that had landed is loaded"
+
+
+def test_the_ledger_takes_every_way_of_ending_that_the_program_knows(connection: Connection) -> None:
+    for how in leases.EndedHow:
+        leases.end(connection, epoch=take(connection).epoch, how=how)
+    found = connection.execute("SELECT ended_how FROM ledger.streams ORDER BY epoch").fetchall()
+    assert [each["ended_how"] for each in found] == list(leases.EndedHow)
