@@ -15,10 +15,8 @@ import duckdb
 
 from sluice.base import database
 from sluice.base.settings import SQL
-from sluice.contracts.model import RECORD_NAMES, Column, Contract
-from sluice.contracts.rules import BOUNDS, column_rules, null_row
-from sluice.contracts.sql.text import literal, quoted
-from sluice.contracts.sql.times import date_pattern
+from sluice.contracts.model import RECORD_NAMES, Column
+from sluice.contracts.sql.text import quoted
 from sluice.contracts.sql.values import typed_as
 
 _ALLOWED = {
@@ -35,7 +33,6 @@ _ALLOWED = {
     "OPERATOR",
     "TYPE",
 }
-_ROUNDING = ("round", "trunc", "floor", "ceil", "ceiling")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _FITS = {
     "VARCHAR": ("",),
@@ -48,92 +45,23 @@ _FITS = {
 }
 
 
-def problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
-    """What is wrong with the contract's expressions: place, reason and remedy, one a line; empty when all are fine.
-
-    ``connection`` must know Sluice's macros.
-    """
-    found = [*_timezone_problems(connection, contract), *_format_problems(contract)]
-    if found:
-        return found
-    for column in contract.columns:
-        found += _column_problems(connection, column)
-    known = list(contract.read_columns)
-    for column in contract.derived_columns:
-        wanted = typed_as(column)
-        for problem in _problems(connection, column.transform or "", known, wanted, is_derived=True):
-            found.append(f"{column.name}: transformLogic: {problem}")
-        known.append(column)
-    for rule in contract.rules:
-        for problem in _problems(connection, rule.predicate, known, "BOOLEAN", is_derived=False):
-            found.append(f"rule {rule.name!r}: {problem}")
-    return found
-
-
-def warnings(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
-    """What of a sound contract's expressions is likely a mistake: place, reason and remedy, one a line."""
-    return [warning for column in contract.derived_columns for warning in _warnings(connection, contract, column)]
-
-
-def _warnings(connection: duckdb.DuckDBPyConnection, contract: Contract, column: Column) -> Iterator[str]:
-    before = contract.derived_columns[: contract.derived_columns.index(column)]
-    found = _type_of(connection, _query(column.transform or "", [*contract.read_columns, *before]))
-    is_rounded = any(part.get("function_name") in _ROUNDING for part in _parts(_parsed(connection, column)))
-    if typed_as(column).startswith("DECIMAL") and found in ("DOUBLE", "FLOAT") and not is_rounded:
-        yield (
-            f"{column.name}: transformLogic gives a {found} (a division does): rows whose value has more decimals than "
-            f"{typed_as(column)} break {column.name}.type and are set aside: write round(…, {column.digits[1]})"
-        )
-
-
-def _parsed(connection: duckdb.DuckDBPyConnection, column: Column) -> Any:
+def parsed(connection: duckdb.DuckDBPyConnection, column: Column) -> Any:
     [(text,)] = connection.execute("SELECT json_serialize_sql($1)", [f"SELECT {column.transform}\n"]).fetchall()
     return json.loads(text)["statements"]
 
 
-def _timezone_problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[str]:
-    zones = {"timezone": contract.timezone}
-    zones |= {
-        f"{c.name}: defaultTimezone": c.options["defaultTimezone"]
-        for c in contract.columns
-        if "defaultTimezone" in c.options
-    }
-    for place, zone in zones.items():
-        if _why_not(connection, f"SELECT timezone({literal(zone)}, TIMESTAMP '2026-01-01')"):
-            yield f"{place} {zone!r} is no known time zone: write one such as Europe/Berlin or UTC"
-
-
-def _format_problems(contract: Contract) -> Iterator[str]:
-    for column in contract.columns:
-        for pattern in column.formats:
-            try:
-                date_pattern(pattern)
-            except ValueError as error:
-                yield f"{column.name}: {error}"
-
-
-def _column_problems(connection: duckdb.DuckDBPyConnection, column: Column) -> Iterator[str]:
-    for rule, sql in column_rules(column):
-        if problem := _why_not(connection, f"SELECT {sql} FROM (SELECT {', '.join(null_row(column))})"):  # noqa: S608
-            yield f"{rule.replace('.', ': ')}: {problem}"
-    if typed_as(column) == "TIMESTAMPTZ":
-        for option in BOUNDS.keys() & column.options.keys():
-            if problem := _why_not(connection, f"SELECT CAST({literal(column.options[option])} AS TIMESTAMPTZ)"):
-                yield f"{column.name}: {option}: {problem}"
-
-
-def _problems(
+def problems(
     connection: duckdb.DuckDBPyConnection, expression: str, columns: list[Column], wanted: str, *, is_derived: bool
 ) -> Iterator[str]:
     names = {column.name.casefold(): column.name for column in columns} | dict.fromkeys(RECORD_NAMES, "")
     if problem := next(_shape_problems(connection, expression, set(names), is_derived=is_derived), None):
         yield problem
         return
-    query = _query(expression, columns)
-    if problem := _why_not(connection, query):
+    query = query_of(expression, columns)
+    if problem := why_not(connection, query):
         yield problem
         return
-    found = _type_of(connection, query)
+    found = type_of(connection, query)
     fits = found.startswith(_FITS[wanted.split("(")[0]])
     if not fits and wanted == "BLOB":
         yield f"it is of type {found}, but a uuid as text is needed: feed_id('feed', …) makes one of any text"
@@ -141,19 +69,19 @@ def _problems(
         yield f"it is of type {found}, but {wanted} is needed: say how to convert it, such as CAST(… AS {wanted})"
 
 
-def _query(expression: str, columns: Sequence[Column]) -> str:
+def query_of(expression: str, columns: Sequence[Column]) -> str:
     """The expression over one record that has nothing in ``columns``."""
     nulls = [f"NULL::{typed_as(column)} AS {quoted(column.name)}" for column in columns]
     nulls += ["NULL::BIGINT AS record_number", "NULL::VARCHAR AS file_sha256"]
     return f"SELECT ({expression}\n) AS value FROM (SELECT {', '.join(nulls)})"  # noqa: S608
 
 
-def _type_of(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+def type_of(connection: duckdb.DuckDBPyConnection, query: str) -> str:
     [(_, found, *_rest)] = connection.execute(f"DESCRIBE {query}").fetchall()
     return str(found)
 
 
-def _why_not(connection: duckdb.DuckDBPyConnection, query: str) -> str | None:
+def why_not(connection: duckdb.DuckDBPyConnection, query: str) -> str | None:
     """Why ``query`` does not run; None when it does."""
     try:
         connection.sql(query).to_arrow_table()  # fetchall would need pytz for moments
@@ -177,7 +105,7 @@ def _shape_problems(
         yield "it must be one expression over the contract's columns, without FROM, WHERE or AS"
         return
     names = names | set(_lambda_names(selected))
-    for part in _parts(selected):
+    for part in parts_of(selected):
         yield from _part_problems(connection, part, names, is_derived=is_derived)
 
 
@@ -196,21 +124,21 @@ def _part_problems(
             yield f"{part['function_name']} gives another value each time, so that a replay would not give the same row"
 
 
-def _parts(tree: Any) -> Iterator[dict[str, Any]]:
+def parts_of(tree: Any) -> Iterator[dict[str, Any]]:
     if isinstance(tree, list):
         for item in tree:
-            yield from _parts(item)
+            yield from parts_of(item)
     elif isinstance(tree, dict):
         if "class" in tree:
             yield tree
         for item in tree.values():
-            yield from _parts(item)
+            yield from parts_of(item)
 
 
 def _lambda_names(tree: Any) -> Iterator[str]:
-    for part in _parts(tree):
+    for part in parts_of(tree):
         if part["class"] == "LAMBDA":
-            for name in _parts(part.get("lhs")):
+            for name in parts_of(part.get("lhs")):
                 yield from (text.casefold() for text in name.get("column_names", []))
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from sluice.base import database
 from sluice.base.settings import SQL
 from sluice.base.spill import Spill
-from sluice.contracts import expressions
+from sluice.contracts import problems
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract, ContractError
 from sluice.contracts.sql.query import compile_extra, compile_query
@@ -72,11 +72,11 @@ class Judge:
 
     def problems(self, contract: Contract) -> list[str]:
         """What is wrong with the contract's own SQL: place, reason and remedy; empty when nothing is."""
-        return expressions.problems(self._duckdb, contract)
+        return problems.problems(self._duckdb, contract)
 
     def warnings(self, contract: Contract) -> list[str]:
         """What of a sound contract's SQL is likely a mistake: place, reason and remedy."""
-        return expressions.warnings(self._duckdb, contract)
+        return problems.warnings(self._duckdb, contract)
 
     def judge(self, block: Block, match: Match, *, file_id: int, sha256: str) -> Judgement:
         """Judge every readable row of ``block``.

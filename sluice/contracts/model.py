@@ -37,7 +37,8 @@ class Column:
     """One column of a feed. ``target`` is a column of events, or None: then the value goes to ``extra``.
 
     ``digits`` bounds a number's digits before and after the point; ``integer`` is the DuckDB type of an integer;
-    ``is_float`` allows exponents. ``value_map`` maps the file's texts to others, None to null.
+    ``is_float`` allows exponents. ``value_map`` maps the file's texts to others, None to null. ``declared`` is, by rule
+    type, what the contract says of it; ``options`` are the standard's logicalTypeOptions as they stand.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Column:
     required: bool = False
     unique: bool = False
     aliases: tuple[str, ...] = ()
-    enum: tuple[str, ...] = ()
+    declared: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     formats: tuple[str, ...] = ()
     value_map: Mapping[str, str | None] = field(default_factory=dict)
@@ -69,11 +70,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A predicate that every good row fulfils (SQL; unknown counts as fulfilled, as in a CHECK constraint)."""
+class Predicate:
+    """A rule in the author's own SQL, which every good row fulfils; unknown counts as fulfilled, as in a CHECK."""
 
     name: str
-    predicate: str
+    sql: str
     severity: str
     description: str = ""
 
@@ -85,7 +86,7 @@ class Contract:
     name: str
     version: str
     columns: tuple[Column, ...]
-    rules: tuple[Rule, ...]
+    predicates: tuple[Predicate, ...]
     dialect: Dialect
     timezone: str
     budget_rows: int | None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from jsonschema import Draft201909Validator, ValidationError
 from open_data_contract_standard.model import OpenDataContractStandard
 
 from sluice.contracts.dialect import parse_dialect
-from sluice.contracts.model import SEVERITIES, Contract, ContractError, Rule
+from sluice.contracts.model import Contract, ContractError
 from sluice.contracts.parse_column import parse_column
 from sluice.contracts.properties import custom_properties
+from sluice.contracts.rules.contract_rules import read_predicates
 from sluice.contracts.validate import validate
 from sluice.contracts.yaml12 import Yaml
 
@@ -54,7 +54,8 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         name=model.name or model.id or path.name.removesuffix(".odcs.yaml"),
         version=str(model.version),
         columns=tuple(parse_column(item) for item in properties),
-        rules=_rules(table.quality, None) + tuple(rule for p in properties for rule in _rules(p.quality, p.name)),
+        predicates=read_predicates(table.quality, None)
+        + tuple(each for p in properties for each in read_predicates(p.quality, p.name)),
         dialect=parse_dialect(custom.get("csv", {})),
         timezone=str(custom.get("timezone", "UTC")),
         budget_rows=budget.get("rows"),
@@ -94,21 +95,3 @@ def _budget(budget: Any) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise ContractError(f"errorBudget.{name} is {value!r}: it must be a number, 0 or more")
     return budget
-
-
-def _rules(quality: Sequence[Any] | None, column: str | None) -> tuple[Rule, ...]:
-    rules = []
-    for number, entry in enumerate(quality or [], start=1):
-        name = entry.name or f"{column or 'row'}.rule_{number}"
-        severity = entry.severity or "reject"
-        if entry.type == "text":
-            continue
-        if entry.type != "custom" or entry.engine != "sluice" or not isinstance(entry.implementation, str):
-            raise ContractError(
-                f"rule {name!r}: write it as type: custom, engine: sluice, and an implementation that is "
-                "an SQL predicate over the contract's columns"
-            )
-        if severity not in SEVERITIES:
-            raise ContractError(f"rule {name!r}: severity {severity!r} is none of {', '.join(SEVERITIES)}")
-        rules.append(Rule(name, entry.implementation, severity, entry.description or ""))
-    return tuple(rules)

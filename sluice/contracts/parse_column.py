@@ -10,22 +10,9 @@ from open_data_contract_standard.model import SchemaProperty
 from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.model import Column, ContractError
 from sluice.contracts.properties import custom_properties, file_text, true_or_false
+from sluice.contracts.rules import registry
+from sluice.contracts.rules.rule_types import LOGICAL_TYPES
 
-_OPTIONS_OF = {
-    "string": {"minLength", "maxLength", "pattern", "format"},
-    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"},
-    "timestamp": {
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "format",
-        "timezone",
-        "defaultTimezone",
-    },
-    "boolean": set[str](),
-}
-_OPTIONS_OF |= {"integer": _OPTIONS_OF["number"], "date": _OPTIONS_OF["timestamp"]}
 _COLUMN_PROPERTIES = ("formats", "valueMap", "decimalSeparator", "trim")
 _NUMERIC = re.compile(r"(?:numeric|decimal|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 _FLOATS = {"real", "float", "float4", "float8", "double", "double precision"}
@@ -37,15 +24,16 @@ _INTEGERS = {
 
 
 def parse_column(item: SchemaProperty) -> Column:
+    """The column that ``item`` of the contract file describes. Raises ContractError, which names it."""
     name = str(item.name)
-    custom = custom_properties(item.customProperties, _COLUMN_PROPERTIES, name)
+    custom = custom_properties(item.customProperties, (*_COLUMN_PROPERTIES, *registry.custom_names()), name)
     target = _target(name, item.physicalName)
     logical_type = item.logicalType or "string"
     options = dict(item.logicalTypeOptions or {})
-    if logical_type in _OPTIONS_OF and (unknown := set(options) - _OPTIONS_OF[logical_type]):
+    known = registry.options_of(logical_type)
+    if logical_type in LOGICAL_TYPES and (unknown := set(options) - known):
         raise ContractError(
-            f"{name}: logicalTypeOptions {sorted(unknown)} mean nothing for a {logical_type}: "
-            f"known are {sorted(_OPTIONS_OF[logical_type])}"
+            f"{name}: logicalTypeOptions {sorted(unknown)} mean nothing for a {logical_type}: known are {sorted(known)}"
         )
     formats = custom.get("formats") or ([options["format"]] if "format" in options else [])
     return Column(
@@ -56,12 +44,12 @@ def parse_column(item: SchemaProperty) -> Column:
         required=bool(item.required),
         unique=bool(item.unique or item.primaryKey),
         aliases=tuple(str(synonym.synonym) for synonym in item.synonyms or []),
-        enum=tuple(file_text(entry.value, f"{name}: enum") for entry in item.enum or []),
+        declared=registry.declared(item, logical_type, custom),
         options=options,
         formats=tuple(map(str, formats)) if logical_type in ("timestamp", "date") else (),
         value_map=_value_map(name, custom.get("valueMap", {})),
         decimal_separator=_decimal_separator(name, custom.get("decimalSeparator", ".")),
-        trim=true_or_false(name, "trim", custom.get("trim", False)),
+        trim=true_or_false(custom.get("trim", False), f"{name}: trim"),
         transform=item.transformLogic,
     )
 

@@ -27,7 +27,8 @@ def file_text(value: object, where: str) -> str:
     raise ContractError(f"{where}: {value!r} must be the text that stands in the file: put it in quotes")
 
 
-def true_or_false(name: str, option: str, value: Any) -> bool:
+def true_or_false(value: Any, where: str) -> bool:
+    """A value that is one of the two. Raises ContractError, which begins with ``where``."""
     if not isinstance(value, bool):
-        raise ContractError(f"{name}: {option} is {value!r}: it must be true or false")
+        raise ContractError(f"{where} is {value!r}: it must be true or false")
     return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sluice.contracts.event_columns import MUST_BE_FILLED
 from sluice.contracts.model import (
-    CANCELLATIONS,
     DRIFTS,
     RECORD_NAMES,
     REVISIONS,
@@ -14,6 +13,7 @@ from sluice.contracts.model import (
     more_than_once,
     normal,
 )
+from sluice.contracts.rules import registry
 
 _LOGICAL_TYPE_OF = {
     "uuid": ("string",),
@@ -25,14 +25,17 @@ _LOGICAL_TYPE_OF = {
 
 
 def validate(contract: Contract) -> None:
+    """Raises ContractError for what is wrong between the parts of ``contract``, or in one of them."""
     _check_names(contract)
     for column in contract.columns:
         _check_column(column)
     if not contract.read_columns:
         raise ContractError("no column comes from the file, so no header could be recognised: describe one at least")
-    for name, known in (("revision", REVISIONS), ("cancellations", CANCELLATIONS), ("drift", DRIFTS)):
+    for name, known in (("revision", REVISIONS), ("drift", DRIFTS)):
         if (value := getattr(contract, name)) not in known:
             raise ContractError(f"{name} {value!r} is none of {', '.join(known)}")
+    for problem in registry.wrong(contract):
+        raise ContractError(problem)
 
 
 def _check_names(contract: Contract) -> None:
@@ -43,8 +46,6 @@ def _check_names(contract: Contract) -> None:
         raise ContractError(f"column names {taken} are reserved: keep such a column in extra by leaving it out")
     if twice := more_than_once([column.target for column in contract.columns if column.target]):
         raise ContractError(f"more than one column fills {twice} of events: keep one")
-    if twice := more_than_once([rule.name for rule in contract.rules]):
-        raise ContractError(f"more than one rule is named {twice}: rename one")
     targets = {column.target for column in contract.columns}
     for target in MUST_BE_FILLED:
         if target not in targets:

@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from sluice.base.settings import PROJECT
-from sluice.contracts.check import Change, changes, check
+from sluice.contracts.changes import changes
+from sluice.contracts.check import check
 from sluice.contracts.parse import parse_contract
+from sluice.contracts.rules.rule_types import Change
 
 Edit = Callable[[dict[str, Any]], object]
 

@@ -202,7 +202,12 @@ def test_yaml_words_stay_text() -> None:
     text = yaml.safe_dump(document({"name": "x"})).replace(
         "    name: x", "    name: x\n    enum: [{value: no}, {value: 2026-01-01}, {value: 0012}, {value: 7}]"
     )
-    assert parse_contract(text, Path("test.odcs.yaml")).columns[-1].enum == ("no", "2026-01-01", "0012", "7")
+    assert parse_contract(text, Path("test.odcs.yaml")).columns[-1].declared["enum"] == (
+        "no",
+        "2026-01-01",
+        "0012",
+        "7",
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sluice.contracts.model import Column, Contract
 from sluice.contracts.sql.text import listed, matches, quoted
-from sluice.contracts.sql.values import UUID, typed_as
+from sluice.contracts.sql.values import UUID, source_of, text_of, typed_as
 
 # Within the years 1 to 9999 in every time zone: Python and others know no moments beyond.
 MOMENTS = "TIMESTAMPTZ '0001-01-02 00:00:00Z' AND TIMESTAMPTZ '9999-12-30 00:00:00Z'"
@@ -47,6 +47,15 @@ def derived_stages(contract: Contract) -> Iterator[str]:
 def last_stage(contract: Contract) -> str:
     levels = derived_levels(contract)
     return f"derived_{len(levels)}" if levels else "typed"
+
+
+def null_row(column: Column) -> list[str]:
+    """Select items that stand for ``column`` of a row that has nothing, under every name that rules use."""
+    value = f"NULL::{typed_as(column)} AS {quoted(column.name)}"
+    if column.transform is not None:
+        return [value, f"NULL::STRUCT(v {typed_as(column)}) AS {attempt(column)}"]
+    texts = {text_of(column), source_of(column)} - {quoted(column.name)}
+    return [value, *(f"NULL::VARCHAR AS {text}" for text in texts)]
 
 
 def _made(column: Column) -> str:

@@ -10,12 +10,13 @@ transformLogic says, stage by stage), and the judgement itself.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sluice.contracts.matching import Match
 from sluice.contracts.model import normal
-from sluice.contracts.rules import any_of, content_rules, is_broken, type_rules
+from sluice.contracts.rules import registry
+from sluice.contracts.rules.rule_types import Check
 from sluice.contracts.sql.derived import derived_stages, last_stage
 from sluice.contracts.sql.json_text import as_json, json_pairs, json_text
 from sluice.contracts.sql.output import output
@@ -79,11 +80,9 @@ def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
     together = [f'"__extra_{n}"' for n in range(len(compile_extra(match)))]
     unknown = [] if together else _unknown(match)
     extra = json_pairs([], *together) if together else _extra(unknown, first=3)
-    types = list(type_rules(contract))
-    broken = [*types, *content_rules(contract)]
-    fails = [is_broken(rule.predicate) for rule in contract.rules if rule.severity == "fail"]
-    warns = [is_broken(rule.predicate) for rule in contract.rules if rule.severity == "warn"]
-    rules = ", ".join(f"CASE WHEN {sql} THEN {literal(name)} END" for name, sql in broken)
+    checks = registry.checks(contract)
+    sets_aside = [check for check in checks if check.severity != "warn"]
+    rules = ", ".join(f"CASE WHEN {check.is_broken} THEN {literal(check.rule)} END" for check in sets_aside)
     query = f"""
 WITH texts AS (
     SELECT
@@ -97,12 +96,16 @@ WITH texts AS (
 ){"".join(derived_stages(contract))}
 SELECT
     {listed(output(contract))},
-    CASE WHEN {any_of(broken)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
-    ({any_of(types)}) AS is_type,
-    ({" OR ".join(fails) or "false"}) AS fails_file,
-    ({" OR ".join(warns) or "false"})::INTEGER AS warned,
+    CASE WHEN {_any(sets_aside)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
+    ({_any(check for check in checks if check.is_type)}) AS is_type,
+    ({_any(check for check in checks if check.severity == "fail")}) AS fails_file,
+    ({_any(check for check in checks if check.severity == "warn")})::INTEGER AS warned,
     "__row"
 FROM {last_stage(contract)}
 ORDER BY event_id
 """  # noqa: S608
     return query, _keys(match, unknown)
+
+
+def _any(checks: Iterable[Check]) -> str:
+    return " OR ".join(f"coalesce({check.is_broken}, false)" for check in checks) or "false"
