@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check format lock fuzz chaos chaos-control big-file bench audit clean
+.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check format lock fuzz chaos chaos-control big-file bench audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -176,6 +176,10 @@ bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a 
 
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
+
+release: $(VENV)/.dev ## Release what is committed, as a commit and a tag here: make release VERSION=x.y.z
+	@$(SLUICE) contracts
+	@$(PYTHON) .ci/release.py "$(VERSION)"
 
 clean: ## Delete the virtual environment and caches; data/ stays
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
