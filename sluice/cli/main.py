@@ -15,6 +15,7 @@ from types import ModuleType
 import psycopg
 
 from sluice.base import permissions
+from sluice.base.env_file import read_env_file
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
 from sluice.cli import backups, contracts, files, pipeline, programs, proof
 from sluice.cli.command import Command
@@ -25,7 +26,7 @@ from sluice.ledger.migrate import MigrationError
 from sluice.loading import restore, unload
 from sluice.running import dag_params
 from sluice.running.embedded import EmbeddedError
-from sluice.running.instance import Instance, InstanceError, read_env_file
+from sluice.running.instance import Instance, InstanceError
 from sluice.running.java import JavaError
 
 # In the order in which the help lists them.

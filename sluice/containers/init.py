@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sluice.base import database, permissions
+from sluice.base.env_file import read_env_file
 from sluice.base.settings import load, refuse_unknown
 from sluice.containers.instance import DEALT, AllSecrets, Containers
 from sluice.containers.log import say
 from sluice.containers.waiting import wait_for_database
 from sluice.landing import folders
 from sluice.ledger import migrate, roles
-from sluice.running.instance import InstanceError, read_env_file
+from sluice.running.instance import InstanceError
 
 HOST = Path("/run/host")  # the project's folder as the host has it
 
@@ -59,12 +60,12 @@ def refuse_unknown_in_file(path: Path) -> None:
 
     Raises SettingError. A file that this user may not read is passed over, with a word.
     """
-    found: dict[str, str] = {}
+    written: dict[str, str] = {}
     try:
-        read_env_file(path, found)
+        read_env_file(path, written)
     except OSError as error:
         say(f".env cannot be read ({error.strerror}): a misspelt setting in it is not noticed")
-    refuse_unknown(found)
+    refuse_unknown(written)
 
 
 def check_volumes(instance: Containers) -> None:

@@ -6,12 +6,11 @@ import base64
 import fcntl
 import json
 import os
-import re
 import secrets
 import shutil
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -20,7 +19,7 @@ from urllib.parse import quote
 import psutil
 
 from sluice.base import permissions
-from sluice.base.settings import PROJECT, SettingError, Settings
+from sluice.base.settings import PROJECT, Settings
 from sluice.ledger.roles import ROLES
 from sluice.running import embedded, java, processes
 
@@ -29,35 +28,6 @@ WEB_USER = "admin"
 
 class InstanceError(RuntimeError):
     """The pipeline cannot do what was asked; the message says why and what to do."""
-
-
-def read_env_file(path: Path, environ: MutableMapping[str, str]) -> None:
-    """Add the ``KEY=VALUE`` lines of ``path`` to ``environ``; what is set there already wins. No file, nothing done.
-
-    Blank lines and what follows a # are passed over; a value may stand in quotes. Raises SettingError for another line,
-    and for a file that is no UTF-8; OSError for one that cannot be read.
-    """
-    if not path.is_file():
-        return
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise SettingError(f"{path} is not in UTF-8 ({error.reason} at byte {error.start}): save it so") from None
-    for number, line in enumerate(lines, start=1):
-        text = line.strip().removeprefix("export ").strip()
-        if not text or text.startswith("#"):
-            continue
-        key, equals, value = text.partition("=")
-        key = key.strip()
-        if not equals or not key.isidentifier():
-            raise SettingError(f"{path} line {number}: {line!r} is not KEY=VALUE")
-        environ.setdefault(key, _value(value))
-
-
-def _value(text: str) -> str:
-    """As docker compose reads it: a comment begins with # after a blank, or behind the closing quote."""
-    quoted = re.fullmatch(r"""\s*(['"])(.*)\1\s*(#.*)?""", text)
-    return quoted.group(2) if quoted else re.sub(r"(^|\s)\s*#.*", "", text).strip()
 
 
 @dataclass(frozen=True)

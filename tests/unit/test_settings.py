@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from sluice.base import settings
+from sluice.base.env_file import read_env_file
 from sluice.base.settings import PROJECT, SettingError, Settings
 from sluice.cli import main as cli
 from sluice.containers import main as containers
-from sluice.running.instance import read_env_file
 
 EXAMPLE = PROJECT / ".env.example"
 
 
 def listed() -> dict[str, str]:
-    found: dict[str, str] = {}
-    read_env_file(EXAMPLE, found)
-    return found
+    written: dict[str, str] = {}
+    read_env_file(EXAMPLE, written)
+    return written
 
 
 def test_every_setting_is_listed_in_the_example_and_nothing_else() -> None:
@@ -76,46 +76,6 @@ def test_a_relative_home_is_held_against_the_project() -> None:
 def test_without_a_database_the_error_says_what_to_do() -> None:
     with pytest.raises(SettingError, match="make up"):
         _ = Settings().writer_dsn
-
-
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(
-        "# a comment\n\nexport SLUICE_WEB_PORT=1\nSLUICE_HOME='my data'\nSLUICE_GENERATOR=off\n"
-    )
-    environ = {"SLUICE_WEB_PORT": "2", "SLUICE_GENERATOR": ""}
-    read_env_file(tmp_path / ".env", environ)
-    assert environ == {"SLUICE_WEB_PORT": "2", "SLUICE_HOME": "my data", "SLUICE_GENERATOR": ""}
-
-
-@pytest.mark.parametrize(
-    ("line", "value"),
-    [
-        ("SLUICE_HOME=data # a comment", "data"),
-        ("SLUICE_HOME='my #data' # a comment", "my #data"),
-        ('SLUICE_HOME="data"', "data"),
-        ("SLUICE_HOME=a#b", "a#b"),
-        ("SLUICE_HOME= # a comment", ""),
-        ("SLUICE_HOME=it's", "it's"),
-        ("\ufeffSLUICE_HOME=data\r", "data"),
-    ],
-)
-def test_a_value_is_what_docker_compose_takes_it_for(tmp_path: Path, line: str, value: str) -> None:
-    (tmp_path / ".env").write_text(f"{line}\n")
-    environ: dict[str, str] = {}
-    read_env_file(tmp_path / ".env", environ)
-    assert environ == {"SLUICE_HOME": value}
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes("SLUICE_HOME=data\n".encode("utf-16"))
-    with pytest.raises(SettingError, match=r"\.env is not in UTF-8"):
-        read_env_file(tmp_path / ".env", {})
-
-
-def test_a_line_that_is_no_setting_is_named(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("SLUICE_WEB_PORT=1\nSLUICE WEB PORT 2\n")
-    with pytest.raises(SettingError, match="line 2"):
-        read_env_file(tmp_path / ".env", {})
 
 
 def test_a_typo_in_a_setting_is_refused_with_the_nearest_one() -> None:
