@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.settings import Settings
 from sluice.ledger import contract_waits
 from sluice.ledger.leases import Connection
@@ -68,11 +68,9 @@ class ContractWatch:
 
 
 def _note(connection: Connection, found: Contracts) -> None:
-    queries = database.queries("ledger/contracts")
     with connection.transaction():
         for file, usable in found.texts.items():
-            values = {"file": file, "usable": usable, "digest": found.digest}
-            connection.execute(queries["note_usable"], values)  # type: ignore[call-overload]
+            queries.run(connection, "ledger/contracts.note_usable", file=file, usable=usable, digest=found.digest)
         for broken in found.broken:
             values = {"file": broken.file, "problem": broken.why, "digest": found.digest}
-            connection.execute(queries["note_problem"], values)  # type: ignore[call-overload]
+            queries.run(connection, "ledger/contracts.note_problem", **values)

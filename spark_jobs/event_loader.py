@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import (
     DataSource,
@@ -22,7 +22,7 @@ from pyspark.sql.datasource import (
 )
 from pyspark.sql.types import StructType
 
-from sluice.base import database, settings
+from sluice.base import database, queries, settings
 from sluice.ledger.leases import StreamFenced
 
 if TYPE_CHECKING:
@@ -70,12 +70,11 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
         file_ids = [file_id for message in messages if isinstance(message, Loaded) for file_id in message.file_ids]
         if not file_ids:
             return
-        text: Any = database.queries("ledger/claims")["note_batch"]
         with database.connect(
             settings.load().writer_dsn, application_name=f"sluice-stream-{self._epoch}"
         ) as connection:
             values = {"epoch": self._epoch, "batch": batchId, "file_ids": file_ids}
-            if connection.execute(text, values).fetchone() is None:
+            if queries.one(connection, "ledger/claims.note_batch", **values) is None:
                 raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not note batches any more")
 
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:

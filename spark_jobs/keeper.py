@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.waiting import Waiting
 from sluice.ledger import leases
 from sluice.ledger.leases import EndedHow
@@ -77,10 +77,9 @@ class Keeper(threading.Thread):
         """Tell the ledger of an error that changes nothing of what the stream does."""
         self.say(self._state, error)
 
-    def run_query(self, query: str, parameters: dict[str, Any]) -> None:
-        """Run a query of ledger/claims; when the database is away, it is left out."""
-        text: Any = database.queries("ledger/claims")[query]
-        self.in_ledger(lambda connection: connection.execute(text, parameters))
+    def run_query(self, query: str, **values: Any) -> None:
+        """Run a named query; when the database is away, it is left out."""
+        self.in_ledger(lambda connection: queries.run(connection, query, **values))
 
     def close(self, how: EndedHow, because: str = "") -> None:
         """End the lease and the connection."""

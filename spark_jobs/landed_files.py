@@ -16,7 +16,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructType
 
-from sluice.base import database, settings
+from sluice.base import database, queries, settings
 from sluice.base.crash_points import crash_point
 from sluice.landing import folders
 from sluice.ledger import contract_waits
@@ -80,9 +80,11 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             folders.check(self._settings, self._open())
             contract_waits.release(self._settings, self._open())
             if self._target is None:
-                self._run("renumber_passed", start=start["claim"])
-                self._run("claim_landed", start=start["claim"], limit=files)
-            row = self._row("last_claim_within", start=start["claim"], limit=files, bytes=size)
+                queries.run(self._open(), "ledger/claims.renumber_passed", start=start["claim"])
+                queries.run(self._open(), "ledger/claims.claim_landed", start=start["claim"], limit=files)
+            row = queries.row(
+                self._open(), "ledger/claims.last_claim_within", start=start["claim"], limit=files, bytes=size
+            )
             if row["claim"]:
                 crash_point("source.before_commit")
         if row["claim"]:
@@ -92,7 +94,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def reportLatestOffset(self) -> dict[str, int]:
         """How far the offset will go when everything that has landed is claimed."""
-        return {"claim": self._row("highest_claim")["claim"]}
+        return {"claim": queries.row(self._open(), "ledger/claims.highest_claim")["claim"]}
 
     def prepareForTriggerAvailableNow(self) -> None:
         """Claim everything that has landed now; nothing after it is part of this run."""
@@ -100,16 +102,16 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             self._stop_is_requested()
             folders.check(self._settings, self._open())
             contract_waits.release(self._settings, self._open())
-            self._run("renumber_passed", start=_NO_LIMIT)
-            self._run("claim_landed", start=0, limit=_NO_LIMIT)
-            self._target = self._row("highest_claim")["claim"]
+            queries.run(self._open(), "ledger/claims.renumber_passed", start=_NO_LIMIT)
+            queries.run(self._open(), "ledger/claims.claim_landed", start=0, limit=_NO_LIMIT)
+            self._target = queries.row(self._open(), "ledger/claims.highest_claim")["claim"]
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> Sequence[InputPartition]:
         """The unfinished files after ``start`` up to ``end``, dealt to tasks by size."""
         if start == end:
             return []
         self._open()
-        rows = self._rows("files_between", start=start["claim"], end=end["claim"])
+        rows = queries.all(self._open(), "ledger/claims.files_between", start=start["claim"], end=end["claim"])
         return deal([(row["file_id"], row["claim"], row["bytes"], row["name"]) for row in rows], self._tasks)
 
     def read(self, partition: InputPartition) -> Iterator[tuple[int, int, int, str]]:
@@ -126,26 +128,16 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return self.__dict__ | {"_connection": None}
 
     def _stop_is_requested(self) -> bool:
-        rows = self._rows("stop_is_requested", epoch=self._epoch)
-        if not rows:
+        row = queries.one(self._open(), "ledger/claims.stop_is_requested", epoch=self._epoch)
+        if row is None:
             raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not claim files any more")
-        return bool(rows[0]["stop_requested"])
+        return bool(row["stop_requested"])
 
     def _open(self) -> psycopg.Connection[dict[str, Any]]:
         if self._connection is None or self._connection.broken or self._connection.closed:
             name = f"sluice-stream-{self._epoch}"
             self._connection = database.connect(self._settings.writer_dsn, application_name=name)
         return self._connection
-
-    def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[dict[str, Any]]:
-        text: Any = database.queries("ledger/claims")[query]
-        return self._open().execute(text, parameters)
-
-    def _rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        return self._run(query, **parameters).fetchall()
-
-    def _row(self, query: str, **parameters: Any) -> dict[str, Any]:
-        return self._rows(query, **parameters)[0]
 
 
 def deal(files: list[tuple[int, int, int, str]], tasks: int) -> list[Share]:

@@ -277,13 +277,13 @@ def note_progress(query: StreamingQuery, keeper: Keeper, noted: int) -> int:
         if progress["batchId"] > noted and progress["numInputRows"]:
             noted = progress["batchId"]
             durations = progress["durationMs"]
-            parameters = {
-                "epoch": keeper.epoch,
-                "batch": noted,
-                "duration_ms": durations.get("triggerExecution"),
-                "durations": json.dumps(dict(durations)),
-            }
-            keeper.run_query("note_durations", parameters)
+            keeper.run_query(
+                "ledger/claims.note_durations",
+                epoch=keeper.epoch,
+                batch=noted,
+                duration_ms=durations.get("triggerExecution"),
+                durations=json.dumps(dict(durations)),
+            )
     return noted
 
 

@@ -68,22 +68,22 @@ ORDER BY audit_id;
 -- name: hold_still :: nobody registers, loads or unloads until this transaction ends
 LOCK TABLE public.events, ledger.files, ledger.rejects, ledger.duplicates IN SHARE ROW EXCLUSIVE MODE;
 
--- name: make_copied_files
+-- name: make_copied_files :: nothing; a staging table like ledger.files
 CREATE TEMPORARY TABLE copied_files (LIKE ledger.files INCLUDING DEFAULTS) ON COMMIT DROP;
 
--- name: make_copied_events
+-- name: make_copied_events :: nothing; one like events
 CREATE TEMPORARY TABLE copied_events (LIKE public.events INCLUDING DEFAULTS) ON COMMIT DROP;
 
--- name: make_copied_rejects
+-- name: make_copied_rejects :: nothing; one like ledger.rejects
 CREATE TEMPORARY TABLE copied_rejects (LIKE ledger.rejects INCLUDING DEFAULTS) ON COMMIT DROP;
 
--- name: make_copied_audit
+-- name: make_copied_audit :: nothing; one like ledger.audit
 CREATE TEMPORARY TABLE copied_audit (LIKE ledger.audit) ON COMMIT DROP;
 
--- name: copy_files
+-- name: copy_files :: in the replaced database: these files, for COPY
 COPY (SELECT {columns} FROM ledger.files WHERE file_id = ANY(%(file_ids)s)) TO STDOUT (FORMAT binary);
 
--- name: copy_events
+-- name: copy_events :: in the replaced database: their events, for COPY
 COPY (SELECT {columns} FROM public.events WHERE file_id = ANY(%(file_ids)s)) TO STDOUT (FORMAT binary);
 
 -- name: copy_duplicates :: a duplicate's content is that of the row it repeats
@@ -97,10 +97,10 @@ COPY (
     ) AS repeated
 ) TO STDOUT (FORMAT binary);
 
--- name: copy_rejects
+-- name: copy_rejects :: in the replaced database: their rejects, for COPY
 COPY (SELECT {columns} FROM ledger.rejects WHERE file_id = ANY(%(file_ids)s)) TO STDOUT (FORMAT binary);
 
--- name: copy_audit
+-- name: copy_audit :: in the replaced database: what the audit says of them, for COPY
 COPY (SELECT {columns} FROM ledger.audit WHERE file_id = ANY(%(file_ids)s)) TO STDOUT (FORMAT binary);
 
 -- name: take :: into a staging table
@@ -124,11 +124,11 @@ OVERRIDING SYSTEM VALUE
 SELECT {columns} FROM copied_files WHERE state = %(state)s
 ON CONFLICT (file_id) DO UPDATE SET ({columns_but_id}) = ROW ({excluded});
 
--- name: put_rejects
+-- name: put_rejects :: nothing; the copied rejects are in ledger.rejects
 INSERT INTO ledger.rejects ({columns})
 SELECT {columns} FROM copied_rejects;
 
--- name: put_audit
+-- name: put_audit :: nothing; the copied entries are in ledger.audit
 INSERT INTO ledger.audit ({columns_but_id})
 SELECT {columns_but_id} FROM copied_audit ORDER BY audit_id;
 
@@ -181,7 +181,7 @@ WHERE reject.file_id = copied.file_id
     AND reject.record_number = copied.record_number
     AND reject.state IN ('replayed', 'duplicate');
 
--- name: put_conflicts :: other content under an id that is there: to quarantine; the file's own bytes are gone, so raw is the row
+-- name: put_conflicts :: other content under an id that is there: to quarantine; raw is the row, for the bytes are gone
 INSERT INTO ledger.rejects (
     file_id, record_number, line_number, raw, fields, rules, error_class, contract, contract_version
 )

@@ -1,4 +1,4 @@
--- name: create_history
+-- name: create_history :: nothing; the table of what was applied
 CREATE TABLE IF NOT EXISTS public.sluice_migrations (
     name       text PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
@@ -7,5 +7,5 @@ CREATE TABLE IF NOT EXISTS public.sluice_migrations (
 -- name: applied_names :: one row a migration
 SELECT name FROM public.sluice_migrations;
 
--- name: record_applied
+-- name: record_applied :: nothing
 INSERT INTO public.sluice_migrations (name) VALUES (%(name)s);

@@ -35,21 +35,21 @@ SET state = 'ended', state_since = clock_timestamp(), ended_at = clock_timestamp
     ended_how = 'restored', ended_because = 'the database was restored'
 WHERE ended_at IS NULL;
 
--- name: forbid_connections
+-- name: forbid_connections :: nothing; nobody new connects to the database that is replaced
 ALTER DATABASE sluice WITH ALLOW_CONNECTIONS false;
 
--- name: end_sessions
+-- name: end_sessions :: a row a session that was told to end
 SELECT pg_terminate_backend(pid)
 FROM pg_stat_activity
 WHERE datname IN ('sluice', 'sluice_restoring') AND pid <> pg_backend_pid();
 
--- name: set_aside
+-- name: set_aside :: nothing; the database is sluice_replaced now
 ALTER DATABASE sluice RENAME TO sluice_replaced;
 
--- name: put_in_place
+-- name: put_in_place :: nothing; the restored one is the pipeline's now
 ALTER DATABASE sluice_restoring RENAME TO sluice;
 
--- name: allow_connections
+-- name: allow_connections :: nothing; the replaced one can be read
 ALTER DATABASE sluice_replaced WITH ALLOW_CONNECTIONS true;
 
 -- name: waiting :: every file that the ledger expects in processing
@@ -63,7 +63,7 @@ SELECT file_id, sha256, sealed_at
 FROM ledger.files
 WHERE sealed_at IS NOT NULL;
 
--- name: keep_seal
+-- name: keep_seal :: nothing; the tally stays verified
 UPDATE ledger.files
 SET sealed_at = %(sealed_at)s
 WHERE file_id = %(file_id)s AND sha256 = %(sha256)s AND sealed_at IS NULL AND state IN ('loaded', 'duplicate');

@@ -1,11 +1,8 @@
-"""Connections to PostgreSQL, and the named queries of ``include/sql``."""
+"""Connections to PostgreSQL."""
 
 from __future__ import annotations
 
-import functools
 import json
-import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,10 +10,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from sluice.base.settings import SQL, SettingError
-
-_NAME = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
-
+from sluice.base import queries
+from sluice.base.settings import SettingError
 
 # A network that is cut without a word, or a machine that is frozen, is noticed and not waited for without end. A server
 # that takes nothing for two minutes while a file is copied (a lock, a disk that stalls) may still come to it. What the
@@ -64,8 +59,7 @@ def connect(
         url, autocommit=True, row_factory=dict_row, application_name=application_name, **patience
     )
     try:
-        set_up: Any = queries("session")["set_named"]
-        connection.execute(set_up, {"settings": json.dumps(session_settings(url, **session))})
+        queries.run(connection, "session.set_named", settings=json.dumps(session_settings(url, **session)))
         connection.autocommit = autocommit
     except BaseException:
         connection.close()
@@ -95,16 +89,3 @@ def _parts(url: str) -> dict[str, Any]:
             "the database URL cannot be read: write postgresql://user:password@host:port/database, with % and other "
             "signs of the password percent-encoded"
         ) from None
-
-
-@functools.cache
-def queries(file: str) -> dict[str, str]:
-    """The queries of ``include/sql/<file>.sql`` by name; each starts with a line ``-- name: x``."""
-    text = (SQL / f"{file}.sql").read_text(encoding="utf-8")
-    parts = _NAME.split(text)
-    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def statement(path: Path) -> str:
-    """The text of one .sql file that holds one script."""
-    return path.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.settings import SQL
 from sluice.contracts.model import RECORD_NAMES, Column
 from sluice.contracts.sql.text import quoted
@@ -145,5 +145,5 @@ def _lambda_names(tree: Any) -> Iterator[str]:
 @functools.cache
 def _functions(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[set[str], bool, bool]]:
     """By function name: its kinds, whether a replay gives the same value, whether each call may give another."""
-    rows = connection.execute(database.statement(SQL / "load" / "judge_functions.sql")).fetchall()
+    rows = connection.execute(queries.script(SQL / "load" / "judge_functions.sql")).fetchall()
     return {name: (set(kinds), is_steady, is_volatile) for name, kinds, is_steady, is_volatile in rows}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.settings import SQL
 from sluice.base.spill import Spill
 from sluice.contracts import problems
@@ -61,7 +61,7 @@ class Judge:
         self._duckdb.execute("SET enable_external_access = false")
         # What stands twice in an expression would be computed outside of the TRY around it, and raise for all rows.
         self._duckdb.execute("SET disabled_optimizers = 'common_subexpressions'")
-        self._duckdb.execute(database.statement(SQL / "load" / "judge_macros.sql"))
+        self._duckdb.execute(queries.script(SQL / "load" / "judge_macros.sql"))
         self._memory_limit = memory_limit
         self._checked: weakref.WeakSet[Contract] = weakref.WeakSet()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.permissions import make_folder, tighten
 from sluice.base.settings import Settings
 from sluice.ledger import archive
@@ -39,7 +39,7 @@ def marked_folders(settings: Settings) -> tuple[Path, Path]:
 
 def check(settings: Settings, connection: Connection) -> None:
     """Raise FoldersError unless the folders are this ledger's; those of a ledger that never had any are marked now."""
-    if connection.execute(_sql("identity")).fetchone()["folders_marked_at"] is None:  # type: ignore[index]
+    if queries.row(connection, "ledger/folders.identity")["folders_marked_at"] is None:
         _mark_first(settings, connection)
     if why := problem(settings, connection):
         raise FoldersError(why)
@@ -47,8 +47,7 @@ def check(settings: Settings, connection: Connection) -> None:
 
 def problem(settings: Settings, connection: Connection) -> str:
     """What is wrong with the folders, and the remedy; empty when nothing is. Changes nothing."""
-    row = connection.execute(_sql("identity")).fetchone()
-    assert row is not None
+    row = queries.row(connection, "ledger/folders.identity")
     return why_not_ours(settings, row["ledger_id"])
 
 
@@ -64,14 +63,14 @@ def is_ours(folder: Path, ledger_id: str) -> bool:
 
 def identity(connection: Connection) -> dict[str, Any] | None:
     """The ledger's ``ledger_id`` and ``folders_marked_at``; None of a ledger from before it had them."""
-    row = connection.execute(_sql("has_identity")).fetchone()
-    return connection.execute(_sql("identity")).fetchone() if row and row["has_identity"] else None
+    has_identity = queries.row(connection, "ledger/folders.has_identity")["has_identity"]
+    return queries.one(connection, "ledger/folders.identity") if has_identity else None
 
 
 def take_over(connection: Connection, identity: dict[str, Any] | None) -> None:
     """Give the ledger of ``connection`` the identity of the one whose place it takes."""
     if identity is not None:
-        connection.execute(_sql("take_over"), identity)
+        queries.run(connection, "ledger/folders.take_over", **identity)
 
 
 def adopt(settings: Settings, connection: Connection) -> list[str]:
@@ -85,7 +84,7 @@ def adopt(settings: Settings, connection: Connection) -> list[str]:
     with connection.transaction():
         _mark(settings, connection)
     said = [f"adopted: {folder} is a folder of this pipeline now" for folder in marked_folders(settings)]
-    waiting = connection.execute(database.queries("restore")["waiting"]).fetchall()  # type: ignore[call-overload]
+    waiting = queries.all(connection, "restore.waiting")
     lacking = [row for row in waiting if not archive.where(settings.home_dir, row["path"]).exists()]
     if lacking:
         names = ", ".join(f"{row['name']} (file {row['file_id']})" for row in lacking[:20])
@@ -117,8 +116,7 @@ def _read(marker: Path) -> str:
 def _mark_first(settings: Settings, connection: Connection) -> None:
     """Mark the folders of a new ledger, and once those of one that had no markers yet, if its files are there."""
     with connection.transaction():
-        row = connection.execute(_sql("lock_identity")).fetchone()
-        assert row is not None
+        row = queries.row(connection, "ledger/folders.lock_identity")
         foreign = [folder for folder in marked_folders(settings) if _foreign(folder, row["ledger_id"])]
         if row["folders_marked_at"] is None and not foreign and _has_its_files(settings, connection):
             _mark(settings, connection)
@@ -130,14 +128,13 @@ def _foreign(folder: Path, ledger_id: str) -> bool:
 
 def _has_its_files(settings: Settings, connection: Connection) -> bool:
     """Whether one of the newest files lies where the ledger says, or there is none that should."""
-    paths = [row["path"] for row in connection.execute(_sql("newest_paths"), {"most": _NEWEST})]
+    paths = [row["path"] for row in queries.all(connection, "ledger/folders.newest_paths", most=_NEWEST)]
     places = [(settings.home_dir / path, settings.processing_dir / Path(path).name) for path in paths]
     return not paths or any(place.exists() for both in places for place in both)
 
 
 def _mark(settings: Settings, connection: Connection) -> None:
-    row = connection.execute(_sql("lock_identity")).fetchone()
-    assert row is not None
+    row = queries.row(connection, "ledger/folders.lock_identity")
     for folder in marked_folders(settings):
         try:
             make_folder(folder, settings)
@@ -145,7 +142,7 @@ def _mark(settings: Settings, connection: Connection) -> None:
             tighten(folder / MARKER, settings.file_mode)
         except OSError as error:
             raise FoldersError(f"{folder} cannot be written ({error.strerror}): give this user permission") from error
-    connection.execute(_sql("note_marked"))
+    queries.run(connection, "ledger/folders.note_marked")
 
 
 def _write(folder: Path, ledger_id: str) -> None:
@@ -161,7 +158,3 @@ def _write(folder: Path, ledger_id: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _sql(query: str) -> Any:
-    return database.queries("ledger/folders")[query]

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice.base import database, permissions, poolers
+from sluice.base import permissions, poolers, queries
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.landing import folders
@@ -183,13 +183,13 @@ def move_landed(settings: Settings, connection: Connection, wait_seconds: float 
 
 def waiting_range(connection: Connection) -> dict[str, int] | None:
     """The lowest and the highest file_id that waits to be loaded, as first and last; None when none waits."""
-    row = connection.execute(_sql("find_waiting_range")).fetchone()
+    row = queries.one(connection, "ledger/files.find_waiting_range")
     return row if row is not None and row["first"] is not None else None
 
 
 def still_landed(connection: Connection, first: int, last: int) -> list[str]:
     """The names of the files in this range of file_ids that still wait to be loaded, oldest first."""
-    rows = connection.execute(_sql("find_still_landed"), {"first": first, "last": last})
+    rows = queries.all(connection, "ledger/files.find_still_landed", first=first, last=last)
     return [f"{row['name']} (file {row['file_id']})" for row in rows]
 
 
@@ -352,7 +352,7 @@ def only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
     try:
         with connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{max(1, int(wait_seconds * 1000))}ms"])
-            connection.execute(_sql("lock_mover"), {"key": _LOCK})
+            queries.run(connection, "ledger/files.lock_mover", key=_LOCK)
     except psycopg.errors.LockNotAvailable:
         _log.info("another mover is at work: nothing is moved by this one")
         yield False
@@ -362,7 +362,7 @@ def only_mover(connection: Connection, wait_seconds: float) -> Iterator[bool]:
     finally:
         # A broken connection has released the lock already, and must not hide the error that broke it.
         with contextlib.suppress(psycopg.OperationalError):
-            connection.execute(_sql("unlock_mover"), {"key": _LOCK})
+            queries.run(connection, "ledger/files.unlock_mover", key=_LOCK)
 
 
 def _tidy(settings: Settings, connection: Connection, result: MoveResult) -> None:
@@ -391,7 +391,7 @@ def _finish(settings: Settings, connection: Connection, name: str, row: dict[str
         # A new file has that name. The ledger says another one first, then the file goes there.
         target = target.with_name(free_name(settings, row["name"]))
         path = str(target.relative_to(settings.home_dir))
-        connection.execute(_sql("set_path"), {"file_id": row["file_id"], "path": path})
+        queries.run(connection, "ledger/files.set_path", file_id=row["file_id"], path=path)
         is_done = rename_if_free(source, target)
     if not is_done:
         _say_once(name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one")
@@ -454,7 +454,7 @@ def _register_and_rename(
         connection.execute("SELECT set_config('lock_timeout', '10s', true)")
         file_id, target, outcome = _register(settings, connection, path.name, fingerprint)
         wish = {"file_id": file_id, "name": file_names.readable(path.name), "sha256": fingerprint.sha256}
-        connection.execute(_sql("bind_insistence"), wish)
+        queries.run(connection, "ledger/files.bind_insistence", **wish)
         crash_point("mover.after_register")
         if _identity(path.lstat()) != fingerprint.identity:
             raise _ChangedError
@@ -500,19 +500,18 @@ def _register(
         "landed_at": fingerprint.landed_at,
     }
     while True:
-        if (row := connection.execute(_sql("insert_landed"), values).fetchone()) is not None:
-            connection.execute(_sql("adopt_duplicates"), values | row)
+        if (row := queries.one(connection, "ledger/files.insert_landed", **values)) is not None:
+            queries.run(connection, "ledger/files.adopt_duplicates", **values, **row)
             return _place(settings, connection, row["file_id"], fingerprint, name, settings.processing_dir, "landed")
         # The file that has the bytes may have ended since the insert looked: then look again.
-        same = connection.execute(_sql("find_same_bytes"), values).fetchone()
+        same = queries.one(connection, "ledger/files.find_same_bytes", **values)
         if same is not None and (
-            same["state"] == "landed" or connection.execute(_sql("touch_loaded"), same).fetchone()
+            same["state"] == "landed" or queries.one(connection, "ledger/files.touch_loaded", **same)
         ):
             break
     if _lost(settings, connection, same):
         return same["file_id"], settings.home_dir / same["path"], "landed again: its file was lost"
-    row = connection.execute(_sql("insert_duplicate"), values | {"duplicate_of": same["file_id"]}).fetchone()
-    assert row is not None
+    row = queries.row(connection, "ledger/files.insert_duplicate", **values, duplicate_of=same["file_id"])
     folder = settings.archive_dir / "duplicate" / row["day"]
     return _place(settings, connection, row["file_id"], fingerprint, name, folder, "duplicate")
 
@@ -529,7 +528,7 @@ def _place(
     """The ledger says the place where the file will lie for good; all go by way of processing, which is tidied."""
     basename = str(file_names.make(file_id, fingerprint.sha256, name))
     relative = str((folder / basename).relative_to(settings.home_dir))
-    connection.execute(_sql("set_path"), {"file_id": file_id, "path": relative})
+    queries.run(connection, "ledger/files.set_path", file_id=file_id, path=relative)
     return file_id, settings.processing_dir / basename, outcome
 
 
@@ -537,7 +536,7 @@ def _lost(settings: Settings, connection: Connection, same: dict[str, Any]) -> b
     """Whether the landed file with these bytes is gone, and no task has it: this one takes its place."""
     if same["state"] != "landed" or archive.where(settings.home_dir, same["path"]).exists():
         return False
-    locked = connection.execute(_sql("lock_landed"), {"file_id": same["file_id"]}).fetchone()
+    locked = queries.one(connection, "ledger/files.lock_landed", file_id=same["file_id"])
     return locked is not None and not archive.where(settings.home_dir, same["path"]).exists()
 
 
@@ -585,7 +584,3 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _sql(query: str) -> Any:
-    return database.queries("ledger/files")[query]

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.settings import Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -43,34 +43,33 @@ def digest(found: Mapping[str, bytes | OSError]) -> str:
 def release(settings: Settings, connection: Connection) -> int:
     """Let files that were judged under another folder than today's be dealt out again; how many there were."""
     today = digest(texts(settings.contracts_dir))
-    return connection.execute(_sql("release_waiting"), {"digest": today}).rowcount
+    return queries.run(connection, "ledger/contracts.release_waiting", digest=today)
 
 
 def names(connection: Connection) -> list[str]:
     """The files that wait for a contract, oldest first."""
-    return [f"{row['name']} (file {row['file_id']})" for row in connection.execute(_sql("waiting_for_contract"))]
+    return [
+        f"{row['name']} (file {row['file_id']})"
+        for row in queries.all(connection, "ledger/contracts.waiting_for_contract")
+    ]
 
 
 def last_usable(connection: Connection) -> dict[str, str]:
     """The text of each contract file as it was when it could last be used."""
-    return {row["file"]: row["usable"] for row in connection.execute(_sql("last_usable"))}
+    return {row["file"]: row["usable"] for row in queries.all(connection, "ledger/contracts.last_usable")}
 
 
 def problems(settings: Settings, connection: Connection) -> list[str]:
     """A sentence for each contract that the stream cannot use, and one for the files that wait for it."""
     today = digest(texts(settings.contracts_dir))
-    said = [row["problem"] for row in connection.execute(_sql("contract_problems"), {"digest": today})]
+    said = [row["problem"] for row in queries.all(connection, "ledger/contracts.contract_problems", digest=today)]
     return [sentence for sentence in [*dict.fromkeys(said), waiting(connection, today)] if sentence]
 
 
 def waiting(connection: Connection, digest: str) -> str:
     """How many files wait under the folder of this digest, and why the oldest does, for people; empty for none."""
-    row = connection.execute(_sql("count_waiting_for_contract"), {"digest": digest}).fetchone()
-    if row is None or not row["files"]:
+    row = queries.row(connection, "ledger/contracts.count_waiting_for_contract", digest=digest)
+    if not row["files"]:
         return ""
     what = "1 file waits" if row["files"] == 1 else f"{row['files']:,} files wait"
     return f"{what} for a contract; the oldest: {row['example']}"
-
-
-def _sql(query: str) -> Any:
-    return database.queries("ledger/contracts")[query]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import queries
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -56,8 +56,7 @@ def known(connection: Connection, basenames: Iterable[str]) -> dict[str, dict[st
     names = {basename: name for basename in basenames if (name := parse(basename))}
     if not names:
         return {}
-    query: Any = database.queries("ledger/files")["find_known"]
-    rows = connection.execute(query, {"file_ids": [name.file_id for name in names.values()]})
+    rows = queries.all(connection, "ledger/files.find_known", file_ids=[name.file_id for name in names.values()])
     by_id = {row["file_id"]: row for row in rows}
     return {
         basename: by_id[name.file_id]

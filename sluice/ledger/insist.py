@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.crash_points import crash_point
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -24,7 +24,7 @@ def note_wish(connection: Connection, name: str, sha256: str, reason: str, by_wh
     Raises InsistError when the reason says nothing.
     """
     values = {"name": name, "sha256": sha256, "reason": checked(reason), "by_whom": by_whom}
-    connection.execute(_sql("note_wish"), values)
+    queries.run(connection, "ledger/insist.note_wish", **values)
     crash_point("insist.after_note")
 
 
@@ -35,7 +35,7 @@ def land_again(connection: Connection, home: Path, file_id: int, reason: str, by
     """
     values = {"file_id": file_id, "reason": checked(reason), "by_whom": by_whom}
     with connection.transaction():
-        file = connection.execute(_sql("lock_file"), values).fetchone()
+        file = queries.one(connection, "ledger/insist.lock_file", **values)
         if file is None:
             raise InsistError(f"there is no file {file_id}: the files are in ledger.files")
         name: str = file["name"]
@@ -48,8 +48,8 @@ def land_again(connection: Connection, home: Path, file_id: int, reason: str, by
             raise InsistError(f"the same bytes are file {file['living']} already: unload that one first")
         if not (home / file["path"]).is_file():
             raise InsistError(f"{file['path']} is not there (yet): try again in a moment, or land the file again")
-        for query in ("bind", "note", "land_again"):
-            connection.execute(_sql(query), values | file)
+        for query in ("ledger/insist.bind", "ledger/insist.note", "ledger/insist.land_again"):
+            queries.run(connection, query, **(values | file))
     return name
 
 
@@ -58,7 +58,3 @@ def checked(reason: str) -> str:
     if len(reason.strip()) < REASON_MIN:
         raise InsistError(f"reason {reason!r} says nothing: the audit keeps it for those who come after")
     return reason.strip()
-
-
-def _sql(query: str) -> Any:
-    return database.queries("ledger/insist")[query]

@@ -2,10 +2,10 @@
 
 One row of ``ledger.streams`` is a stream's life. A submitter takes the lease and gets an epoch and a one-use token; the
 driver exchanges the token (begin) and renews the lease while it lives. A lapsed lease may be taken over: then the old
-stream is fenced first. Every file's transaction holds the stream's row (hold), so once the old stream is fenced
-nothing of it can commit. The clock is PostgreSQL's, so hosts with other clocks agree.
+stream is fenced first. Every file's transaction holds the stream's row (load/load.hold_stream), so once the old
+stream is fenced nothing of it can commit. The clock is PostgreSQL's, so hosts with other clocks agree.
 
-Every function takes an autocommit connection (``database.connect``), except hold, which belongs inside a transaction.
+Every function takes an autocommit connection (``database.connect``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import queries
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -102,7 +102,7 @@ def take(connection: Connection, *, submitted_by: str, seconds: float) -> Lease 
     """
     deadline = time.monotonic() + _FENCE_SECONDS
     while True:
-        unended = _one(connection, "find_unended")
+        unended = queries.one(connection, "ledger/streams.find_unended")
         if unended is not None and unended["holds_lease"]:
             return None
         try:
@@ -122,7 +122,7 @@ def begin(connection: Connection, *, token: str, host: str, pid: int, seconds: f
 
     Raises StreamFenced when the token is unknown, was used before, or its stream has ended.
     """
-    row = _one(connection, "begin_stream", token=token, host=host, pid=pid, seconds=seconds)
+    row = queries.one(connection, "ledger/streams.begin_stream", token=token, host=host, pid=pid, seconds=seconds)
     if row is None:
         raise StreamFenced(
             "the token is unknown, was used before, or its stream has ended: a stream is submitted by ingest_events, "
@@ -133,7 +133,7 @@ def begin(connection: Connection, *, token: str, host: str, pid: int, seconds: f
 
 def renew(connection: Connection, *, epoch: int, seconds: float) -> bool:
     """Make the lease last ``seconds`` from now; True when a stop was requested. Raises StreamFenced once ended."""
-    row = _one(connection, "renew_lease", epoch=epoch, seconds=seconds)
+    row = queries.one(connection, "ledger/streams.renew_lease", epoch=epoch, seconds=seconds)
     return bool(_alive(row, epoch)["stop_requested"])
 
 
@@ -142,16 +142,7 @@ def say(connection: Connection, *, epoch: int, state: str, error: str | None = N
 
     Raises StreamFenced once the stream has ended.
     """
-    _alive(_one(connection, "say_state", epoch=epoch, state=state, error=error), epoch)
-
-
-def hold(connection: psycopg.Connection[Any], *, epoch: int) -> None:
-    """Inside a file's transaction: nothing can fence the stream before this transaction ends.
-
-    Raises StreamFenced when the stream has ended or was fenced. Renewing the lease does not wait for it.
-    """
-    if connection.execute(_sql("hold_stream"), {"epoch": epoch}).fetchone() is None:
-        _alive(None, epoch)
+    _alive(queries.one(connection, "ledger/streams.say_state", epoch=epoch, state=state, error=error), epoch)
 
 
 def end(connection: Connection, *, epoch: int, how: EndedHow, because: str = "") -> None:
@@ -162,7 +153,7 @@ def end(connection: Connection, *, epoch: int, how: EndedHow, because: str = "")
     deadline = time.monotonic() + _FENCE_SECONDS
     while True:
         try:
-            _close(connection, "lock_unended", epoch, "ended", how, because or words(how))
+            _close(connection, "ledger/streams.lock_unended", epoch, "ended", how, because or words(how))
             return
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > deadline:
@@ -172,7 +163,7 @@ def end(connection: Connection, *, epoch: int, how: EndedHow, because: str = "")
 
 def request_stop(connection: Connection, epoch: int | None = None) -> int | None:
     """Ask the stream to stop; its epoch when it lives. A stream whose lease has lapsed is asked too, should it wake."""
-    row = _one(connection, "request_stop", epoch=epoch)
+    row = queries.one(connection, "ledger/streams.request_stop", epoch=epoch)
     return int(row["epoch"]) if row is not None and row["living"] else None
 
 
@@ -183,47 +174,49 @@ def words(how: EndedHow) -> str:
 
 def living(connection: Connection) -> dict[str, Any] | None:
     """The row of the stream that holds a valid lease, submitted or started; None when none lives."""
-    return _one(connection, "find_living")
+    return queries.one(connection, "ledger/streams.find_living")
 
 
 def pulse(connection: Connection) -> Pulse:
     """Whether a stream lives, files wait, and a missing stream may be submitted now."""
-    row = _one(
+    row = queries.row(
         connection,
-        "read_pulse",
+        "ledger/streams.read_pulse",
         stop_grace_seconds=STOP_GRACE_SECONDS,
         backoff_max_seconds=BACKOFF_MAX_SECONDS,
     )
-    return Pulse(**_some(row))
+    return Pulse(**row)
 
 
 def last_error(connection: Connection) -> str:
     """What the newest stream said last, for people; empty when there is nothing to say."""
-    row = _one(connection, "last_error") or {}
+    row = queries.one(connection, "ledger/streams.last_error") or {}
     return str(row.get("last_error") or row.get("ended_because") or "")
 
 
 def _replace(connection: Connection, lapsed: dict[str, Any] | None, submitted_by: str, seconds: float) -> Lease | None:
     how, because = EndedHow.FENCED, f"the lease lapsed; {submitted_by} took over"
     with connection.transaction():
-        if lapsed is not None and not _close(connection, "lock_lapsed", lapsed["epoch"], "fenced", how, because):
+        if lapsed is not None and not _close(
+            connection, "ledger/streams.lock_lapsed", lapsed["epoch"], "fenced", how, because
+        ):
             return None
-        row = _one(connection, "insert_stream", submitted_by=submitted_by, seconds=seconds)
+        row = queries.one(connection, "ledger/streams.insert_stream", submitted_by=submitted_by, seconds=seconds)
     return None if row is None else Lease(int(row["epoch"]), row["token"])
 
 
 def _close(connection: Connection, lock: str, epoch: int, state: str, how: EndedHow, because: str) -> bool:
     with connection.transaction():
         connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
-        if _one(connection, lock, epoch=epoch) is None:
+        if queries.one(connection, lock, epoch=epoch) is None:
             return False
         values = {"epoch": epoch, "state": state, "how": how, "because": because}
-        connection.execute(_sql("close_stream"), values)
+        queries.run(connection, "ledger/streams.close_stream", **values)
         return True
 
 
 def _terminate(connection: Connection, epoch: int) -> None:
-    for row in connection.execute(_sql("terminate_sessions"), {"epoch": epoch}):
+    for row in queries.all(connection, "ledger/streams.terminate_sessions", epoch=epoch):
         _log.warning("told session %s (%s) of an old stream to end", row["pid"], row["application_name"])
 
 
@@ -231,16 +224,3 @@ def _alive(row: dict[str, Any] | None, epoch: int) -> dict[str, Any]:
     if row is None:
         raise StreamFenced(f"stream {epoch} has ended or was fenced: it may not write any more; end this process")
     return row
-
-
-def _one(connection: Connection, query: str, **parameters: Any) -> dict[str, Any] | None:
-    return connection.execute(_sql(query), parameters).fetchone()
-
-
-def _some(row: dict[str, Any] | None) -> dict[str, Any]:
-    assert row is not None
-    return row
-
-
-def _sql(query: str) -> Any:
-    return database.queries("ledger/streams")[query]

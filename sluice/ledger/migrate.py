@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database, poolers
+from sluice.base import database, poolers, queries
 from sluice.base.settings import SQL
 
 _LOCK = 7_215_482_301
@@ -27,14 +27,14 @@ def migrate(url: str) -> list[str]:
     with database.connect(url, application_name="sluice-migrate") as connection:
         _check(connection)
         connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        connection.execute(database.queries("migrations")["create_history"])
-        done = {row["name"] for row in connection.execute(database.queries("migrations")["applied_names"])}
+        queries.run(connection, "migrations.create_history")
+        done = {row["name"] for row in queries.all(connection, "migrations.applied_names")}
         for path in sorted((SQL / "migrations").glob("*.up.sql")):
             name = path.name.removesuffix(".up.sql")
             if name not in done:
                 _apply(connection, name, path.read_text(encoding="utf-8"))
                 applied.append(name)
-        connection.execute(database.statement(SQL / "grants.sql"))  # type: ignore[call-overload]
+        connection.execute(queries.script(SQL / "grants.sql"))
     return applied
 
 
@@ -54,4 +54,4 @@ def _check(connection: psycopg.Connection[dict[str, Any]]) -> None:
 def _apply(connection: psycopg.Connection[Any], name: str, script: str) -> None:
     with connection.transaction():
         connection.execute(script)  # type: ignore[call-overload]
-        connection.execute(database.queries("migrations")["record_applied"], {"name": name})
+        queries.run(connection, "migrations.record_applied", name=name)

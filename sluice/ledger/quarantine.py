@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from sluice.base import database
+from sluice.base import queries
 
 SHOWN = 140
 PLACEHOLDER = "…"
@@ -23,8 +23,8 @@ def lines(
     chosen = {"contract": contract, "rule": rule, "file_id": file_id}
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        groups = connection.execute(_sql("by_rule"), chosen).fetchall()
-        examples = connection.execute(_sql("examples"), chosen).fetchall()
+        groups = queries.all(connection, "ledger/quarantine.by_rule", **chosen)
+        examples = queries.all(connection, "ledger/quarantine.examples", **chosen)
     if not groups:
         return ["nothing is in quarantine" + (" that fits" if any(chosen.values()) else "")]
     by_rule = {key: list(rows) for key, rows in groupby(examples, lambda row: (row["contract"], row["rule"]))}
@@ -67,7 +67,7 @@ def _example(row: dict[str, Any]) -> list[str]:
 def _remedy(row: dict[str, Any]) -> list[str]:
     query, names = _edit(row)
     fields = json.dumps(dict.fromkeys(names, PLACEHOLDER), ensure_ascii=not "".join(names).isprintable())
-    edit = sql.SQL(_sql(query)).format(
+    edit = sql.SQL(queries.text(query)).format(
         fields=sql.Literal(fields), file_id=sql.Literal(row["file_id"]), record_number=sql.Literal(row["record_number"])
     )
     return [
@@ -82,10 +82,6 @@ def _edit(row: dict[str, Any]) -> tuple[str, list[str]]:
     """The query, and the field that a rule of the reject names, else its first; all, when it has not the header's."""
     header: list[str] = row["header"] or row["field_names"]
     if not header or set(row["field_names"]) != set(header):
-        return "edit_all", header
+        return "ledger/quarantine.edit_all", header
     named = {rule.rpartition(".")[0].casefold() for rule in row["rules"]}
-    return "edit", [next((name for name in header if name.casefold() in named), header[0])]
-
-
-def _sql(name: str) -> Any:
-    return database.queries("ledger/quarantine")[name]
+    return "ledger/quarantine.edit", [next((name for name in header if name.casefold() in named), header[0])]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg.rows import tuple_row
+from psycopg.rows import dict_row
 
-from sluice.base import database
+from sluice.base import queries
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -23,27 +23,26 @@ def make_next(connection: Connection, *, also_when_files_wait: bool = False) -> 
     None when there is none, when another session is at it, or when a file waits to be loaded (unless told otherwise).
     """
     with connection.transaction():
-        rows = _run(connection, "next", also_when_files_wait)
-        if not rows:
+        pending = queries.one(_in_order(connection), "load/receipts.next", also_when_files_wait)
+        if pending is None:
             return None
-        _run(connection, "make", rows[0][0])
-    return int(rows[0][0])
+        queries.run(_in_order(connection), "load/receipts.make", pending["file_id"])
+    return int(pending["file_id"])
 
 
 def make(connection: Connection, file_id: int) -> None:
     """Make this file's receipt now, if it is loaded and the receipt is pending."""
     with connection.transaction():
-        if _run(connection, "lock_pending", file_id):
-            _run(connection, "make", file_id)
+        if queries.one(_in_order(connection), "load/receipts.lock_pending", file_id):
+            queries.run(_in_order(connection), "load/receipts.make", file_id)
 
 
 def verify(connection: Connection, file_id: int) -> dict[str, Any] | None:
     """What ``ledger.verify`` finds: the file's counts and receipt against its rows; None when there is no such file."""
-    found: dict[str, Any] | None = _run(connection, "verify", file_id)[0][0]
+    found: dict[str, Any] | None = queries.row(_in_order(connection), "load/receipts.verify", file_id)["verify"]
     return found
 
 
-def _run(connection: Connection, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    text = database.queries("load/receipts")[name]
-    cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
-    return cursor.execute(text, parameters).fetchall()
+def _in_order(connection: Connection) -> psycopg.RawCursor[dict[str, Any]]:
+    """A cursor for queries of include/sql/load, which take their values in order."""
+    return psycopg.RawCursor(connection, row_factory=dict_row)

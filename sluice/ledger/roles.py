@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from sluice.base import database
+from sluice.base import queries
 
 Connection = psycopg.Connection[dict[str, Any]]
 ROLES = ("sluice_owner", "sluice_writer", "sluice_reader", "airflow")
@@ -24,7 +24,7 @@ def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
     """
     for role in ROLES:
         verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
-        _execute_row(connection, "role_statement", role=role, password=verifier.decode())
+        _execute_row(connection, "embedded.role_statement", role=role, password=verifier.decode())
     for name, owner in DATABASES.items():
         make_database(connection, name, owner)
 
@@ -34,8 +34,8 @@ def make_database(connection: Connection, name: str, owner: str) -> None:
 
     In the pipeline's own, only owner and writer may take the locks that loads wait for.
     """
-    _execute_row(connection, "database_statement", database=name, owner=owner)
-    _execute_row(connection, "closing_statement", database=name)
+    _execute_row(connection, "embedded.database_statement", database=name, owner=owner)
+    _execute_row(connection, "embedded.closing_statement", database=name)
     info = connection.info
     with psycopg.connect(
         host=info.host,
@@ -47,9 +47,9 @@ def make_database(connection: Connection, name: str, owner: str) -> None:
         row_factory=dict_row,
     ) as inside:
         if info.server_version < SCHEMA_IS_CLOSED_SINCE:
-            inside.execute(_sql("close_schema_public"))
+            queries.run(inside, "embedded.close_schema_public")
         if owner == OWNER:
-            _execute_row(inside, "locks_statement")
+            _execute_row(inside, "embedded.locks_statement")
 
 
 def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str]]:
@@ -57,17 +57,13 @@ def generator_commands(connection: Connection, *, wanted: bool) -> list[list[str
 
     A DAG that is not known there yet begins as it should by itself.
     """
-    row = connection.execute(_sql("dag_is_paused"), {"dag_id": "generate_events"}).fetchone()
+    row = queries.one(connection, "embedded.dag_is_paused", dag_id="generate_events")
     if row is None or row["is_paused"] != wanted:
         return []
     return [["dags", "unpause" if wanted else "pause", "--yes", "generate_events"]]
 
 
 def _execute_row(connection: Connection, query: str, **params: str) -> None:
-    row = connection.execute(_sql(query), params).fetchone()
+    row = queries.one(connection, query, **params)
     if row is not None and row["statement"] is not None:
         connection.execute(row["statement"])
-
-
-def _sql(name: str) -> Any:
-    return database.queries("embedded")[name]

@@ -51,10 +51,10 @@ def take_over(
     row FOR UPDATE. ``home`` is the folder that the ledger's paths start from. With ``has_rows`` the original was loaded
     and its rows stand in ``withdrawn_events``: when no duplicate has bytes any more, the oldest gets these rows.
     """
-    duplicates: list[Duplicate] = run("takeover.lock_duplicates", original)
+    duplicates: list[Duplicate] = run("load/takeover.lock_duplicates", original)
     if not duplicates:
         return Takeover()
-    taken = Takeover(followed=sorted(row[0] for row in run("takeover.follow", original, with_duplicates)))
+    taken = Takeover(followed=sorted(row[0] for row in run("load/takeover.follow", original, with_duplicates)))
     left = [row for row in duplicates if row[0] not in taken.followed]
     with_bytes = [row for row in left if not row[3] and archive.where(home, row[2]).is_file()]
     if has_rows:
@@ -63,14 +63,14 @@ def take_over(
     if left and taken.heir is None:
         _land(run, (with_bytes or left)[0], taken)
     if taken.heir is not None:
-        run("takeover.follow_heir", taken.heir)
+        run("load/takeover.follow_heir", taken.heir)
         _note(run, original, taken, by_whom)
     return taken
 
 
 def why_undone(run: Run, file_id: int, name: str, contract: str, sha256: str) -> str:
     """Why a file may not load: it has the bytes of a revision that a newer one has replaced. Empty when it may."""
-    rows = run("takeover.find_undone", name, contract, sha256, file_id)
+    rows = run("load/takeover.find_undone", name, contract, sha256, file_id)
     if not rows:
         return ""
     replaced, newer = rows[0]
@@ -83,29 +83,29 @@ def why_undone(run: Run, file_id: int, name: str, contract: str, sha256: str) ->
 
 def _land(run: Run, heir: Duplicate, taken: Takeover) -> None:
     taken.heir, taken.heir_name = heir[0], heir[1]
-    run("takeover.land_heir", heir[0])
+    run("load/takeover.land_heir", heir[0])
     crash_point("takeover.after_land")
 
 
 def _hand_over(run: Run, original: int, left: list[Duplicate], taken: Takeover) -> None:
     """The loader will not judge this heir, so the rule about old revisions is kept here."""
-    [(_, contract, sha256, _, _)] = run("takeover.describe", original)
+    [(_, contract, sha256, _, _)] = run("load/takeover.describe", original)
     for file_id, name, _, _ in left:
         if why := why_undone(run, file_id, name, contract, sha256):
-            run("takeover.set_aside", file_id, contract, why)
+            run("load/takeover.set_aside", file_id, contract, why)
             taken.set_aside.append(file_id)
             continue
         taken.heir, taken.heir_name, taken.handed_over = file_id, name, True
-        [(taken.rows_handed_over,)] = run("takeover.hand_over_rows", original, file_id)
-        run("takeover.hand_over_tally", original, file_id)
+        [(taken.rows_handed_over,)] = run("load/takeover.hand_over_rows", original, file_id)
+        run("load/takeover.hand_over_tally", original, file_id)
         crash_point("takeover.after_hand_over")
         return
 
 
 def _note(run: Run, original: int, taken: Takeover, by_whom: str) -> None:
-    [(name, _, _, state, _)] = run("takeover.describe", original)
+    [(name, _, _, state, _)] = run("load/takeover.describe", original)
     reason = f"file {original} ({name}), which had the same bytes, is {state}"
     details = {"original": original, "handed_over": taken.handed_over, "rows_handed_over": taken.rows_handed_over}
-    run("withdraw.note", "takeover", taken.heir, reason, by_whom, json.dumps(details))
+    run("load/withdraw.note", "takeover", taken.heir, reason, by_whom, json.dumps(details))
     how = f"has its {taken.rows_handed_over} rows" if taken.handed_over else "is loaded in its place"
     _log.info("file %s (%s): %s, it %s", taken.heir, taken.heir_name, reason, how)

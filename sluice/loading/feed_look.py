@@ -24,7 +24,7 @@ class Look:
         self._match = match
         self._rows = 0
         self._filled = Counter(dict.fromkeys(match.fillable, 0))
-        rows = run("drift.last_said", match.contract.name)
+        rows = run("load/drift.last_said", match.contract.name)
         self._said: Drift = json.loads(rows[0][0] or "{}") if rows else {}
         self._drift: Drift | None = None
 
@@ -49,7 +49,7 @@ class Look:
         """
         if self.drift() == self._said:
             return False
-        return bool(self._run("drift.say", self._match.contract.name, file_id, self.drift_text))
+        return bool(self._run("load/drift.say", self._match.contract.name, file_id, self.drift_text))
 
     @property
     def words(self) -> str:
@@ -70,6 +70,6 @@ class Look:
     def _empty(self) -> list[str]:
         if all(self._filled.values()):
             return []
-        rows = self._run("drift.earlier_fill", self._match.contract.name) if self._rows else []
+        rows = self._run("load/drift.earlier_fill", self._match.contract.name) if self._rows else []
         earlier = [json.loads(filled) for (filled,) in rows]
         return emptied(self._filled, self._rows, earlier, self._said.get("empty", []))

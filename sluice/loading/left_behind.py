@@ -10,13 +10,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.loading import unload
@@ -27,11 +27,21 @@ Row = dict[str, Any]
 SHOWN = 20
 _PAGE = 1000
 _ROW = ("file_id", "record_number")
-_TABLES = {
-    "copied_files": "ledger.files",
-    "copied_events": "public.events",
-    "copied_rejects": "ledger.rejects",
-    "copied_audit": "ledger.audit",
+
+
+class _Staging(NamedTuple):
+    """The table that is copied, the query that makes the staging table, and the one that copies to it."""
+
+    table: str
+    make: str
+    copy: str
+
+
+_STAGINGS = {
+    "copied_files": _Staging("ledger.files", "left_behind.make_copied_files", "left_behind.copy_files"),
+    "copied_events": _Staging("public.events", "left_behind.make_copied_events", "left_behind.copy_events"),
+    "copied_rejects": _Staging("ledger.rejects", "left_behind.make_copied_rejects", "left_behind.copy_rejects"),
+    "copied_audit": _Staging("ledger.audit", "left_behind.make_copied_audit", "left_behind.copy_audit"),
 }
 
 
@@ -107,15 +117,19 @@ class Copied:
 def look(settings: Settings, ledger: Connection, replaced: Connection) -> LeftBehind:
     """Compare both databases, and the landing folders; changes nothing."""
     found = LeftBehind(files=lost_files(settings, ledger, replaced))
-    unloaded = {row["file_id"]: row for row in _rows(replaced, "unloaded")}
-    active = _rows(ledger, "active", file_ids=list(unloaded))
+    unloaded = {row["file_id"]: row for row in queries.all(replaced, "left_behind.unloaded")}
+    active = queries.all(ledger, "left_behind.active", file_ids=list(unloaded))
     found.back_again = [row for row in active if unloaded[row["file_id"]]["sha256"] == row["sha256"]]
     _compare_rejects(ledger, replaced, found)
     # Those of lost files come with the files' rows, or not at all.
     besides = [row["file_id"] for row in found.files]
-    entries, known = (_rows(one, "audit_count", besides=besides)[0]["entries"] for one in (replaced, ledger))
+    entries, known = (
+        queries.all(one, "left_behind.audit_count", besides=besides)[0]["entries"] for one in (replaced, ledger)
+    )
     found.audit_entries = max(0, entries - known)
-    found.audit = _rows(replaced, "newest_audit", besides=besides, most=min(found.audit_entries, SHOWN))
+    found.audit = queries.all(
+        replaced, "left_behind.newest_audit", besides=besides, most=min(found.audit_entries, SHOWN)
+    )
     return found
 
 
@@ -125,7 +139,10 @@ def lost_files(settings: Settings, ledger: Connection, replaced: Connection) -> 
     incoming = _Incoming(settings)
     lost = []
     for page in _pages(replaced):
-        present = {row["sha256"]: row for row in _rows(ledger, "present", sha256=[row["sha256"] for row in page])}
+        present = {
+            row["sha256"]: row
+            for row in queries.all(ledger, "left_behind.present", sha256=[row["sha256"] for row in page])
+        }
         for row in page:
             here = present.get(row["sha256"])
             if here is not None and (here["state"] == "loaded" or (settings.home_dir / here["path"]).exists()):
@@ -144,7 +161,7 @@ def copy(settings: Settings, ledger: Connection, replaced: Connection) -> Copied
     copied = Copied()
     with replaced.transaction(), ledger.transaction():
         replaced.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        ledger.execute(_sql("hold_still"))
+        queries.run(ledger, "left_behind.hold_still")
         lost = lost_files(settings, ledger, replaced)
         whole = _adding_up(replaced, lost)
         copied.not_whole = [row for row in lost if row["file_id"] not in whole]
@@ -156,26 +173,28 @@ def copy(settings: Settings, ledger: Connection, replaced: Connection) -> Copied
 
 
 def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: list[Row], copied: Copied) -> None:
-    columns = {staging: _common(ledger, replaced, table) for staging, table in _TABLES.items()}
+    columns = {name: _common(ledger, replaced, staging.table) for name, staging in _STAGINGS.items()}
     file_ids = [row["file_id"] for row in chosen]
     _stage(ledger, replaced, columns, chosen, _lost_duplicates(settings, ledger, replaced, chosen))
     copied.replaced = _replace_older(settings, ledger, replaced, chosen)
-    _put(ledger, "put_files", columns["copied_files"], state="loaded")
-    _put(ledger, "put_rejects", columns["copied_rejects"])
-    _put(ledger, "put_events", columns["copied_events"])
-    ledger.execute(_sql("forget_receipts"))
+    _put(ledger, "left_behind.put_files", columns["copied_files"], state="loaded")
+    _put(ledger, "left_behind.put_rejects", columns["copied_rejects"])
+    _put(ledger, "left_behind.put_events", columns["copied_events"])
+    queries.run(ledger, "left_behind.forget_receipts")
     # What a file had as a duplicate comes second: its row's owner may be copied too.
-    _take_rows(ledger, replaced, "copy_duplicates", "copied_events", columns["copied_events"], file_ids)
+    _take_rows(ledger, replaced, "left_behind.copy_duplicates", "copied_events", columns["copied_events"], file_ids)
     _renumber(ledger, chosen, ["copied_events"])
-    _put(ledger, "put_events", columns["copied_events"])
-    for query in ("note_duplicates", "settle_rejects", "put_conflicts", "settle_files"):
-        ledger.execute(_sql(query))
-    _put(ledger, "put_files", columns["copied_files"], state="duplicate")
-    _put(ledger, "put_audit", columns["copied_audit"])
-    [tally] = _rows(ledger, "tally")
+    _put(ledger, "left_behind.put_events", columns["copied_events"])
+    queries.run(ledger, "left_behind.note_duplicates")
+    queries.run(ledger, "left_behind.settle_rejects")
+    queries.run(ledger, "left_behind.put_conflicts")
+    queries.run(ledger, "left_behind.settle_files")
+    _put(ledger, "left_behind.put_files", columns["copied_files"], state="duplicate")
+    _put(ledger, "left_behind.put_audit", columns["copied_audit"])
+    [tally] = queries.all(ledger, "left_behind.tally")
     copied.files, copied.loaded = tally["files"], tally["loaded"]
     copied.rejected, copied.duplicates = tally["rejected"], tally["duplicates"]
-    ledger.execute(_sql("note_copies"))
+    queries.run(ledger, "left_behind.note_copies")
 
 
 def _stage(
@@ -186,20 +205,20 @@ def _stage(
     duplicates: list[int],
 ) -> None:
     file_ids = [row["file_id"] for row in chosen]
-    for staging in _TABLES:
-        ledger.execute(_sql(f"make_{staging}"))
-    for staging, what in (("copied_files", file_ids + duplicates), *((name, file_ids) for name in list(_TABLES)[1:])):
-        _take_rows(ledger, replaced, staging.replace("copied", "copy"), staging, columns[staging], what)
-    _renumber(ledger, chosen, list(_TABLES))
-    ledger.execute(_sql("settle_files"))
+    for name, staging in _STAGINGS.items():
+        queries.run(ledger, staging.make)
+        what = file_ids + duplicates if name == "copied_files" else file_ids
+        _take_rows(ledger, replaced, staging.copy, name, columns[name], what)
+    _renumber(ledger, chosen, list(_STAGINGS))
+    queries.run(ledger, "left_behind.settle_files")
 
 
 def _take_rows(
     ledger: Connection, replaced: Connection, query: str, staging: str, columns: list[str], file_ids: list[int]
 ) -> None:
     content = [name for name in columns if name not in _ROW]
-    source = _sql(query).format(columns=_list(columns), content=_list(content))
-    target = _sql("take").format(table=sql.Identifier(staging), columns=_list(columns))
+    source = sql.SQL(queries.text(query)).format(columns=_list(columns), content=_list(content))
+    target = sql.SQL(queries.text("left_behind.take")).format(table=sql.Identifier(staging), columns=_list(columns))
     with (
         replaced.cursor() as there,
         ledger.cursor() as here,
@@ -211,33 +230,32 @@ def _take_rows(
 
 
 def _renumber(ledger: Connection, chosen: list[Row], stagings: list[str]) -> None:
+    renumber = sql.SQL(queries.text("left_behind.renumber"))
     for row in chosen:
         if row["waiting"] not in (None, row["file_id"]):
             for staging in stagings:
-                ledger.execute(_sql("renumber").format(table=sql.Identifier(staging)), dict(row))
+                ledger.execute(renumber.format(table=sql.Identifier(staging)), dict(row))
 
 
 def _put(ledger: Connection, query: str, columns: list[str], **parameters: object) -> None:
     but_id = columns[1:]
     excluded = sql.SQL(", ").join(sql.SQL("EXCLUDED.") + sql.Identifier(name) for name in but_id)
     parts = {"columns": _list(columns), "columns_but_id": _list(but_id), "excluded": excluded}
-    ledger.execute(_sql(query).format(**parts), parameters or None)
+    ledger.execute(sql.SQL(queries.text(query)).format(**parts), parameters or None)
 
 
 def _replace_older(settings: Settings, ledger: Connection, replaced: Connection, chosen: list[Row]) -> list[int]:
     """Take out what a copied revision had replaced there, and the restored ledger has loaded; the file_ids."""
     newer = {(row["name"], row["contract"]): row for row in chosen}
-    there = _rows(replaced, "replaced_there", names=[name for name, _ in newer])
+    there = queries.all(replaced, "left_behind.replaced_there", names=[name for name, _ in newer])
     older = {row["file_id"]: row for row in there if (row["name"], row["contract"]) in newer}
     cursor = psycopg.RawCursor(ledger, row_factory=tuple_row)
 
     def run(name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        file, _, query = name.partition(".")
-        cursor.execute(database.queries(f"load/{file}")[query], parameters or None)
-        return cursor.fetchall() if cursor.description else []
+        return queries.all(cursor, name, *parameters)
 
     gone = []
-    for row in _rows(ledger, "loaded_here", file_ids=list(older)):
+    for row in queries.all(ledger, "left_behind.loaded_here", file_ids=list(older)):
         was = older[row["file_id"]]
         if was["sha256"] == row["sha256"]:
             by = newer[was["name"], was["contract"]]["file_id"]
@@ -257,20 +275,29 @@ def _replace_older(settings: Settings, ledger: Connection, replaced: Connection,
 
 def _lost_duplicates(settings: Settings, ledger: Connection, replaced: Connection, chosen: list[Row]) -> list[int]:
     """Whole files that repeated a lost one, and are neither in the ledger nor in the archive."""
-    there = _rows(replaced, "duplicates_there", sha256=[row["sha256"] for row in chosen])
-    known = {row["file_id"] for row in _rows(ledger, "known_ids", file_ids=[row["file_id"] for row in there])}
+    there = queries.all(replaced, "left_behind.duplicates_there", sha256=[row["sha256"] for row in chosen])
+    known = {
+        row["file_id"]
+        for row in queries.all(ledger, "left_behind.known_ids", file_ids=[row["file_id"] for row in there])
+    }
     gone = [row["file_id"] for row in there if not (settings.home_dir / row["path"]).exists()]
     return [file_id for file_id in gone if file_id not in known]
 
 
 def _adding_up(replaced: Connection, lost: list[Row]) -> set[int]:
-    return {row["file_id"] for row in _rows(replaced, "adding_up", file_ids=[row["file_id"] for row in lost])}
+    return {
+        row["file_id"]
+        for row in queries.all(replaced, "left_behind.adding_up", file_ids=[row["file_id"] for row in lost])
+    }
 
 
 def _compare_rejects(ledger: Connection, replaced: Connection, found: LeftBehind) -> None:
-    there = _rows(replaced, "handled_rejects")
-    here = {row["file_id"]: row for row in _rows(ledger, "handled_rejects")}
-    stayed = {row["file_id"] for row in _rows(ledger, "known_ids", file_ids=[row["file_id"] for row in there])}
+    there = queries.all(replaced, "left_behind.handled_rejects")
+    here = {row["file_id"]: row for row in queries.all(ledger, "left_behind.handled_rejects")}
+    stayed = {
+        row["file_id"]
+        for row in queries.all(ledger, "left_behind.known_ids", file_ids=[row["file_id"] for row in there])
+    }
     lost = {row["file_id"] for row in found.files}
     none = {"edited": 0, "edited_at": None, "replayed": 0}
     for row in there:
@@ -307,14 +334,16 @@ class _Incoming:
 
 def _pages(replaced: Connection) -> Iterator[list[Row]]:
     after = 0
-    while page := _rows(replaced, "loaded", after=after, most=_PAGE):
+    while page := queries.all(replaced, "left_behind.loaded", after=after, most=_PAGE):
         yield page
         after = page[-1]["file_id"]
 
 
 def _common(ledger: Connection, replaced: Connection, table: str) -> list[str]:
     """The columns that both have: an older database may lack some."""
-    here, there = ([row["name"] for row in _rows(one, "columns", table=table)] for one in (ledger, replaced))
+    here, there = (
+        [row["name"] for row in queries.all(one, "left_behind.columns", table=table)] for one in (ledger, replaced)
+    )
     return [name for name in here if name in there]
 
 
@@ -330,12 +359,3 @@ def _counts(by_file: dict[str, int]) -> str:
 
 def _list(names: list[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def _rows(connection: Connection, query: str, **parameters: object) -> list[dict[str, Any]]:
-    return connection.execute(_sql(query), parameters).fetchall()
-
-
-def _sql(query: str) -> sql.SQL:
-    text: Any = database.queries("left_behind")[query]
-    return sql.SQL(text)

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.permissions import make_folder
 from sluice.base.settings import Settings
 from sluice.landing import folders, mover
@@ -111,7 +111,7 @@ def begin(settings: Settings, url: Url, *, discard_replaced: bool = False) -> No
     if not discard_replaced:
         _keep_what_only_the_replaced_has(settings, url)
     with database.connect(url("postgres"), application_name="sluice-restore") as connection:
-        connection.execute(_sql("drop_side"))
+        queries.run(connection, "restore.drop_side")
         roles.make_database(connection, SIDE, "sluice_owner")
 
 
@@ -152,20 +152,20 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
     Raises RestoreError, with nothing changed, when the restored database holds no ledger.
     """
     with database.connect(url(SIDE)) as side:
-        if not _row(side, "is_restored")["is_restored"]:
+        if not queries.row(side, "restore.is_restored")["is_restored"]:
             raise RestoreError(
                 f"database {SIDE} holds no ledger: it is not a backup of Sluice, or was not read completely"
             )
     applied = migrate.migrate(owner_url(SIDE))
     say(f"the backup is read, {len(applied)} migrations were applied to it")
     with database.connect(url(LIVING)) as living:
-        marks, identity = _row(living, "marks"), folders.identity(living)
+        marks, identity = queries.row(living, "restore.marks"), folders.identity(living)
     with database.connect(url(SIDE)) as side:
-        _row(side, "go_on_after", **marks)
+        queries.row(side, "restore.go_on_after", **marks)
         # The folders stay where they are, and so does the id that they carry.
         folders.take_over(side, identity)
         _folders_are_there(settings, side)
-        side.execute(_sql("end_streams"))
+        queries.run(side, "restore.end_streams")
     _change_places(url)
     say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
     with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
@@ -201,7 +201,7 @@ def reland(settings: Settings, ledger: Connection, replaced: Connection | None =
 def _missing(settings: Settings, ledger: Connection) -> list[str]:
     return [
         f"{row['name']} (file {row['file_id']})"
-        for row in ledger.execute(_sql("waiting"))
+        for row in queries.all(ledger, "restore.waiting")
         if not (settings.home_dir / row["path"]).exists()
     ]
 
@@ -270,24 +270,24 @@ def _go_on_after_names(settings: Settings, ledger: Connection) -> None:
     """A file_id that stands in a name on disk is not given again, even when no ledger remembers it."""
     names = (file_names.parse(path.name) for path in _files(settings))
     highest = max((name.file_id for name in names if name), default=0)
-    _row(ledger, "go_on_after", epoch=0, file_id=highest)
+    queries.row(ledger, "restore.go_on_after", epoch=0, file_id=highest)
 
 
 def _keep_seals(ledger: Connection, replaced: Connection) -> None:
     with ledger.transaction():
-        for row in replaced.execute(_sql("sealed_since")).fetchall():
-            ledger.execute(_sql("keep_seal"), row)
+        for row in queries.all(replaced, "restore.sealed_since"):
+            queries.run(ledger, "restore.keep_seal", **row)
 
 
 def _change_places(url: Url) -> None:
     with database.connect(url("postgres"), application_name="sluice-restore") as connection:
-        connection.execute(_sql("drop_replaced"))
-        connection.execute(_sql("forbid_connections"))
-        connection.execute(_sql("end_sessions"))
+        queries.run(connection, "restore.drop_replaced")
+        queries.run(connection, "restore.forbid_connections")
+        queries.run(connection, "restore.end_sessions")
         with connection.transaction():
-            connection.execute(_sql("set_aside"))
-            connection.execute(_sql("put_in_place"))
-        connection.execute(_sql("allow_connections"))
+            queries.run(connection, "restore.set_aside")
+            queries.run(connection, "restore.put_in_place")
+        queries.run(connection, "restore.allow_connections")
 
 
 def _run(command: list[str], url: str, **streams: Any) -> None:
@@ -303,14 +303,4 @@ def _run(command: list[str], url: str, **streams: Any) -> None:
 
 def _exists(url: Url, name: str) -> bool:
     with database.connect(url("postgres"), application_name="sluice-restore") as connection:
-        return bool(_row(connection, "exists", database=name)["found"])
-
-
-def _row(connection: Connection, query: str, **parameters: Any) -> dict[str, Any]:
-    row = connection.execute(_sql(query), parameters).fetchone()
-    assert row is not None
-    return row
-
-
-def _sql(query: str) -> Any:
-    return database.queries("restore")[query]
+        return bool(queries.row(connection, "restore.exists", database=name)["found"])

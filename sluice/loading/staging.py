@@ -18,12 +18,12 @@ def insert(session: WriterSession) -> int:
 
     Raises RowsMovedError when one of them is gone: nothing may be committed then, a new attempt finds it gone.
     """
-    inserted = session.change("load.insert_staged")
-    [(rows,)] = session.run("load.count_staged")
+    inserted = session.change("load/load.insert_staged")
+    [(rows,)] = session.run("load/load.count_staged")
     present = int(rows - inserted)
     if present:
-        session.run("load.hold_originals")
-        [(held,)] = session.run("load.count_held")
+        session.run("load/load.hold_originals")
+        [(held,)] = session.run("load/load.count_held")
         if held != rows:
             raise RowsMovedError(f"{rows - held} of {rows} rows were in events and are not any more")
     return present

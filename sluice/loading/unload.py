@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import tuple_row
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.ledger.takeover import Takeover, take_over
@@ -85,24 +85,24 @@ def withdraw(
     that the ledger's paths start from. A duplicate takes the file's place unless ``with_duplicates`` is set. Raises
     UnloadError when the file is not loaded.
     """
-    rows = run("withdraw.lock_file", file_id)
+    rows = run("load/withdraw.lock_file", file_id)
     if not rows:
         raise UnloadError(f"there is no file {file_id}: the files are in ledger.files")
     name, state, _ = rows[0]
     if state != "loaded":
         raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
-    run("withdraw.make_withdrawn")
-    [(removed,)] = run("withdraw.take_out", file_id)
-    run("withdraw.end_file", file_id, STATE_AFTER[action])
+    run("load/withdraw.make_withdrawn")
+    [(removed,)] = run("load/withdraw.take_out", file_id)
+    run("load/withdraw.end_file", file_id, STATE_AFTER[action])
     taken = take_over(run, file_id, home=home, by_whom=by_whom, has_rows=True, with_duplicates=with_duplicates)
-    run("withdraw.hold_heirs", file_id)
-    given_back: dict[int, int] = {} if taken.handed_over else dict(run("withdraw.give_back", file_id))
-    [(rejects, duplicates)] = run("withdraw.close_file", file_id)
-    run("receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
+    run("load/withdraw.hold_heirs", file_id)
+    given_back: dict[int, int] = {} if taken.handed_over else dict(run("load/withdraw.give_back", file_id))
+    [(rejects, duplicates)] = run("load/withdraw.close_file", file_id)
+    run("load/receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
     stay = taken.rows_handed_over + sum(given_back.values())
     left = Withdrawn(file_id, name, removed - stay, rejects, duplicates, given_back, removed, taken)
     details = left.as_dict() | {"rows_given_back": sum(given_back.values()), "replaced_by": replaced_by}
-    run("withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
+    run("load/withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
     return left
 
 
@@ -182,13 +182,13 @@ class _Unloading:
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
         """Hold the file's lock, in the session: a transaction would have taken its snapshot before it had the lock."""
-        self._run("withdraw.hold_file_in_session", self._file_id)
+        self._run("load/withdraw.hold_file_in_session", self._file_id)
         try:
             yield
         finally:
             # A broken connection has released the lock already, and must not hide the error that broke it.
             with contextlib.suppress(psycopg.OperationalError):
-                self._run("withdraw.let_go_of_file", self._file_id)
+                self._run("load/withdraw.let_go_of_file", self._file_id)
 
     def _attempt(self, *, with_reports: bool) -> Withdrawn:
         self._reports_are_held |= with_reports
@@ -197,7 +197,7 @@ class _Unloading:
             if published:
                 refresh.begin(self._connection)
             self._reports_are_held &= not with_reports
-            if not self._run("withdraw.is_held", self._file_id):
+            if not self._run("load/withdraw.is_held", self._file_id):
                 raise UnloadError(
                     "the database is reached through a pooler that changes sessions between transactions: set "
                     "SLUICE_WRITER_URL to PostgreSQL itself, or pool sessions"
@@ -229,7 +229,7 @@ class _Unloading:
         return refresh.refresh(self._connection, f"unload of file {self._file_id}")
 
     def _who_holds(self, seconds: float) -> str:
-        rows = self._run("withdraw.holders", self._file_id)
+        rows = self._run("load/withdraw.holders", self._file_id)
         said = "; ".join(f"pid {pid} ({name}, {state}, for {age:,} s)" for pid, name, state, age in rows[:10])
         return (
             f"file {self._file_id} was in use for {seconds:.0f} s and is loaded as before. "
@@ -238,6 +238,4 @@ class _Unloading:
         )
 
     def _run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        file, _, query = name.partition(".")
-        self._cursor.execute(database.queries(f"load/{file}")[query], parameters or None)
-        return self._cursor.fetchall() if self._cursor.description else []
+        return queries.all(self._cursor, name, *parameters)

@@ -10,7 +10,7 @@ import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 
-from sluice.base import database
+from sluice.base import database, queries
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class WriterSession:
         connection = adbc.connect(self._url)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(database.queries("session")["set_numbered"], (json.dumps(self._settings),))
+                cursor.execute(queries.text("session.set_numbered"), (json.dumps(self._settings),))
                 cursor.fetchall()
             connection.commit()
         except BaseException:
@@ -91,5 +91,4 @@ class WriterSession:
 
 
 def _text(name: str) -> str:
-    file, _, query = name.partition(".")
-    return database.queries(f"load/{file}")[query]
+    return queries.text(name if "/" in name else f"load/{name}")

@@ -23,7 +23,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database, poolers
+from sluice.base import database, poolers, queries
 from sluice.base.settings import SettingError, Settings
 from sluice.landing import folders
 from sluice.ledger import file_names, receipts
@@ -115,7 +115,7 @@ def seal_archive(settings: Settings, connection: Connection, *, now: datetime | 
 def _files_to_seal(connection: Connection, cutoff: datetime) -> Iterator[Row]:
     after: dict[str, Any] = {"after_loaded_at": _LONG_AGO, "after_file_id": 0}
     while True:
-        page = _rows(connection, "files_to_seal", {"cutoff": cutoff, "most": PAGE, **after})
+        page = queries.all(connection, "ledger/housekeeping.files_to_seal", cutoff=cutoff, most=PAGE, **after)
         yield from page
         if len(page) < PAGE:
             return
@@ -124,7 +124,9 @@ def _files_to_seal(connection: Connection, cutoff: datetime) -> Iterator[Row]:
 
 def _duplicates_to_seal(settings: Settings, connection: Connection, cutoff: datetime) -> Iterator[Row]:
     for paths in _pages(_old_files(settings, "duplicate", cutoff)):
-        rows = _rows(connection, "duplicates_to_seal", {"file_ids": _file_ids(paths), "cutoff": cutoff})
+        rows = queries.all(
+            connection, "ledger/housekeeping.duplicates_to_seal", file_ids=_file_ids(paths), cutoff=cutoff
+        )
         yield from (row for row in rows if row["original_is_loaded"])
 
 
@@ -138,7 +140,7 @@ def _verify_and_delete(
     if row["is_pending"]:
         receipts.make(connection, row["file_id"])
     seal = {"file_id": row["file_id"], "path": row["path"], "now": now}
-    if not _rows(connection, "seal", seal):
+    if not queries.all(connection, "ledger/housekeeping.seal", **seal):
         log.info("file %s (%s) changed its state meanwhile and is kept", row["file_id"], row["name"])
         return False
     (settings.home_dir / row["path"]).unlink(missing_ok=True)
@@ -176,7 +178,10 @@ def _measure(path: Path) -> tuple[int, str]:
 def _delete_leftovers(settings: Settings, connection: Connection, cutoff: datetime, outcome: Sealed) -> None:
     for state in ("loaded", "duplicate"):
         for paths in _pages(_old_files(settings, state, cutoff)):
-            sealed = {row["path"] for row in _rows(connection, "sealed_paths", {"file_ids": _file_ids(paths)})}
+            sealed = {
+                row["path"]
+                for row in queries.all(connection, "ledger/housekeeping.sealed_paths", file_ids=_file_ids(paths))
+            }
             for path in paths:
                 if str(path.relative_to(settings.home_dir)) in sealed:
                     path.unlink(missing_ok=True)
@@ -228,12 +233,12 @@ def _pages(paths: Iterator[Path]) -> Iterator[list[Path]]:
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
     poolers.refuse_shared_sessions(connection)  # the lock belongs to the session
-    _rows(connection, "lock_archive")
+    queries.all(connection, "ledger/housekeeping.lock_archive")
     try:
         yield
     finally:
         if not connection.closed:
-            _rows(connection, "unlock_archive")
+            queries.all(connection, "ledger/housekeeping.unlock_archive")
 
 
 # --- receipts
@@ -257,7 +262,7 @@ def make_receipts(connection: Connection, *, seconds: float = RECEIPT_SECONDS) -
 def trim_batches(settings: Settings, connection: Connection, *, now: datetime | None = None) -> int:
     """Delete the batches older than ``keep_batches_days``; return how many."""
     cutoff = _cutoff(connection, settings.keep_batches_days * DAY, now)
-    deleted = connection.execute(_query("trim_batches"), {"cutoff": cutoff}).rowcount
+    deleted = queries.run(connection, "ledger/housekeeping.trim_batches", cutoff=cutoff)
     log.info("deleted %s batches from before %s", deleted, cutoff)
     return deleted
 
@@ -350,7 +355,7 @@ def clean_metadata(
         plan = plan_cleaning(settings, connection, now=now)
         for cleaning in plan:
             _airflow(cleaning.arguments, _with_metadata(environ, url))
-        left = [row["tablename"] for row in _rows(connection, "archive_tables")]
+        left = [row["tablename"] for row in queries.all(connection, "ledger/housekeeping.archive_tables")]
     if left:
         log.warning("archive tables are left in the metadata: %s; `airflow db drop-archived` drops them", left)
     return plan
@@ -363,7 +368,7 @@ def plan_cleaning(settings: Settings, connection: Connection, *, now: datetime |
     start of that run, so one stuck run neither loses its records nor keeps those of all other dags.
     """
     cutoff = _cutoff(connection, settings.keep_runs_hours * HOUR, now)
-    active = _rows(connection, "oldest_active_runs", {"cutoff": cutoff})
+    active = queries.all(connection, "ledger/housekeeping.oldest_active_runs", cutoff=cutoff)
     dag_ids = tuple(row["dag_id"] for row in active)
     plan = [Cleaning(cutoff, all_but=dag_ids)]
     if active:
@@ -412,14 +417,6 @@ def _airflow(arguments: list[str], environment: Mapping[str, str]) -> None:
 # --- queries
 
 
-def _query(name: str) -> Any:
-    return database.queries("ledger/housekeeping")[name]
-
-
-def _rows(connection: Connection, name: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    return connection.execute(_query(name), parameters or {}).fetchall()
-
-
 def _cutoff(connection: Connection, seconds: float, now: datetime | None) -> datetime:
-    moment: datetime = _rows(connection, "cutoff", {"seconds": seconds, "now": now})[0]["cutoff"]
+    moment: datetime = queries.row(connection, "ledger/housekeeping.cutoff", seconds=seconds, now=now)["cutoff"]
     return moment

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import Settings, load
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.model import Contract
@@ -90,13 +90,13 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
     ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        files = _rows(connection, "files_to_verify")
-        counted = {row["file_id"]: row for row in _rows(connection, "rows_by_file")}
+        files = queries.all(connection, "ledger/reconcile.files_to_verify")
+        counted = {row["file_id"]: row for row in queries.all(connection, "ledger/reconcile.rows_by_file")}
         before = contract_waits.last_usable(connection)
         known = read_contracts(settings.contracts_dir, last_usable=lambda: before)
         contracts = {contract.name: contract for contract in known.candidates}
-        found = Reconciliation(waiting=_rows(connection, "landed_count")[0]["files"])
-        found.broken += [_forsaken(row) for row in _rows(connection, "forsaken_duplicates")]
+        found = Reconciliation(waiting=queries.row(connection, "ledger/reconcile.landed_count")["files"])
+        found.broken += [_forsaken(row) for row in queries.all(connection, "ledger/reconcile.forsaken_duplicates")]
         for begin in range(0, len(files), _PAGE):
             page = files[begin : begin + _PAGE]
             held = _Held(connection, [file for file in page if file["state"] == "loaded" and not file["is_sealed"]])
@@ -121,13 +121,17 @@ class _Held:
         self._held: dict[tuple[int, int], Held] = defaultdict(Held)
         if not files:
             return
-        for row in _rows(connection, "sampled_rejects", file_ids=list(self.records)):
+        for row in queries.all(connection, "ledger/reconcile.sampled_rejects", file_ids=list(self.records)):
             self.records[row["file_id"]].add(row["record_number"])
         wanted = [(file_id, number) for file_id, numbers in self.records.items() for number in sorted(numbers)]
         parameters = {"file_ids": [file_id for file_id, _ in wanted], "records": [number for _, number in wanted]}
-        places = {"sampled_events": "event", "sampled_repeated": "repeated", "sampled_records_set_aside": "reject"}
+        places = {
+            "ledger/reconcile.sampled_events": "event",
+            "ledger/reconcile.sampled_repeated": "repeated",
+            "ledger/reconcile.sampled_records_set_aside": "reject",
+        }
         for query, place in places.items():
-            for row in _rows(connection, query, first=min(self.records), last=max(self.records), **parameters):
+            for row in queries.all(connection, query, first=min(self.records), last=max(self.records), **parameters):
                 setattr(self._held[row["file_id"], row["record_number"]], place, row)
 
     def of(self, file_id: int, number: int) -> Held:
@@ -237,14 +241,6 @@ def _forsaken(duplicate: dict[str, Any]) -> str:
         f"file {duplicate['file_id']} ({duplicate['name']}) is a duplicate of file {duplicate['duplicate_of']}, "
         f"which is {duplicate['original_state']}: its rows are nowhere; land the same bytes again"
     )
-
-
-def _rows(connection: Connection, query: str, **parameters: Any) -> list[Row]:
-    return connection.execute(_sql(query), parameters or None).fetchall()
-
-
-def _sql(query: str) -> Any:
-    return database.queries("ledger/reconcile")[query]
 
 
 def _shown(rows: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import queries
 from sluice.base.settings import SQL
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -38,9 +38,7 @@ _STAGING = re.compile(r"\breport_staging\.(\w+__next)\b")
 
 def are_published(connection: Connection) -> bool:
     """Whether the reports were ever published; before that there is nothing to refresh."""
-    query: Any = database.queries("reports/summary")["published"]
-    row = connection.execute(query).fetchone()
-    return bool(row and row["published"])
+    return bool(queries.row(connection, "reports/summary.published")["published"])
 
 
 def begin(connection: Connection) -> None:
@@ -87,5 +85,5 @@ def _holds(connection: Connection, check: str) -> bool:
 
 
 def _script(name: str, run_id: str) -> Any:
-    text = database.statement(SQL / f"{name}.sql").replace("{{ run_id }}", run_id.replace("'", "''"))
+    text = queries.script(SQL / f"{name}.sql").replace("{{ run_id }}", run_id.replace("'", "''"))
     return _STAGING.sub(r"pg_temp.\1", text).replace("CREATE UNLOGGED TABLE", "CREATE TEMPORARY TABLE")

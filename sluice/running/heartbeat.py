@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import database, queries
 
 BEAT_SECONDS = 15.0
 EVERY_SECONDS = 5.0
@@ -28,9 +27,8 @@ def job_lives(url: str, job: str, seconds: float, hostname: str | None = None) -
     ``url`` is of Airflow's database; raises psycopg.Error when it does not answer.
     """
     with database.connect(url, application_name="sluice-pulse", search_path=database.AIRFLOWS_PATH) as connection:
-        text: Any = database.queries("embedded")["job_lives"]
-        values = {"job_type": job, "hostname": hostname, "seconds": seconds}
-        return connection.execute(text, values).fetchone() is not None
+        found = queries.one(connection, "embedded.job_lives", job_type=job, hostname=hostname, seconds=seconds)
+        return found is not None
 
 
 class Pulse:

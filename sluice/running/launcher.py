@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database, disks, poolers
+from sluice.base import database, disks, poolers, queries
 from sluice.landing import folders, mover
 from sluice.ledger import migrate, roles
 from sluice.running import embedded, java, processes, shutdown, status, web
@@ -138,9 +138,8 @@ class Launcher:
         settings = self.instance.with_urls(self.server.port)
         applied = migrate.migrate(settings.owner_dsn)
         with database.connect(settings.owner_dsn) as connection:
-            clock = connection.execute(database.queries("ledger/status")["clock"]).fetchone()
+            self.since = queries.row(connection, "ledger/status.clock")["now"]
             self._check_folders(connection)
-        self.since = clock["now"] if clock else self.since
         with database.connect(settings.writer_dsn) as connection:
             poolers.refuse_shared_sessions(connection)
         where = "your own server" if self.instance.settings.database_url else f"127.0.0.1:{self.server.port}"

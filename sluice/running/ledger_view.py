@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.ledger import leases
 from sluice.running import status
 
@@ -32,11 +32,7 @@ class LedgerView:
     def first_result(self, generator: bool) -> str | None:
         """The sentence that says that the pipeline works: a file was loaded; without a generator, a stream lives."""
         if generator:
-            row = self._ask(
-                lambda each: each.execute(
-                    database.queries("ledger/status")["loaded_since"], {"since": self.since}
-                ).fetchone()
-            )
+            row = self._ask(lambda each: queries.one(each, "ledger/status.loaded_since", since=self.since))
             return f"the first file is loaded: {row['name']}, {row['rows_loaded']:,} rows" if row else None
         row = self._ask(leases.living)
         return f"the stream is alive (epoch {row['epoch']})" if row and row["started_at"] else None

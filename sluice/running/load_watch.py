@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.landing import folders, mover
 from sluice.ledger import contract_waits, file_names, insist
 from sluice.running.instance import Instance, InstanceError
@@ -46,7 +46,7 @@ def load(
     ) as opened:
         if why := folders.problem(instance.settings, opened):
             raise InstanceError(f"{source} is not landed: {why}")
-        after = _row(opened, "newest_file")["file_id"]
+        after = queries.row(opened, "ledger/landing_watch.newest_file")["file_id"]
 
         def wish(name: str, sha256: str) -> None:
             if insist_because is not None:
@@ -106,7 +106,7 @@ def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Sa
     begun = time.monotonic()
     told = begun
     while True:
-        found = opened.execute(_sql("landed_file"), which).fetchone()
+        found = queries.one(opened, "ledger/landing_watch.landed_file", **which)
         if found is not None and (found["state"] != "landed" or _is_held(instance, found)):
             return found
         state = "registered, not loaded yet" if found else "not registered yet"
@@ -150,15 +150,15 @@ def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
         f"{found['rows_read']:,} read, {found['rows_loaded']:,} loaded, {found['rows_rejected']:,} rejected, "
         f"{found['rows_duplicate']:,} duplicate"
     )
-    for old in opened.execute(_sql("replaced_by"), {"file_id": found["file_id"]}).fetchall():
+    for old in queries.all(opened, "ledger/landing_watch.replaced_by", file_id=found["file_id"]):
         say(f"{found['name']}: replaces file {old['file_id']}, {old['rows_out']:,} rows out")
     _tell_rejects(opened, found, say)
     return 0
 
 
 def _tell_rejects(opened: Connection, found: dict[str, Any], say: Say) -> None:
-    params = {"file_id": found["file_id"], "most": MOST_REJECTS}
-    for reject in opened.execute(_sql("first_rejects"), params).fetchall():
+    rejects = queries.all(opened, "ledger/landing_watch.first_rejects", file_id=found["file_id"], most=MOST_REJECTS)
+    for reject in rejects:
         say(
             f"  record {reject['record_number']:,}, line {reject['line_number']:,}: {', '.join(reject['rules'])} "
             f"({reject['error_class']}): {_printable(reject['raw'])}"
@@ -173,13 +173,3 @@ def _printable(raw: bytes) -> str:
     text = raw.decode("utf-8", errors="backslashreplace")
     escaped = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
     return escaped if len(escaped) <= _RAW_CHARACTERS else f"{escaped[:_RAW_CHARACTERS]}…"
-
-
-def _row(opened: Connection, name: str, **params: object) -> dict[str, Any]:
-    row = opened.execute(_sql(name), params).fetchone()
-    assert row is not None
-    return row
-
-
-def _sql(name: str) -> str:
-    return database.queries("ledger/landing_watch")[name]

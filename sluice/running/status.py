@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from sluice.base import database, disks
+from sluice.base import database, disks, queries
 from sluice.contracts.drift import says
 from sluice.landing import folders, mover
 from sluice.ledger import contract_waits, quarantine
@@ -26,21 +26,21 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
 
     ``everything=False`` leaves out the percentiles over all files, which read the whole ledger, and the reports' state.
     """
-    states = connection.execute(_sql("files_by_state")).fetchall()
+    states = queries.all(connection, "ledger/status.files_by_state")
     rows = {
         part: sum(state[f"rows_{part}"] for state in states) for part in ("read", "loaded", "rejected", "duplicate")
     }
     latency = {"last_10_minutes": _latency(connection, 10)}
     if everything:
         latency["all"] = _latency(connection, None)
-    drift = connection.execute(_sql("drift")).fetchall()
+    drift = queries.all(connection, "ledger/status.drift")
     reports = _reports(connection) if everything else None
     return {
-        "stream": connection.execute(_sql("stream")).fetchone(),
+        "stream": queries.one(connection, "ledger/status.stream"),
         "files": {state["state"]: state["files"] for state in states},
         "files_waiting_for_contract": sum(state["waiting"] for state in states),
         "rows": rows,
-        "rows_per_second": _row(connection, "rate")["rows_per_second"],
+        "rows_per_second": queries.row(connection, "ledger/status.rate")["rows_per_second"],
         "landed_to_queryable_seconds": latency,
         "drift": drift,
         "reports": reports,
@@ -52,7 +52,7 @@ def _reports(connection: Connection) -> dict[str, Any] | None:
     try:
         with connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', '1s', true)")
-            return connection.execute(_sql("reports")).fetchone()
+            return queries.one(connection, "ledger/status.reports")
     except psycopg.Error as error:
         if connection.broken:
             raise
@@ -239,14 +239,4 @@ def _when(moment: datetime.datetime) -> str:
 
 
 def _latency(connection: Connection, minutes: float | None) -> dict[str, Any]:
-    return _row(connection, "latency", minutes=minutes)
-
-
-def _row(connection: Connection, name: str, **params: object) -> dict[str, Any]:
-    row = connection.execute(_sql(name), params).fetchone()
-    assert row is not None
-    return row
-
-
-def _sql(name: str) -> str:
-    return database.queries("ledger/status")[name]
+    return queries.row(connection, "ledger/status.latency", minutes=minutes)

@@ -17,7 +17,7 @@ import jinja2
 import psycopg
 import pytest
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import SQL, Settings
 from sluice.ledger import migrate
 from sluice.loading.replay import replay
@@ -91,7 +91,7 @@ def database_url(request: pytest.FixtureRequest, postgres_server: embedded.Serve
 def _as_released(url: str) -> None:
     """The schema and the grants of the release in which the reader owned the reports."""
     with psycopg.connect(url, autocommit=True) as owner:
-        owner.execute(database.queries("migrations")["create_history"])  # type: ignore[call-overload]
+        queries.run(owner, "migrations.create_history")
         for path in sorted((SQL / "migrations").glob("*.up.sql")):
             if path.name[:4] <= RELEASED:
                 owner.execute(path.read_text())  # type: ignore[call-overload]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
 import pyarrow as pa
 import pytest
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import Settings
 from sluice.ledger import leases
 from sluice.loading.load_file import FileLoader
@@ -35,7 +36,7 @@ def batches(connection: Connection) -> list[dict[str, object]]:
 def note_durations(settings: Settings, epoch: int) -> None:
     values = {"epoch": epoch, "batch": 7, "duration_ms": 5, "durations": "{}"}
     with database.connect(settings.writer_dsn) as writer:
-        writer.execute(database.queries("ledger/claims")["note_durations"], values)  # type: ignore[call-overload]
+        queries.run(writer, "ledger/claims.note_durations", **values)
 
 
 def test_a_living_stream_notes_its_batches(connection: Connection, settings: Settings, loaded: int, epoch: int) -> None:
@@ -52,7 +53,7 @@ def test_a_file_that_waits_for_another_transaction_is_not_of_the_batch_and_is_de
     source = LandedFilesReader(epoch, 1)
     offset = source.latestOffset({"claim": 0}, source.getDefaultReadLimit())
     with database.connect(settings.writer_dsn) as holder, holder.transaction():
-        holder.execute(database.queries("load/withdraw")["hold_file"].replace("$1", str(loaded)))  # type: ignore[arg-type]
+        queries.run(psycopg.RawCursor(holder), "load/withdraw.hold_file", loaded)
         rows = pa.RecordBatch.from_pydict({"file_id": [waiting, other]})
         assert EventLoadWriter(epoch).write(iter([rows])) == Loaded([other])
     again = source.latestOffset(offset, source.getDefaultReadLimit())

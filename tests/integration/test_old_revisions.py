@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from sluice.base import queries
 from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import insist
 from sluice.ledger.insist import InsistError
@@ -171,9 +171,7 @@ def test_every_replace_says_what_it_took_out(
     assert f"file {second} (a.csv) replaces file {first}, 781 rows out" in caplog.text
     said: list[str] = []
     values = {"after": first, "sha256": file(connection, second)["sha256"], "name": "a.csv"}
-    query: Any = load_watch._sql("landed_file")
-    found = connection.execute(query, values).fetchone()
-    assert found is not None
+    found = queries.row(connection, "ledger/landing_watch.landed_file", **values)
     assert load_watch._tell(connection, found, said.append) == 0
     assert f"a.csv: replaces file {first}, 781 rows out" in said
     [entry] = connection.execute("SELECT details FROM ledger.audit WHERE action = 'replace'").fetchall()

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import PROJECT, SQL, Settings
 from sluice.landing import mover
 from sluice.ledger import receipts
@@ -362,9 +362,7 @@ def test_the_years_that_a_duplicate_slept_are_no_lag(
     connection.execute("UPDATE ledger.files SET landed_at = '2020-01-01' WHERE file_id = %s", [second])
     unload(own_contracts, first)
     loader.load(second)
-    query: Any = database.queries("ledger/status")["latency"]
-    found = connection.execute(query, {"minutes": None}).fetchone()
-    assert found is not None
+    found = queries.row(connection, "ledger/status.latency", minutes=None)
     assert found["p95"] < 60
 
 

@@ -395,7 +395,7 @@ def test_a_file_whose_rows_left_while_they_were_compared_is_loaded_with_them(
     run = WriterSession.run
 
     def unload_first(session: WriterSession, name: str, *parameters: Any) -> Any:
-        if name == "load.hold_originals" and state(connection, first) == "loaded":
+        if name == "load/load.hold_originals" and state(connection, first) == "loaded":
             unload(own_contracts, first)
         return run(session, name, *parameters)
 

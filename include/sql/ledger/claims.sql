@@ -96,7 +96,7 @@ SET files = excluded.files,
     rows_duplicate = excluded.rows_duplicate
 RETURNING epoch;
 
--- name: note_durations
+-- name: note_durations :: nothing; what Spark measured of a batch
 WITH held AS (
     SELECT epoch FROM ledger.streams WHERE epoch = %(epoch)s AND ended_at IS NULL FOR KEY SHARE
 )

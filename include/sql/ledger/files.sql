@@ -3,7 +3,7 @@
 -- name: lock_mover :: waits (lock_timeout applies) for the session lock that keeps two movers apart
 SELECT pg_advisory_lock(%(key)s);
 
--- name: unlock_mover
+-- name: unlock_mover :: nothing
 SELECT pg_advisory_unlock(%(key)s);
 
 -- name: insert_landed :: the new file_id, or nothing when the same bytes are landed or loaded already
@@ -49,7 +49,7 @@ INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, state, duplicate
 VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, 'duplicate', %(duplicate_of)s)
 RETURNING file_id, to_char(moved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day;
 
--- name: set_path
+-- name: set_path :: nothing; where the file lies from now on
 UPDATE ledger.files
 SET path = %(path)s
 WHERE file_id = %(file_id)s;

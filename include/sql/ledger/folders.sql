@@ -9,7 +9,7 @@ SELECT ledger_id::text AS ledger_id, folders_marked_at
 FROM ledger.identity
 FOR UPDATE;
 
--- name: note_marked
+-- name: note_marked :: nothing; the folders carry the ledger's marker
 UPDATE ledger.identity
 SET folders_marked_at = clock_timestamp();
 

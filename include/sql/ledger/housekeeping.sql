@@ -1,7 +1,7 @@
 -- name: lock_archive :: waits until no other housekeeping looks after the archive
 SELECT pg_advisory_lock(7215482303);
 
--- name: unlock_archive
+-- name: unlock_archive :: nothing
 SELECT pg_advisory_unlock(7215482303);
 
 -- name: cutoff :: one row, the moment that lies so many seconds back
@@ -56,7 +56,7 @@ RETURNING file_id;
 -- name: sealed_paths :: where those of these files that are sealed lay
 SELECT path FROM ledger.files WHERE file_id = ANY(%(file_ids)s) AND sealed_at IS NOT NULL;
 
--- name: trim_batches
+-- name: trim_batches :: nothing; batches from before the cutoff are gone
 DELETE FROM ledger.batches WHERE committed_at < %(cutoff)s;
 
 -- name: oldest_active_runs :: in Airflow's metadata: the dags that have an active run from before the cutoff

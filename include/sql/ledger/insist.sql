@@ -26,13 +26,13 @@ INSERT INTO ledger.insistences (name, sha256, reason, by_whom, file_id)
 VALUES (%(name)s, %(sha256)s, %(reason)s, %(by_whom)s, %(file_id)s)
 ON CONFLICT (file_id) DO NOTHING;
 
--- name: note
+-- name: note :: nothing; an entry of the audit
 INSERT INTO ledger.audit (action, file_id, reason, by_whom, details)
 VALUES (
     'insist', %(file_id)s, %(reason)s, %(by_whom)s, jsonb_build_object('name', %(name)s::text, 'sha256', %(sha256)s::text)
 );
 
--- name: land_again
+-- name: land_again :: nothing; the file waits to be loaded
 UPDATE ledger.files
 SET state = 'landed', rejected_for = NULL, error = NULL, landed_again_at = clock_timestamp()
 WHERE file_id = %(file_id)s;

@@ -1,10 +1,10 @@
 -- `make load` watches one file that it landed.
 
--- name: newest_file    one row: the highest file_id, 0 in an empty ledger
+-- name: newest_file :: one row: the highest file_id, 0 in an empty ledger
 SELECT coalesce(max(file_id), 0) AS file_id
 FROM ledger.files;
 
--- name: landed_file    the file of these bytes under this name that came after %(after)s; no row until it is registered
+-- name: landed_file :: the file of these bytes under this name that came after %(after)s; no row until it is registered
 SELECT
     files.file_id,
     files.name,
@@ -25,14 +25,14 @@ WHERE files.file_id > %(after)s AND files.sha256 = %(sha256)s AND files.name = %
 ORDER BY files.file_id DESC
 LIMIT 1;
 
--- name: first_rejects    up to %(most)s rejected rows of a file, in the file's order
+-- name: first_rejects :: up to %(most)s rejected rows of a file, in the file's order
 SELECT record_number, line_number, rules, error_class, raw
 FROM ledger.rejects
 WHERE file_id = %(file_id)s
 ORDER BY record_number
 LIMIT %(most)s;
 
--- name: replaced_by    a row a file that this one replaced, with the rows that ceased to be that file's
+-- name: replaced_by :: a row a file that this one replaced, with the rows that ceased to be that file's
 SELECT file_id, (details ->> 'rows_taken_out')::bigint AS rows_out
 FROM ledger.audit
 WHERE action = 'replace' AND (details ->> 'replaced_by')::bigint = %(file_id)s

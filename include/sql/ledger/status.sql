@@ -1,9 +1,9 @@
 -- What `make status` and the launcher's live line show. All read only.
 
--- name: clock    one row: the server's time, against which "since the start" is measured
+-- name: clock :: one row: the server's time, against which "since the start" is measured
 SELECT clock_timestamp() AS now;
 
--- name: files_by_state    a row a state: how many files, how many rows
+-- name: files_by_state :: a row a state: how many files, how many rows
 SELECT
     state,
     count(*) AS files,
@@ -16,12 +16,12 @@ FROM ledger.files
 GROUP BY state
 ORDER BY state;
 
--- name: rate    one row: rows loaded a second in the last minute
+-- name: rate :: one row: rows loaded a second in the last minute
 SELECT (coalesce(sum(rows_loaded), 0) / 60.0)::float8 AS rows_per_second
 FROM ledger.files
 WHERE state = 'loaded' AND loaded_at > clock_timestamp() - interval '1 minute';
 
--- name: latency    one row: seconds from landed to queryable over the last %(minutes)s minutes; null: over all
+-- name: latency :: one row: seconds from landed to queryable over the last %(minutes)s minutes; null: over all
 SELECT
     count(*) AS files,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0))::float8 AS p50,
@@ -34,7 +34,7 @@ WHERE
         OR loaded_at > clock_timestamp() - make_interval(secs => 60 * %(minutes)s::float8)
     );
 
--- name: stream    one row: the newest stream; no row when none was ever submitted
+-- name: stream :: one row: the newest stream; no row when none was ever submitted
 SELECT
     epoch,
     state,
@@ -55,20 +55,20 @@ FROM ledger.streams
 ORDER BY epoch DESC
 LIMIT 1;
 
--- name: reports    one row once reports are published: their moment, and how many unloads they do not know of yet
+-- name: reports :: one row once reports are published: their moment, and how many unloads they do not know of yet
 SELECT
     as_of,
     greatest((SELECT count(*) FROM ledger.audit WHERE action = 'unload') - unloads, 0) AS unloads_missing
 FROM report.last_refresh;
 
--- name: loaded_since    one row when a file was loaded after %(since)s
+-- name: loaded_since :: one row when a file was loaded after %(since)s
 SELECT file_id, name, rows_loaded
 FROM ledger.files
 WHERE state = 'loaded' AND loaded_at >= %(since)s
 ORDER BY loaded_at
 LIMIT 1;
 
--- name: drift    a row a contract whose newest loaded file has drifted: since when, and how
+-- name: drift :: a row a contract whose newest loaded file has drifted: since when, and how
 SELECT
     feeds.contract,
     newest.file_id,

@@ -38,7 +38,7 @@ FROM ledger.streams
 WHERE epoch = %(epoch)s AND ended_at IS NULL
 FOR UPDATE;
 
--- name: close_stream
+-- name: close_stream :: nothing; the stream has ended
 UPDATE ledger.streams
 SET state = %(state)s, state_since = clock_timestamp(), ended_at = clock_timestamp(), ended_how = %(how)s,
     ended_because = %(because)s
@@ -88,12 +88,6 @@ SET state = %(state)s,
     last_error_at = CASE WHEN %(error)s::text IS NULL THEN last_error_at ELSE clock_timestamp() END
 WHERE epoch = %(epoch)s AND ended_at IS NULL
 RETURNING epoch;
-
--- name: hold_stream :: the epoch, held until the transaction ends; nothing when the stream has ended
-SELECT epoch
-FROM ledger.streams
-WHERE epoch = %(epoch)s AND ended_at IS NULL
-FOR KEY SHARE;
 
 -- name: request_stop :: epoch and whether it lives, of the stream that was asked
 UPDATE ledger.streams

@@ -15,17 +15,17 @@ FROM ledger.files
 WHERE file_id = $1
 FOR NO KEY UPDATE;
 
--- name: make_staging
+-- name: make_staging :: nothing; a table like events, until the transaction ends
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_events (LIKE public.events) ON COMMIT DELETE ROWS;
 
--- name: insert_staged
+-- name: insert_staged :: nothing; the staged rows whose event_id was not there are in events
 INSERT INTO public.events
 SELECT DISTINCT ON (event_id) *
 FROM staged_events
 ORDER BY event_id, record_number
 ON CONFLICT (event_id) DO NOTHING;
 
--- name: count_staged
+-- name: count_staged :: one row: how many rows are staged
 SELECT count(*) FROM staged_events;
 
 -- name: hold_originals :: files whose rows were there already: none can be taken back until this transaction ends
@@ -53,7 +53,7 @@ WHERE present.file_id = staged.file_id
         WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND classid = 7215 AND objsubid = 2
     );
 
--- name: note_duplicates
+-- name: note_duplicates :: nothing; the staged rows that are there already, with equal content
 INSERT INTO ledger.duplicates (file_id, record_number, event_id)
 SELECT staged.file_id, staged.record_number, staged.event_id
 FROM staged_events AS staged
@@ -88,7 +88,7 @@ ORDER BY staged.record_number;
 -- name: say_alive :: the file is read a second time: for long, perhaps, and PostgreSQL ends a client that says nothing
 SELECT 1;
 
--- name: mark_loaded
+-- name: mark_loaded :: nothing; the file is loaded, with its tally
 UPDATE ledger.files
 SET state = 'loaded',
     contract = $2,
@@ -113,7 +113,7 @@ SET state = 'loaded',
     error = NULL
 WHERE file_id = $1 AND state = 'landed';
 
--- name: mark_rejected
+-- name: mark_rejected :: nothing; the file is set aside, with the reason
 UPDATE ledger.files
 SET state = 'rejected',
     contract = $2,

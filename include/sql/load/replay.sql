@@ -26,7 +26,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS replay_read (
     version text NOT NULL
 ) ON COMMIT DELETE ROWS;
 
--- name: make_outcomes
+-- name: make_outcomes :: nothing; a table for what becomes of each reject
 CREATE TEMPORARY TABLE IF NOT EXISTS replay_outcomes (
     record_number bigint NOT NULL,
     rules text[] NOT NULL,

@@ -18,7 +18,7 @@ FROM pg_locks
 WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND mode = 'ExclusiveLock'
     AND classid = 7215 AND objsubid = 2 AND objid::bigint = $1::bigint % 512;
 
--- name: let_go_of_file
+-- name: let_go_of_file :: nothing of use
 SELECT pg_advisory_unlock(7215, ($1::bigint % 512)::integer);
 
 -- name: holders :: the sessions that stand in the way: a row each, the longest at it first
@@ -57,7 +57,7 @@ FROM ledger.files
 WHERE file_id = $1
 FOR UPDATE;
 
--- name: make_withdrawn
+-- name: make_withdrawn :: nothing; a table for the rows that leave events
 CREATE TEMPORARY TABLE IF NOT EXISTS withdrawn_events (LIKE public.events) ON COMMIT DELETE ROWS;
 
 -- name: take_out :: how many rows the file had in events
@@ -160,6 +160,6 @@ WITH forgotten AS (
 )
 SELECT (SELECT count(*) FROM withdrawn) AS rejects, (SELECT count(*) FROM forgotten) AS duplicates;
 
--- name: note
+-- name: note :: nothing; an entry of the audit
 INSERT INTO ledger.audit (action, file_id, reason, by_whom, details)
 VALUES ($1, $2, $3, $4, $5::text::jsonb);

@@ -1,0 +1,72 @@
+"""The named queries of ``include/sql``: ``queries.one(connection, "ledger/streams.find_living")``.
+
+A file of queries has a line ``-- name: x :: what it returns`` above each. One that is called with values by name writes
+them as ``%(name)s`` and a percent sign as ``%%``. One that is called with values in order, over a raw cursor or over
+ADBC, writes them as ``$1`` and a percent sign as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+
+from sluice.base.settings import SQL
+
+HEADER = re.compile(r"^-- name: (\w+) :: (\S[^\n]*)\n", re.MULTILINE)
+
+Row = TypeVar("Row")
+
+
+def one(on: psycopg.Connection[Row] | psycopg.Cursor[Row], name: str, /, *values: Any, **named: Any) -> Row | None:
+    """The first row of query ``name``, None without any. Raises psycopg.Error."""
+    return _execute(on, name, values, named).fetchone()
+
+
+def row(on: psycopg.Connection[Row] | psycopg.Cursor[Row], name: str, /, *values: Any, **named: Any) -> Row:
+    """The first row of a query that always has one. Raises LookupError when it has none, psycopg.Error."""
+    found = one(on, name, *values, **named)
+    if found is None:
+        raise LookupError(f"query {name} returned no row")
+    return found
+
+
+def all(  # noqa: A001 - the module's name stands before it
+    on: psycopg.Connection[Row] | psycopg.Cursor[Row], name: str, /, *values: Any, **named: Any
+) -> list[Row]:
+    """The rows of query ``name``; none of a statement that returns nothing. Raises psycopg.Error."""
+    cursor = _execute(on, name, values, named)
+    return cursor.fetchall() if cursor.description else []
+
+
+def run(on: psycopg.Connection[Any] | psycopg.Cursor[Any], name: str, /, *values: Any, **named: Any) -> int:
+    """Run statement ``name``; how many rows it wrote. Raises psycopg.Error."""
+    return _execute(on, name, values, named).rowcount
+
+
+def text(name: str) -> str:
+    """The text of query ``name``: its file under include/sql, without .sql, a dot, and its name there."""
+    file, _, query = name.partition(".")
+    return _file(file)[query]
+
+
+def script(path: Path) -> str:
+    """The text of a .sql file that holds one script."""
+    return path.read_text(encoding="utf-8")
+
+
+def _execute(
+    on: psycopg.Connection[Row] | psycopg.Cursor[Row], name: str, values: tuple[Any, ...], named: dict[str, Any]
+) -> psycopg.Cursor[Row]:
+    # A raw cursor leaves percent signs alone; any other one reads %% as % as soon as it is given values, even none.
+    return on.execute(text(name), values if isinstance(on, psycopg.RawCursor) else named)
+
+
+@functools.cache
+def _file(file: str) -> dict[str, str]:
+    parts = HEADER.split(script(SQL / f"{file}.sql"))
+    bodies = zip(parts[1::3], parts[3::3], strict=True)
+    return {name: body.strip().rstrip(";") for name, body in bodies}
