@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import SQL, Settings
 from sluice.ledger import leases
 
@@ -142,6 +142,7 @@ def test_a_fenced_stream_can_do_nothing(writer: Connection) -> None:
     ):
         with pytest.raises(leases.StreamFenced):
             act()
+    assert not hold(writer, old.epoch)
     leases.end(writer, epoch=old.epoch, how=leases.EndedHow.FAILED, because="too late")
     assert row(writer, old.epoch)["state"] == "fenced"
 
