@@ -19,6 +19,7 @@ from sluice.contracts.matching import Match, match
 from sluice.contracts.model import HeaderError, can_be_described, normal
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import ColumnProfile, Profile, profile, read_header
+from sluice.contracts.rules.contract_rules import SIGN
 from sluice.reading.landed_bytes import LandedBytes
 
 _ENUM_VALUES, _ROWS_A_VALUE = 20, 20
@@ -76,10 +77,10 @@ def draft(path: Path, name: str | None = None) -> Draft:
 def _signed(found: Profile, document: dict[str, Any], made: Draft) -> tuple[dict[str, Any], Counter[str]]:
     """The document with the sign that cancellations have in the sample, and what it would set aside, by rule."""
     broken = _trial(found, document)
-    if broken["cancellation.sign"]:
+    if broken[SIGN]:
         custom = [*document.get("customProperties", []), {"property": "cancellations", "value": "positive"}]
         positive = {**document, "customProperties": custom, "schema": document["schema"]}
-        if (again := _trial(found, positive))["cancellation.sign"] < broken["cancellation.sign"]:
+        if (again := _trial(found, positive))[SIGN] < broken[SIGN]:
             made.notes.append("cancellations have a positive quantity or total in the sample: both are negated")
             return positive, again
     return document, broken

@@ -14,6 +14,8 @@ from sluice.contracts.rules.rule_types import Change, Check, ContractRule
 from sluice.contracts.sql.output import fills_of, is_cancellation
 from sluice.contracts.sql.text import quoted
 
+SIGN = "cancellation.sign"
+
 
 def read_predicates(quality: Sequence[Any] | None, column: str | None) -> tuple[Predicate, ...]:
     """The predicates under ``quality`` of the contract, or of one column. Raises ContractError."""
@@ -78,7 +80,7 @@ def _sign_checks(contract: Contract) -> Iterator[Check]:
         no_total = f"{quoted(fills['total_amount'].name)} IS NULL" if "total_amount" in fills else "true"
         signs.append(f"coalesce({quoted(fills['price'].name)} < 0 AND {no_total}, false)")
     if signs:
-        yield Check("cancellation.sign", f"({is_cancellation(fills)} AND ({' OR '.join(signs)}))")
+        yield Check(SIGN, f"({is_cancellation(fills)} AND ({' OR '.join(signs)}))")
 
 
 def _sign_wrong(contract: Contract) -> Iterator[str]:
@@ -99,7 +101,7 @@ def _sign_changes(before: Contract, after: Contract) -> Iterator[Change]:
 # In the order in which a reject lists what its row breaks, after the rules of the columns.
 CONTRACT_RULES = (
     ContractRule(
-        name="cancellation.sign",
+        name=SIGN,
         written="custom `cancellations` of the contract",
         says="a cancellation has the other sign",
         breaks="writers, when it is another one",
