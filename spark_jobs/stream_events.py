@@ -19,7 +19,6 @@ import json
 import logging
 import os
 import random
-import re
 import shutil
 import signal
 import socket
@@ -151,7 +150,7 @@ def _exchange_token(settings: Settings) -> int:
         except poolers.SharedSessionsError as error:
             raise StreamStoppedError(f"the environment is wrong: {error}") from error
         except psycopg.Error as error:
-            rule = rule_for(line := line_of(error))
+            rule, line = rule_for(error), line_of(error)
             _stop_if_told(rule, line)
             if rule is UNKNOWN or time.monotonic() > deadline:
                 raise
@@ -192,9 +191,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
         except (PySparkException, Py4JJavaError) as error:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
                 return keeper.ended_how
-            rule = rule_for(line := line_of(str(error)))
-            if rule.action in ("quarantine", "return", "hold"):  # the loader decides about files: this is none
-                rule = UNKNOWN
+            rule, line = rule_for(str(error)), line_of(str(error))
             if rule is UNKNOWN and line != printed:
                 printed = line
                 _log.error("%s", error)
@@ -220,7 +217,7 @@ def _put_aside(checkpoint: Path) -> None:
 
 def _full_disks(rule: RetryRule, settings: Settings) -> str:
     """Which disks are full, as far as it can be told from here, when that may be why."""
-    if not re.search("disk|away|failed", rule.says):
+    if not rule.may_be_a_disk:
         return ""
     return "".join(f"; {found.partition(':')[0]}" for found in disks.full(disks.folders(settings)))
 

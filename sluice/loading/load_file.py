@@ -20,12 +20,13 @@ import io
 import json
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import adbc_driver_manager
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -42,7 +43,9 @@ from sluice.ledger import archive, contract_waits
 from sluice.ledger.leases import StreamFenced
 from sluice.ledger.takeover import take_over, why_undone
 from sluice.loading import staging
+from sluice.loading.errors import FileChangedError, FileRejectedError
 from sluice.loading.feed_look import Look
+from sluice.loading.file_rules import FILE_RULES
 from sluice.loading.rejects import Rejects, header_text
 from sluice.loading.retry_rules import UNKNOWN, cut, line_of, rule_for
 from sluice.loading.unload import withdraw
@@ -60,24 +63,6 @@ STAGED_BYTES_MAX = 4 << 20
 ATTEMPTS = 8
 # A load waits for nobody longer: its micro-batch, and every file after it, would wait with it.
 LOCK_TIMEOUT = "1s"
-
-
-class FileRejectedError(Exception):
-    """The whole file is set aside; the message, for ``ledger.files.error``, says why and what to do.
-
-    ``cause`` is for ``ledger.files.rejected_for``: content, name, undoes or gone.
-    """
-
-    def __init__(self, message: str, contract: Contract | None = None, *, cause: str = "content") -> None:
-        super().__init__(message)
-        self.contract = contract
-        self.cause = cause
-
-
-class FileChangedError(Exception):
-    """The file on disk is not the one that was registered: somebody went on writing to it."""
-
-    cause = "changed"
 
 
 @dataclass(frozen=True)
@@ -131,7 +116,7 @@ class FileLoader:
 
         A file that must wait for another transaction stays ``landed``, for a later micro-batch: it holds up no other.
 
-        sluice/loading/retry_rules.py says what an error does: the file again at once, set aside, back, or raised from
+        sluice/loading/file_rules.py says what an error does: the file again at once, set aside, back, or raised from
         here.
         Raises StreamFenced when the epoch may not write any more, adbc_driver_manager.Error when the database is away
         or full, OSError when the file cannot be read: then nothing was written.
@@ -143,9 +128,9 @@ class FileLoader:
                 return tally
             except BaseException as error:
                 self._session.disconnect()
-                rule = rule_for(line := line_of(error))
+                rule = rule_for(error, FILE_RULES)
                 if rule is UNKNOWN:
-                    _log.warning("file %s: %s", file_id, line)
+                    _log.warning("file %s: %s", file_id, line_of(error))
                 if rule.action == "later":
                     _log.info("file %s: %s", file_id, rule.says)
                     self._put_off.add(file_id)
@@ -164,15 +149,15 @@ class FileLoader:
         try:
             tally, path = self._load_landed(file)
         except Exception as error:
-            rule = rule_for(line := line_of(error))
+            rule = rule_for(error, FILE_RULES)
             if rule.action == "hold":
                 return self._hold(file, str(error))
             if rule.action not in ("quarantine", "return"):
                 raise
             contract = getattr(error, "contract", None)
-            why = str(error) if line.startswith("sluice.") else f"{rule.says} ({cut(line)})"
+            why = str(error) if rule.error_says_it else f"{rule.says} ({cut(line_of(error))})"
             tally, path = self._set_aside(file, why, contract, getattr(error, "cause", "content"))
-            if line.startswith("_duckdb."):  # an internal error leaves a DuckDB unusable
+            if isinstance(error, duckdb.Error):  # an internal error leaves a DuckDB unusable
                 self._judge.close()
                 self._judge = Judge(self._settings.duckdb_memory)
         self._put_away(replace(file, state=tally.state, path=path), was=file.path)
@@ -239,7 +224,7 @@ class FileLoader:
             try:
                 yield landed
             except Exception as error:
-                if rule_for(line_of(error)).action == "quarantine":
+                if rule_for(error, FILE_RULES).action == "quarantine":
                     # Hashing the rest of a big file takes long, and nothing is to be held meanwhile.
                     self._session.rollback()
                     self._verify(file, landed)
@@ -530,9 +515,3 @@ def _is_archived(file: _LandedFile) -> bool:
 def _header(head: bytes, dialect: Dialect) -> list[str] | None:
     """The header as ``dialect`` reads it; None when it cannot."""
     return RecordReader(io.BytesIO(head), dialect, chunk_bytes=len(head) + 1).header()
-
-
-def total(tallies: Sequence[Tally]) -> Tally:
-    """The sum of several tallies; ``file_id`` 0 and no state."""
-    fields = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "bytes")
-    return Tally(0, "", **{name: sum(getattr(tally, name) for tally in tallies) for name in fields})

@@ -26,6 +26,7 @@ from sluice.contracts.judge import Judge
 from sluice.contracts.matching import Match, match
 from sluice.contracts.model import Contract, ContractError, HeaderError
 from sluice.loading import staging
+from sluice.loading.file_rules import FILE_RULES
 from sluice.loading.rejects import without_nul
 from sluice.loading.retry_rules import cut, line_of, rule_for
 from sluice.loading.writer_session import WriterSession
@@ -148,9 +149,9 @@ class _Replayer:
                 return _left(file_id, str(why))
             except Exception as error:
                 self._session.disconnect()
-                rule = rule_for(line := line_of(error))
+                rule = rule_for(error, FILE_RULES)
                 if rule.action in ("quarantine", "hold"):
-                    return _left(file_id, f"{rule.says} ({cut(line)})")
+                    return _left(file_id, f"{rule.says} ({cut(line_of(error))})")
                 if rule.action != "again" or attempt == ATTEMPTS:
                     raise
                 _log.info("file %s: attempt %s: %s, trying again", file_id, attempt, rule.says)

@@ -1,26 +1,83 @@
-"""What every error of the loading side means, and what is done about it: data, in one place, each rule with its reason.
+"""What an error of the loading side means, and what is done about it: data, in one place, each rule with its reason.
 
-Both ask here: the loader, about what became of one file, and the driver, about what ended its query. An error is judged
-by one line, "Class: message SQLSTATE: x" (``line_of``). A rule that does more than wait names the class at the start of
-that line or the code at its end, so that what a file holds can never choose a rule.
+The driver asks ``RULES`` about what ended its query. The loader asks sluice/loading/file_rules.py about one file, which
+has more rules before these. A rule matches the class of an error, the SQLSTATE of PostgreSQL, the errno of the system; a
+text only where libpq or the JVM gives nothing else. So what a file holds can never choose a rule, and a message may be
+improved, or a module moved, without changing what is done.
 """
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import adbc_driver_manager
 import psycopg
+
+from sluice.landing.folders import FoldersError
+from sluice.ledger.leases import StreamFenced
+from sluice.loading.errors import RowsMovedError
 
 # Exit codes of the driver.
 FENCED, ORPHANED, STOPPED = 3, 4, 5
 
-_DATABASE = r"^(psycopg|adbc_driver_manager)\.[\w.]+: "
+Action = Literal["again", "later", "quarantine", "return", "hold", "wait", "forget", "stop", "end"]
+Classes = tuple[type[BaseException], ...]
+
+
+class Foreign(Exception):  # noqa: N818 - it is never raised
+    """Stands for an error that reached the driver as text, and whose class no rule names."""
+
+
+class OfTheJvm(Foreign):
+    """Stands for an error of Java's."""
+
+
+DATABASE: Classes = (psycopg.Error, adbc_driver_manager.Error)
+_OPERATIONAL: Classes = (psycopg.OperationalError, adbc_driver_manager.OperationalError)
+
+
+@dataclass(frozen=True)
+class When:
+    """The errors that a rule is about: all that is given must hold.
+
+    ``classes``: the error is of one of these, or of what inherits from them, except ``but_not``; with ``only_these`` of
+    one of these itself. ``codes``: how its SQLSTATE begins, except ``but_codes``; ``without_code``: it has none.
+    ``numbers``: its errno, ``numbered``: it has one. ``text``: a pattern for its line.
+    """
+
+    classes: Classes
+    but_not: Classes = ()
+    only_these: bool = False
+    codes: tuple[str, ...] = ()
+    but_codes: tuple[str, ...] = ()
+    without_code: bool = False
+    numbers: tuple[int, ...] = ()
+    numbered: bool = False
+    text: str = ""
+
+    def holds(self, failure: Failure) -> bool:
+        """Whether the failure is one of these."""
+        kind, code, number = failure.kind, failure.code, failure.number
+        is_one = kind in self.classes if self.only_these else issubclass(kind, self.classes)
+        return (
+            is_one
+            and not issubclass(kind, self.but_not)
+            and (not self.codes or code.startswith(self.codes))
+            and code not in self.but_codes
+            and not (self.without_code and code)
+            and (not self.numbers or number in self.numbers)
+            and not (self.numbered and number is None)
+            and (not self.text or re.search(self.text, failure.line) is not None)
+        )
 
 
 @dataclass(frozen=True)
 class RetryRule:
-    """``pattern`` is looked for in an error's line; ``says`` is for people, with the remedy; ``reason`` says why.
+    """``when`` one of these holds, ``action`` is taken. ``says`` is for people, with the remedy; ``reason`` says why.
 
     Actions: ``again`` (load the same file again at once, a few times), ``later`` (the file waits for a later
     micro-batch, and holds up no other), ``quarantine`` (the file is wrong: it is set
@@ -28,180 +85,219 @@ class RetryRule:
     contracts change), ``wait`` (and try again for as long as it takes),
     ``forget`` (put the checkpoint aside, then as ``wait``), ``stop`` (the environment is wrong: the stream ends with
     the remedy), ``end`` (another stream writes now).
+
+    ``error_says_it``: the error's own message tells people what to do. ``may_be_a_disk``: a full disk may be why.
     """
 
-    pattern: str
-    action: str
+    when: tuple[When, ...]
+    action: Action
     says: str
     reason: str
+    error_says_it: bool = False
+    may_be_a_disk: bool = False
 
+
+@dataclass(frozen=True)
+class Failure:
+    """What rules look at: an error's class, its SQLSTATE or "", its errno, and its line for people."""
+
+    kind: type[BaseException]
+    code: str
+    number: int | None
+    line: str
+
+
+_LOGIN_SAYS = (
+    "PostgreSQL refuses the login: correct SLUICE_WRITER_URL (or the role's password, or pg_hba.conf), then start "
+    "the pipeline again"
+)
+_LOGIN_REASON = "the environment of a process cannot change while it lives, so the same login is refused for ever"
+_FULL = "No space left on device"
 
 RULES = (
     RetryRule(
-        r"^([\w.]+\.)?StreamFenced: ",
+        (When((StreamFenced,)),),
         "end",
         "another stream has taken over",
         "a fenced epoch can never write again; the newer stream loads what this one left",
     ),
     RetryRule(
-        r"^sluice\.[\w.]+\.(FileRejectedError|UnreadableFileError|BlockTooLargeError): ",
-        "quarantine",
-        "the file is wrong: its error in ledger.files says what to correct before it is landed again",
-        "the same bytes fail in the same way each time, and one bad file must not stop the others",
-    ),
-    RetryRule(
-        r"^sluice\.loading\.load_file\.FileChangedError: ",
-        "return",
-        "the file changed after it was registered: it is taken again when it is complete",
-        "a producer went on writing; what it means to deliver is not known before it is done",
-    ),
-    RetryRule(
-        _DATABASE + r".*SQLSTATE: (23505|40P01|40001)$",
+        (When(DATABASE, codes=("23505", "40P01", "40001")),),
         "again",
         "others wrote the same rows at the same time",
         "one of them has committed by now, so the same file meets it as duplicates, or waits for its locks",
     ),
     RetryRule(
-        r"^sluice\.loading\.staging\.RowsMovedError: ",
+        (When((RowsMovedError,)),),
         "again",
         "a file was taken back whose rows this one has as well",
         "the same file finds the row gone, or under the file that has it now",
     ),
     RetryRule(
-        _DATABASE + r".*SQLSTATE: 55P03$",
+        (When(DATABASE, codes=("55P03",)),),
         "later",
         "an unload, a replay or another load holds rows that this file needs: it is loaded when they are free",
         "who waits in a micro-batch holds up every file of it, and the lock may be held for long",
     ),
     RetryRule(
-        _DATABASE + r".*SQLSTATE: (21|22|23|54|P0)\w{3}$"
-        r"|^builtins\.(ValueError|TypeError|KeyError|IndexError|AssertionError|OverflowError|RecursionError): "
-        r"|^builtins\.Unicode\w+: |^pyarrow\.lib\.Arrow(?!Memory|Cancelled)\w+: "
-        r"|^_duckdb\.(?!IO|Connection|Permission|Interrupt|OutOfMemory)\w+: ",
-        "quarantine",
-        "the file cannot be loaded though no contract forbids it: report the defect, land the file again later",
-        "what is made of a file's values would fail in the same way each time, and one file must not stop the others",
-    ),
-    RetryRule(
-        r"^sluice\.landing\.folders\.FoldersError: ",
+        (When((FoldersError,)),),
         "wait",
         "a folder of the pipeline is not there: mount it, or adopt a new one with `make adopt`",
         "what an empty mount point lacks is not gone; as soon as the folder is back, the files in it are loaded",
     ),
     RetryRule(
-        r"^sluice\.contracts\.model\.ContractError: ",
-        "hold",
-        "a contract cannot be used: correct it under include/contracts; the files that wait for it are loaded by then",
-        "which contract a file has is not known before all can be read; the other feeds need not wait for that",
-    ),
-    RetryRule(
-        _DATABASE + r".*(SQLSTATE: 53100$|No space left on device)",
+        (When(DATABASE, codes=("53100",)), When(DATABASE, without_code=True, text=_FULL)),
         "wait",
         "the disk of PostgreSQL's data folder is full: free space there",
         "nothing was committed; the same files load as soon as there is space",
+        may_be_a_disk=True,
     ),
     RetryRule(
-        r"^(?!psycopg|adbc_driver_manager).*(No space left on device|Disk quota exceeded)",
+        (
+            When((OSError,), numbers=(errno.ENOSPC, errno.EDQUOT)),
+            When((Foreign,), text=f"{_FULL}|Disk quota exceeded"),
+        ),
         "wait",
         "a disk of the stream's machine is full: free space",
         "nothing was committed; checkpoint and temporary files are written anew as soon as there is space",
+        may_be_a_disk=True,
     ),
     RetryRule(
-        r"^(builtins\.)?(OSError|PermissionError|FileNotFoundError|NotADirectoryError|TimeoutError): \[Errno \d+\] ",
+        (When((OSError,), numbered=True),),
         "wait",
         "a file cannot be read or written now: look at its disk, its mount and its permissions",
         "a disk or a mount that answers again gives the same bytes; what they are is then held against the ledger",
+        may_be_a_disk=True,
     ),
     RetryRule(
-        r"^(psycopg|adbc_driver_manager)\.([\w.]*\.)?OperationalError: .*connection to server at .* failed: FATAL: "
-        r"(password authentication failed|no pg_hba\.conf entry|(role|database) \".*\" does not exist|"
-        r"permission denied|role \".*\" is not permitted)",
+        (
+            When(
+                _OPERATIONAL,
+                without_code=True,
+                text=r"connection to server at .* failed: FATAL: (password authentication failed"
+                r"|no pg_hba\.conf entry|(role|database) \".*\" does not exist|permission denied"
+                r"|role \".*\" is not permitted)",
+            ),
+            When(DATABASE, codes=("28", "3D")),
+        ),
         "stop",
-        "PostgreSQL refuses the login: correct SLUICE_WRITER_URL (or the role's password, or pg_hba.conf), then start "
-        "the pipeline again",
-        "the environment of a process cannot change while it lives, so the same login is refused for ever",
+        _LOGIN_SAYS,
+        _LOGIN_REASON,
     ),
     RetryRule(
-        r"^(?!psycopg|adbc_driver_manager).*(Incomplete log file|Failed to read log file)",
+        (When((OfTheJvm,), text="Incomplete log file|Failed to read log file"),),
         "forget",
         "the checkpoint is damaged: it is put aside, as checkpoint.damaged, and a new one is begun",
         "a file that a power cut left torn never heals; what is loaded is decided in the ledger, not in the checkpoint",
     ),
     RetryRule(
-        _DATABASE + r".*SQLSTATE: (28|3D)\w{3}$",
-        "stop",
-        "PostgreSQL refuses the login: correct SLUICE_WRITER_URL (or the role's password, or pg_hba.conf), then start "
-        "the pipeline again",
-        "the environment of a process cannot change while it lives, so the same login is refused for ever",
-    ),
-    RetryRule(
-        _DATABASE + r".*SQLSTATE: 42\w{3}$",
+        (When(DATABASE, codes=("42",)),),
         "stop",
         "the schema or its grants are not as Sluice left them: `make up` applies the migrations and grants",
         "no later attempt of this program can find another schema; whoever changed it must know at once",
     ),
     RetryRule(
-        _DATABASE + r".*(SQLSTATE: 53300$|too many clients|remaining connection slots)",
+        (
+            When(DATABASE, codes=("53300",)),
+            When(DATABASE, without_code=True, text="too many clients|remaining connection slots"),
+        ),
         "wait",
         "PostgreSQL has no connection left: end sessions that nobody needs, or raise max_connections",
         "sessions end by themselves sooner or later; the files wait in the ledger",
     ),
     RetryRule(
-        _DATABASE + r".*SQLSTATE: (08|53|57P)\w*$"
-        r"|^(psycopg|adbc_driver_manager)\.([\w.]*\.)?OperationalError: (?!.*SQLSTATE: \w{5}$)",
+        (When(DATABASE, codes=("08", "53", "57P")), When(_OPERATIONAL, without_code=True)),
         "wait",
         "PostgreSQL is away",
         "it comes back without us; until then the files wait in the processing folder",
+        may_be_a_disk=True,
     ),
 )
 UNKNOWN = RetryRule(
-    "", "wait", "the micro-batch failed", "most failures of a task pass; the ledger keeps the error for whoever looks"
+    (),
+    "wait",
+    "the micro-batch failed",
+    "most failures of a task pass; the ledger keeps the error for whoever looks",
+    may_be_a_disk=True,
 )
 
 
-def rule_for(line: str) -> RetryRule:
-    """The first rule whose pattern an error's line holds, otherwise UNKNOWN: wait and try again."""
-    return next((rule for rule in RULES if re.search(rule.pattern, line)), UNKNOWN)
+def rule_for(error: BaseException | str, rules: Sequence[RetryRule] = RULES) -> RetryRule:
+    """The first rule for this error, otherwise UNKNOWN: wait and try again. A text is what Spark made of an error."""
+    failure = _failure_in(error, rules) if isinstance(error, str) else _failure_of(error)
+    return next((rule for rule in rules if any(when.holds(failure) for when in rule.when)), UNKNOWN)
 
 
 def line_of(error: BaseException | str) -> str:
-    """The line that an error is judged by: "Class: message SQLSTATE: x", the code where PostgreSQL gave one.
+    """One line for people: "Class: message SQLSTATE: x", the code where PostgreSQL gave one.
 
     A text is what Spark made of an error: that of the Python traceback in it, if there is one, otherwise of the Java
     exception that was the cause.
     """
-    if isinstance(error, str):
-        return _line_of_text(error)
+    return (_failure_in(error, RULES) if isinstance(error, str) else _failure_of(error)).line
+
+
+def _failure_of(error: BaseException) -> Failure:
     kind = type(error)
-    return _line(f"{kind.__module__}.{kind.__qualname__}", str(error), getattr(error, "sqlstate", None) or "")
+    number = error.errno if isinstance(error, OSError) else None
+    code = getattr(error, "sqlstate", None) or ""
+    return _failure(kind, f"{kind.__module__}.{kind.__qualname__}", str(error), code, number)
 
 
-def _line_of_text(text: str) -> str:
+def _failure_in(text: str, rules: Sequence[RetryRule]) -> Failure:
+    """What Spark's text says. An error that a task raised has its class when a rule names it, or what it inherits."""
     _, traceback, tail = text.rpartition("Traceback (most recent call last):\n")
-    if traceback:
-        raised = re.split(r"^(?=\S)", tail, maxsplit=1, flags=re.MULTILINE)[-1]
-        raised = re.split(r"^( SQLSTATE: \w{5}|\tat |\s*Driver stacktrace:|=== )", raised, maxsplit=1, flags=re.M)[0]
-        kind, colon, message = raised.partition(":")
-        if colon and re.fullmatch(r"[\w.]+", kind):
-            return _line(kind, message)
-        return " ".join(raised.split())
+    if not traceback:
+        return Failure(OfTheJvm, "", None, _java_line(text))
+    raised = re.split(r"^(?=\S)", tail, maxsplit=1, flags=re.MULTILINE)[-1]
+    raised = re.split(r"^( SQLSTATE: \w{5}|\tat |\s*Driver stacktrace:|=== )", raised, maxsplit=1, flags=re.M)[0]
+    name, colon, message = raised.partition(":")
+    if not colon or not re.fullmatch(r"[\w.]+", name):
+        return Failure(Foreign, "", None, " ".join(raised.split()))
+    kind = _class_named(name, rules)
+    numbered = re.match(r"\s*\[Errno (\d+)\] ", message) if issubclass(kind, OSError) else None
+    code = getattr(kind, "sqlstate", None)
+    return _failure(kind, name, message, code if isinstance(code, str) else "", int(numbered[1]) if numbered else None)
+
+
+def _java_line(text: str) -> str:
     lines = [line.strip().removeprefix("Caused by: ") for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if re.match(r"(\w+\.)+[A-Z][\w$]*: |\w+(Error|Exception): ", line)]
     ended = re.findall(r"terminated with exception: (.+)", text)
     return ((telling or ended or lines or [""])[-1]).strip()
 
 
-def _line(kind: str, message: str, code: str = "") -> str:
-    """One line without the query and the rows that a message of PostgreSQL may quote."""
-    name = kind.removeprefix("psycopg.errors.")
-    if not code and name != kind:
-        code = getattr(getattr(psycopg.errors, name, None), "sqlstate", None) or ""
-    if match := re.search(r"\. SQLSTATE: (\w{5})\s*$", message):
-        message, code = message[: match.start()], code or match[1]
-    if re.match(_DATABASE, f"{kind}: "):
+def _class_named(name: str, rules: Sequence[RetryRule]) -> type[BaseException]:
+    """The class that a traceback calls ``name``; nothing is imported for it, so an unknown one is Foreign."""
+    named = {kind for rule in rules for when in rule.when for kind in when.classes}
+    return next((kind for each in named for kind in _with_heirs(each) if _name_in_traceback(kind) == name), Foreign)
+
+
+def _with_heirs(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+    yield kind
+    for heir in kind.__subclasses__():
+        yield from _with_heirs(heir)
+
+
+def _name_in_traceback(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _failure(kind: type[BaseException], name: str, message: str, code: str, number: int | None) -> Failure:
+    """Its line leaves out the query and the rows that a message of PostgreSQL may quote."""
+    if issubclass(kind, DATABASE):
+        message, told = _without_code(message)
+        code = code or told
         message = re.sub(r"(Failed to \w+ query) '.*?': (?=[A-Z]+: )", r"\1: ", message, flags=re.DOTALL)
         message = re.split(r"^(?:DETAIL|CONTEXT|HINT|LINE \d+): |^\s*Query was: |^\t", message, flags=re.MULTILINE)[0]
-    return f"{kind}: {' '.join(message.split())}" + (f" SQLSTATE: {code}" if code else "")
+    line = f"{name}: {' '.join(message.split())}" + (f" SQLSTATE: {code}" if code else "")
+    return Failure(kind, code, number, line)
+
+
+def _without_code(message: str) -> tuple[str, str]:
+    """The message, and the code that ADBC puts at its end."""
+    match = re.search(r"\. SQLSTATE: (\w{5})\s*$", message)
+    return (message[: match.start()], match[1]) if match else (message, "")
 
 
 def cut(line: str, limit: int = 400) -> str:

@@ -6,11 +6,8 @@ transaction ends, and only then is the row called a duplicate or a conflict. Wha
 
 from __future__ import annotations
 
+from sluice.loading.errors import RowsMovedError
 from sluice.loading.writer_session import WriterSession
-
-
-class RowsMovedError(Exception):
-    """Rows that were in ``events`` a moment ago have left with their file, or are another file's now."""
 
 
 def insert(session: WriterSession) -> int:

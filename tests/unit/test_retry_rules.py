@@ -8,13 +8,14 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from sluice.base.settings import SettingError
 from sluice.contracts.judge import BlockTooLargeError
 from sluice.contracts.model import ContractError
 from sluice.landing.folders import FoldersError
 from sluice.ledger.leases import StreamFenced
-from sluice.loading.load_file import FileChangedError, FileRejectedError
-from sluice.loading.retry_rules import RULES, UNKNOWN, cut, line_of, rule_for
-from sluice.loading.staging import RowsMovedError
+from sluice.loading.errors import FileChangedError, FileRejectedError, RowsMovedError
+from sluice.loading.file_rules import FILE_RULES
+from sluice.loading.retry_rules import UNKNOWN, cut, line_of, rule_for
 from sluice.reading.landed_bytes import UnreadableFileError
 
 # What Spark makes of an error of the source (on the driver), and of one of a task.
@@ -112,7 +113,7 @@ ERRORS = [
 
 @pytest.mark.parametrize(("error", "action", "says"), ERRORS)
 def test_each_error_finds_its_rule(error: Exception, action: str, says: str) -> None:
-    rule = rule_for(line_of(error))
+    rule = rule_for(error, FILE_RULES)
     assert rule.action == action
     assert rule.says.startswith(says)
 
@@ -124,23 +125,23 @@ def test_the_driver_finds_the_same_rule_in_what_spark_made_of_the_error(
 ) -> None:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    rule = rule_for(line_of(spark.format(f"{name}: {error}")))
+    rule = rule_for(spark.format(f"{name}: {error}"), FILE_RULES)
     assert (rule.action, rule.says.startswith(says)) == (action, True)
 
 
 def test_every_rule_is_one_that_some_error_needs_and_says_its_reason() -> None:
-    needed = {rule_for(line_of(error)) for error, _, _ in ERRORS}
-    needed |= {rule_for(line_of(TORN))}
-    assert needed == {*RULES, UNKNOWN}
+    needed = {rule_for(error, FILE_RULES) for error, _, _ in ERRORS}
+    needed |= {rule_for(TORN)}
+    assert needed == {*FILE_RULES, UNKNOWN}
     assert all(rule.reason and rule.says for rule in needed)
 
 
 def test_a_java_error_is_judged_by_its_cause() -> None:
     assert line_of(JAVA) == "java.io.IOException: No space left on device"
-    assert rule_for(line_of(JAVA)).says.startswith("a disk of the stream's machine is full")
-    assert rule_for(line_of(TORN)).action == "forget"
+    assert rule_for(JAVA).says.startswith("a disk of the stream's machine is full")
+    assert rule_for(TORN).action == "forget"
     assert line_of(QUERY) == "No space left on device SQLSTATE: XXKST"
-    assert rule_for(line_of(QUERY)).says.startswith("a disk of the stream's machine is full")
+    assert rule_for(QUERY).says.startswith("a disk of the stream's machine is full")
 
 
 @pytest.mark.parametrize(
@@ -156,13 +157,29 @@ def test_a_java_error_is_judged_by_its_cause() -> None:
     ],
 )
 def test_what_a_file_holds_never_chooses_the_rule(content: str) -> None:
-    assert rule_for(line_of(FileRejectedError(f"no contract knows the header {content}"))).action == "quarantine"
-    assert rule_for(line_of(ValueError(f"no number: {content}"))).action == "quarantine"
+    assert rule_for(FileRejectedError(f"no contract knows the header {content}"), FILE_RULES).action == "quarantine"
+    assert rule_for(ValueError(f"no number: {content}"), FILE_RULES).action == "quarantine"
     refused = adbc(
         "DataError", f"INVALID_DATA: invalid input syntax for type uuid: {content}\nLINE 1: {content}", "22P02"
     )
-    assert rule_for(line_of(refused)).action == "quarantine"
-    assert rule_for(line_of(TASK.format(f"adbc_driver_manager.DataError: {refused}"))).action == "quarantine"
+    assert rule_for(refused, FILE_RULES).action == "quarantine"
+    assert rule_for(TASK.format(f"adbc_driver_manager.DataError: {refused}"), FILE_RULES).action == "quarantine"
+
+
+def test_a_class_that_moves_to_another_module_keeps_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (FileRejectedError, StreamFenced, FoldersError):
+        before = rule_for(kind("x"), FILE_RULES)
+        monkeypatch.setattr(kind, "__module__", "elsewhere")
+        assert rule_for(kind("x"), FILE_RULES) is rule_for(TASK.format(f"elsewhere.{kind.__name__}: x"), FILE_RULES)
+        assert rule_for(kind("x"), FILE_RULES) is before is not UNKNOWN
+
+
+def test_what_inherits_from_an_error_of_python_is_not_taken_for_a_defect_of_the_file() -> None:
+    assert rule_for(SettingError("SLUICE_HOME is missing"), FILE_RULES) is UNKNOWN
+
+
+def test_only_the_jvm_can_say_that_the_checkpoint_is_damaged() -> None:
+    assert rule_for(TASK.format("builtins.RuntimeError: Incomplete log file")) is UNKNOWN
 
 
 def test_a_line_leaves_out_the_query_and_the_rows() -> None:
