@@ -8,35 +8,37 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule, chain, dag
 from landed_file_sensor import LandedFileSensor
 from move_landed_files import MoveLandedFilesOperator
-from submit_stream import SubmitStreamOperator
+from submit_stream import FilesStillLandedError, SubmitStreamOperator
+
+from sluice.base.settings import SettingError
+from sluice.landing.folders import FoldersError
+from sluice.landing.mover import LandingError
+from sluice.ledger.leases import StreamStoppedError
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception="psycopg.OperationalError",
+            exception=psycopg.OperationalError,
             action=RetryAction.RETRY,
             retry_delay=timedelta(seconds=5),
             reason="the database is away or restarts, files stay where they are until it is back",
         ),
         RetryRule(
-            exception=[
-                "sluice.landing.mover.LandingError",
-                "sluice.landing.folders.FoldersError",
-                "sluice.base.settings.SettingError",
-            ],
+            exception=[LandingError, FoldersError, SettingError],
             action=RetryAction.FAIL,
             reason="folders and settings are the same on every attempt",
         ),
         RetryRule(
-            exception="submit_stream.FilesStillLandedError",
+            exception=FilesStillLandedError,
             action=RetryAction.FAIL,
             reason="it has waited and tried for as long as it was allowed to",
         ),
         RetryRule(
-            exception="submit_stream.StreamStoppedError",
+            exception=StreamStoppedError,
             action=RetryAction.FAIL,
             reason="the environment is wrong: a later run submits a stream, after a pause that grows to 5 minutes",
         ),

@@ -15,7 +15,7 @@ from sluice.base.settings import load
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10))
-def judge_again() -> dict[str, Any]:
+def judge_rejects_again() -> dict[str, Any]:
     """Replay a file a transaction; what a killed run did stays done, and a retry does the rest."""
     from sluice.loading.replay import replay  # DuckDB and Arrow: not while Airflow parses this file
 
@@ -40,7 +40,7 @@ def judge_again() -> dict[str, Any]:
 )
 def replay_quarantine() -> None:
     """Wire the one task."""
-    judge_again()
+    judge_rejects_again()
 
 
 replay_quarantine()

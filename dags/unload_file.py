@@ -16,7 +16,7 @@ from sluice.loading import unload
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception="sluice.loading.unload.UnloadError",
+            exception=unload.UnloadError,
             action=RetryAction.FAIL,
             reason="a file that cannot be unloaded now will not be by itself",
         )
@@ -25,7 +25,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10), retry_policy=RETRY_POLICY)
-def take_back() -> dict[str, Any]:
+def take_back_file() -> dict[str, Any]:
     """Unload the file; the result says what left and what came back."""
     context = get_current_context()
     params, run = context["params"], context["dag_run"]
@@ -56,7 +56,7 @@ def take_back() -> dict[str, Any]:
 )
 def unload_file() -> None:
     """Wire the one task."""
-    take_back()
+    take_back_file()
 
 
 unload_file()

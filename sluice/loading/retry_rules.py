@@ -1,9 +1,9 @@
 """What an error of the loading side means, and what is done about it: data, in one place, each rule with its reason.
 
 The driver asks ``RULES`` about what ended its query. The loader asks sluice/loading/file_rules.py about one file, which
-has more rules before these. A rule matches the class of an error, the SQLSTATE of PostgreSQL, the errno of the system; a
-text only where libpq or the JVM gives nothing else. So what a file holds can never choose a rule, and a message may be
-improved, or a module moved, without changing what is done.
+has more rules before these. A rule matches the class of an error, its SQLSTATE or its errno; a text only where libpq or
+the JVM gives nothing else. So what a file holds can never choose a rule, and a message may be improved, or a module
+moved, without changing what is done.
 """
 
 from __future__ import annotations

@@ -380,7 +380,7 @@ def test_a_stream_that_died_a_moment_ago_is_not_submitted_again_at_once(
 def test_a_driver_whose_environment_is_wrong_fails_the_task_with_the_remedy_and_is_not_followed_at_once(
     writer: Connection, calls: Calls, monkeypatch: pytest.MonkeyPatch, end: str, says: str
 ) -> None:
-    from submit_stream import StreamStoppedError
+    from sluice.ledger.leases import StreamStoppedError
 
     monkeypatch.setenv("FAKE_DO", end)
     with pytest.raises(StreamStoppedError, match=says):

@@ -54,7 +54,9 @@ def test_a_retry_starts_a_new_driver_of_the_stream(dag: Any) -> None:
 
 
 def test_what_is_the_same_on_every_attempt_is_not_retried(dag: Any) -> None:
-    from submit_stream import FilesStillLandedError, StreamStoppedError
+    from submit_stream import FilesStillLandedError
+
+    from sluice.ledger.leases import StreamStoppedError
 
     policy = dag.get_task("submit_stream").retry_policy
     actions = {

@@ -10,6 +10,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
 from dags import replay_quarantine, unload_file
+from sluice.loading import unload
 
 
 @pytest.fixture(scope="module")
@@ -62,5 +63,5 @@ def test_an_unload_takes_duplicates_or_only_tells_when_it_is_asked_to(unloading:
 
 def test_what_can_never_be_unloaded_is_not_tried_again(unloading: DAG) -> None:
     [rule] = unload_file.RETRY_POLICY.rules
-    assert (rule.exception, rule.action.value) == ("sluice.loading.unload.UnloadError", "fail")
-    assert unloading.get_task("take_back").retries == 2
+    assert (rule.exception, rule.action.value) == (unload.UnloadError, "fail")
+    assert unloading.get_task("take_back_file").retries == 2
