@@ -167,6 +167,20 @@ def test_a_breaking_change_since_the_release_fails_the_check_until_the_major_ver
     assert check(folder)[1]
 
 
+def test_a_clone_without_tags_compares_with_the_release_that_was_copied(folder: Path) -> None:
+    released = folder.parent / "released"
+    (released / "contracts").mkdir(parents=True)
+    (released / "version").write_text("0.2.0\n")
+    (released / "contracts" / "rees46.odcs.yaml").write_text(yaml.safe_dump(document()))
+    save(folder, no_brand)
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Second")
+    lines, is_well = check(folder)
+    assert not is_well
+    assert "compared with release v0.2.0:" in lines
+    assert "    breaks readers: column brand is gone from extra->>'brand'" in lines
+
+
 def test_a_compatible_change_passes_and_asks_for_a_new_version(folder: Path) -> None:
     git(folder, "tag", "v1.0.0")
     save(folder, lambda made: column(made, "price").pop("logicalTypeOptions"))
@@ -187,7 +201,7 @@ def test_before_the_first_release_changes_are_shown_and_nothing_is_promised(fold
     save(folder, no_brand)
     lines, is_well = check(folder)
     assert is_well
-    assert "no release yet (no tag v*): nothing is promised; changes since the last commit:" in lines
+    assert "no release yet (none in released, no tag v*): nothing is promised; changes since the last commit:" in lines
     assert "    breaks readers: column brand is gone from extra->>'brand'" in lines
 
 
