@@ -12,12 +12,12 @@ from pathlib import Path
 from sluice.base import database
 from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
-from sluice.cli.shared import reached, say
+from sluice.cli.shared import here, reached, say
 from sluice.landing import folders
 from sluice.loading import restore
 from sluice.running import embedded
-from sluice.running.instance import Instance, InstanceError
 from sluice.running.launcher import Launcher
+from sluice.running.pipeline import InstanceError, Pipeline
 
 
 @command(
@@ -25,10 +25,10 @@ from sluice.running.launcher import Launcher
     "dump the pipeline's database; it may run meanwhile",
     argument("file", type=Path, nargs="?", help="default: backups/sluice-<now>.dump"),
 )
-def backup(instance: Instance, parsed: argparse.Namespace) -> int:
+def backup(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Nothing is overwritten."""
     target = backup_file(parsed.file)
-    with _server(instance) as server:
+    with _server(pipeline) as server:
         restore.dump(server.url(restore.LIVING), server.bin_dir / "pg_dump", target)
     size, again = target.stat().st_size, shlex.quote(f"FILE={target}")
     print(f"the backup is {target}, {size:,} bytes: `make restore {again}` goes back to it")
@@ -56,16 +56,16 @@ def backup_file(given: Path | None) -> Path:
         help="go on although the database that the last restore replaced alone has rows of files that are gone",
     ),
 )
-def restore_backup(instance: Instance, parsed: argparse.Namespace) -> int:
+def restore_backup(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """The pipeline stands still meanwhile; tell what became of files that are newer than the backup."""
     if not parsed.file.is_file():
         raise InstanceError(f"{parsed.file} is not a file: name a backup that `make backup` made")
-    _check_that_it_stands_still(instance)
-    with _server(instance) as server:
+    _check_that_it_stands_still(pipeline)
+    with _server(pipeline) as server:
         restored = restore.restore(
-            instance.settings,
+            pipeline.settings,
             server.url,
-            _owner_url(instance, server),
+            _owner_url(pipeline, server),
             server.bin_dir / "pg_restore",
             parsed.file,
             print,
@@ -76,26 +76,26 @@ def restore_backup(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 @command("copy-sealed", "after a restore: copy rows over whose files are gone")
-def copy_sealed(instance: Instance, parsed: argparse.Namespace) -> int:
+def copy_sealed(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """From the database that the restore replaced."""
-    _check_that_it_stands_still(instance)
-    with _server(instance) as server:
-        copied = restore.copy_sealed(instance.settings, server.url, _owner_url(instance, server))
+    _check_that_it_stands_still(pipeline)
+    with _server(pipeline) as server:
+        copied = restore.copy_sealed(pipeline.settings, server.url, _owner_url(pipeline, server))
     return _tell(copied.lines())
 
 
 @command("reland", "after a restore with other tools: land again what the ledger does not know")
-def reland(instance: Instance, parsed: argparse.Namespace) -> int:
+def reland(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Doing it again changes nothing."""
-    with database.connect(reached(instance).owner_dsn, application_name="sluice-reland") as ledger:
-        return _tell(restore.reland(instance.settings, ledger).lines())
+    with database.connect(reached(pipeline).owner_dsn, application_name="sluice-reland") as ledger:
+        return _tell(restore.reland(pipeline.settings, ledger).lines())
 
 
 @command("adopt", "make the folders processing and archive, as they are now, this pipeline's own")
-def adopt(instance: Instance, parsed: argparse.Namespace) -> int:
+def adopt(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """For folders that were moved or brought back by other tools."""
-    with database.connect(reached(instance).owner_dsn, application_name="sluice-adopt") as ledger:
-        print("\n".join(folders.adopt(instance.settings, ledger)))
+    with database.connect(reached(pipeline).owner_dsn, application_name="sluice-adopt") as ledger:
+        print("\n".join(folders.adopt(pipeline.settings, ledger)))
     return 0
 
 
@@ -105,28 +105,28 @@ def _tell(lines: Iterable[str]) -> int:
     return 0
 
 
-def _check_that_it_stands_still(instance: Instance) -> None:
-    if (running := instance.running()) is not None:
+def _check_that_it_stands_still(pipeline: Pipeline) -> None:
+    if (running := pipeline.running()) is not None:
         raise InstanceError(f"the pipeline runs (pid {running.pid}): `make down` first, then this, then `make up`")
 
 
-def _owner_url(instance: Instance, server: embedded.Server) -> restore.Url:
-    password = instance.secrets()["sluice_owner"]
+def _owner_url(pipeline: Pipeline, server: embedded.Server) -> restore.Url:
+    password = pipeline.secrets()["sluice_owner"]
     return lambda name: server.url(name, "sluice_owner", password)
 
 
 @contextmanager
-def _server(instance: Instance) -> Iterator[embedded.Server]:
+def _server(pipeline: Pipeline) -> Iterator[embedded.Server]:
     """The embedded server: the one that runs, or one for as long as it takes."""
-    if instance.settings.database_url:
+    if pipeline.settings.database_url:
         raise InstanceError(
             "the database is on your own server: back it up and restore it with that server's tools; after a restore, "
             "with the pipeline stopped, `python -m sluice reland` lands again what the ledger does not know"
         )
-    if (running := instance.running()) is not None:
-        folder = embedded.binaries(instance.settings.postgres_bin)
-        yield embedded.Server(instance.postgres_dir, folder, port=running.postgres_port)
+    if (running := pipeline.running()) is not None:
+        folder = embedded.binaries(pipeline.settings.postgres_bin)
+        yield embedded.Server(here(pipeline).postgres_dir, folder, port=running.postgres_port)
         return
-    launcher = Launcher(instance)
+    launcher = Launcher(here(pipeline))
     with launcher.only_database(with_airflow=False):
         yield launcher.server

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.running.instance import Instance
+from sluice.running.pipeline import Pipeline
 
-Run = Callable[[Instance, argparse.Namespace], int]
+Run = Callable[[Pipeline, argparse.Namespace], int]
 
 
 @dataclass(frozen=True)

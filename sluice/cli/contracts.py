@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sluice.cli.command import argument, command
-from sluice.running.instance import Instance, InstanceError
+from sluice.running.pipeline import InstanceError, Pipeline
 
 
 @command(
@@ -16,12 +16,12 @@ from sluice.running.instance import Instance, InstanceError
     argument("--name", help="the feed's name (default: from the file's)"),
     argument("--output", "-o", type=Path, help="write it to this file or folder (default: print it)"),
 )
-def contract(instance: Instance, parsed: argparse.Namespace) -> int:
+def contract(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Look at a whole file, propose what it says."""
     from sluice.contracts import draft, model, profile  # their imports are heavy, and only needed here
     from sluice.reading import landed_bytes
 
-    folder = instance.settings.contracts_dir
+    folder = pipeline.settings.contracts_dir
     try:
         return draft.write(parsed.file, name=parsed.name, output=parsed.output, contracts=folder)
     except (OSError, profile.ProfileError, landed_bytes.UnreadableFileError, model.ContractError) as error:
@@ -29,10 +29,10 @@ def contract(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 @command("contracts", "check every contract, and its changes since the last release")
-def check_contracts(instance: Instance, parsed: argparse.Namespace) -> int:
+def check_contracts(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 1 when one of them cannot be used, or breaks what others rely on."""
     from sluice.contracts import check  # its imports are heavy, and only needed here
 
-    lines, is_well = check.check(instance.settings.contracts_dir)
+    lines, is_well = check.check(pipeline.settings.contracts_dir)
     print("\n".join(lines))
     return 0 if is_well else 1

@@ -15,7 +15,7 @@ from sluice.cli.shared import by_whom, reached, say
 from sluice.ledger import insist, quarantine
 from sluice.loading import unload
 from sluice.running import load_watch
-from sluice.running.instance import Instance
+from sluice.running.pipeline import Pipeline
 
 _CHOOSING = (
     argument("--contract", help="only rejects of this contract"),
@@ -34,19 +34,19 @@ _CHOOSING = (
     ),
     argument("--timeout", type=float, default=900.0, help="seconds to wait (default %(default)g)"),
 )
-def load(instance: Instance, parsed: argparse.Namespace) -> int:
+def load(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 0: loaded or a duplicate, 1: rejected, or it waits for a contract."""
     if not parsed.stdin:
-        return _land_and_watch(instance, parsed.file, parsed)
+        return _land_and_watch(pipeline, parsed.file, parsed)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / parsed.file.name
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        return _land_and_watch(instance, copy, parsed)
+        return _land_and_watch(pipeline, copy, parsed)
 
 
-def _land_and_watch(instance: Instance, source: Path, parsed: argparse.Namespace) -> int:
-    return load_watch.load(instance, source, say, parsed.timeout, insist_because=parsed.insist, by_whom=by_whom())
+def _land_and_watch(pipeline: Pipeline, source: Path, parsed: argparse.Namespace) -> int:
+    return load_watch.load(pipeline, source, say, parsed.timeout, insist_because=parsed.insist, by_whom=by_whom())
 
 
 @command(
@@ -61,10 +61,10 @@ def _land_and_watch(instance: Instance, source: Path, parsed: argparse.Namespace
         help="take back the files with the same bytes too (default: one loads)",
     ),
 )
-def unload_file(instance: Instance, parsed: argparse.Namespace) -> int:
+def unload_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Print what left, as JSON."""
     left = unload.unload_file(
-        reached(instance),
+        reached(pipeline),
         parsed.file_id,
         parsed.reason,
         by_whom=by_whom(),
@@ -81,9 +81,9 @@ def unload_file(instance: Instance, parsed: argparse.Namespace) -> int:
     argument("file_id", type=int),
     argument("reason", help="why, for the audit"),
 )
-def insist_on_file(instance: Instance, parsed: argparse.Namespace) -> int:
+def insist_on_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Land it again; the stream loads it."""
-    settings = reached(instance)
+    settings = reached(pipeline)
     with database.connect(settings.writer_dsn, application_name="sluice-insist") as connection:
         name = insist.land_again(connection, settings.home_dir, parsed.file_id, parsed.reason, by_whom())
     print(f"file {parsed.file_id} ({name}) waits to be loaded again; `make status` tells when the stream is at it")
@@ -91,19 +91,19 @@ def insist_on_file(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 @command("rejects", "show the quarantine by rule, with examples", *_CHOOSING)
-def rejects(instance: Instance, parsed: argparse.Namespace) -> int:
+def rejects(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """What was rejected and why."""
-    with database.connect(reached(instance).reader_dsn) as connection:
+    with database.connect(reached(pipeline).reader_dsn) as connection:
         lines = quarantine.lines(connection, contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
     print("\n".join(lines))
     return 0
 
 
 @command("replay", "judge the quarantine again, load what passes now", *_CHOOSING)
-def replay_rejects(instance: Instance, parsed: argparse.Namespace) -> int:
+def replay_rejects(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Print the tally as JSON; exit code 1 when some could not be judged."""
     from sluice.loading import replay  # its imports are heavy, and only needed here
 
-    tally = replay.replay(reached(instance), contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
+    tally = replay.replay(reached(pipeline), contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
     print(json.dumps(tally.as_dict(), indent=2, ensure_ascii=False))
     return 1 if tally.not_judged else 0

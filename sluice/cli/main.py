@@ -17,7 +17,7 @@ import psycopg
 from sluice.base import permissions
 from sluice.base.env_file import read_env_file
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
-from sluice.cli import backups, contracts, files, pipeline, programs, proof
+from sluice.cli import backups, contracts, files, lifecycle, programs, proof
 from sluice.cli.command import Command
 from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
@@ -26,11 +26,12 @@ from sluice.ledger.migrate import MigrationError
 from sluice.loading import restore, unload
 from sluice.running import dag_params
 from sluice.running.embedded import EmbeddedError
-from sluice.running.instance import Instance, InstanceError
+from sluice.running.instance import Instance
 from sluice.running.java import JavaError
+from sluice.running.pipeline import InstanceError
 
 # In the order in which the help lists them.
-_GROUPS = (pipeline, files, proof, backups, contracts, programs)
+_GROUPS = (lifecycle, files, proof, backups, contracts, programs)
 _EXPECTED = (
     InstanceError,
     SettingError,
@@ -54,9 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _read_env_file(PROJECT / ".env")
         refuse_unknown(os.environ)
         permissions.be_private(load())
-        instance = Containers(load()) if inside() else Instance(load())
-        code: int = parsed.command.run(instance, parsed)
-        return code
+        command: Command = parsed.command
+        return command.run(Containers(load()) if inside() else Instance(load()), parsed)
     except _EXPECTED as error:
         print(f"sluice: {error}", file=sys.stderr)
         return 1

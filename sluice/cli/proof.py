@@ -10,15 +10,15 @@ from sluice.base import database
 from sluice.cli.command import argument, command
 from sluice.cli.shared import reached
 from sluice.ledger import receipts
-from sluice.running.instance import Instance, InstanceError
+from sluice.running.pipeline import InstanceError, Pipeline
 
 
 @command("reconcile", "recount conservation from the files and the tables")
-def reconcile_all(instance: Instance, parsed: argparse.Namespace) -> int:
+def reconcile_all(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 1 when the sums do not agree."""
     from sluice.proof import reconcile  # its imports are heavy, and only needed here
 
-    settings = reached(instance)
+    settings = reached(pipeline)
     os.environ |= {
         "SLUICE_DATABASE_URL": settings.database_url,
         "SLUICE_WRITER_URL": settings.writer_url,
@@ -33,9 +33,9 @@ def reconcile_all(instance: Instance, parsed: argparse.Namespace) -> int:
     "verify one file's rows against its receipt; print both as JSON",
     argument("file_id", type=int),
 )
-def receipt(instance: Instance, parsed: argparse.Namespace) -> int:
+def receipt(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 1 when the rows are not those of the receipt."""
-    with database.connect(reached(instance).reader_dsn) as connection:
+    with database.connect(reached(pipeline).reader_dsn) as connection:
         verified = receipts.verify(connection, parsed.file_id)
     if verified is None:
         raise InstanceError(f"there is no file {parsed.file_id}: the files are in ledger.files")

@@ -6,21 +6,31 @@ import getpass
 
 from sluice.base.settings import Settings
 from sluice.ledger import quarantine
-from sluice.running.instance import Instance, InstanceError, Running
+from sluice.running.instance import Instance
+from sluice.running.pipeline import InstanceError, Pipeline, Running
 
 
-def running(instance: Instance) -> Running:
+def running(pipeline: Pipeline) -> Running:
     """What the pipeline says of itself; raises InstanceError when it does not run."""
-    if (said := instance.running()) is None:
-        raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
+    if (said := pipeline.running()) is None:
+        raise InstanceError(f"the pipeline in {pipeline.home} is not running: start it with `make up` or `make run`")
     return said
 
 
-def reached(instance: Instance) -> Settings:
+def reached(pipeline: Pipeline) -> Settings:
     """The settings with the addresses of the database; raises InstanceError when its embedded server does not run."""
-    if instance.settings.database_url and instance.running() is None:
-        return instance.with_urls(0)
-    return instance.with_urls(running(instance).postgres_port)
+    if pipeline.settings.database_url and pipeline.running() is None:
+        return pipeline.with_urls(0)
+    return pipeline.with_urls(running(pipeline).postgres_port)
+
+
+def here(pipeline: Pipeline) -> Instance:
+    """The pipeline of this machine, to start and stop it; raises InstanceError inside a container."""
+    if not isinstance(pipeline, Instance):
+        raise InstanceError(
+            "this is a container of the pipeline: start and stop it with `docker compose` outside of it"
+        )
+    return pipeline
 
 
 def by_whom() -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 from sluice.base import database, permissions
 from sluice.base.env_file import read_env_file
 from sluice.base.settings import load, refuse_unknown
-from sluice.containers.instance import DEALT, AllSecrets, Containers
+from sluice.containers.instance import DEALT, PORT, AllSecrets, Containers
 from sluice.containers.log import say
 from sluice.containers.waiting import wait_for_database
 from sluice.landing import folders
 from sluice.ledger import migrate, roles
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 HOST = Path("/run/host")  # the project's folder as the host has it
 
@@ -38,16 +38,16 @@ def init(_: Sequence[str] = ()) -> int:
     wait_for_database(instance.server_url("postgres"))
     with database.connect(instance.server_url("postgres"), application_name="sluice-init") as connection:
         roles.make_roles(connection, instance.secrets())
-    applied = migrate.migrate(instance.embedded_url("sluice_owner", 5432))
+    applied = migrate.migrate(instance.owner_url())
     say(f"PostgreSQL is ready: {len(applied)} migrations applied")
-    with database.connect(instance.embedded_url("sluice_owner", 5432), application_name="sluice-init") as connection:
+    with database.connect(instance.owner_url(), application_name="sluice-init") as connection:
         try:
             folders.check(instance.settings, connection)
         except folders.FoldersError as error:
             say(f"waiting: {error}")
-    environment = instance.environment(instance.last_said())
+    environment = instance.environment(instance.running())
     _airflow(environment, ["db", "migrate"])
-    airflow = instance.embedded_url("airflow", 5432)
+    airflow = instance.role_url("airflow", PORT)
     with database.connect(airflow, search_path=database.AIRFLOWS_PATH) as connection:
         for command in roles.generator_commands(connection, wanted=instance.settings.generator):
             _airflow(environment, command)

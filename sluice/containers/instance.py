@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from sluice.base.settings import PROJECT, Settings
-from sluice.running.instance import Instance, InstanceError, Running, write_private
+from sluice.running import credentials, web
+from sluice.running.credentials import write_private
+from sluice.running.pipeline import InstanceError, Pipeline, Running
 
 SECRETS = Path("/run/sluice/secrets.json")
 DEALT = Path("/run/secrets-of")
@@ -28,6 +29,7 @@ PARTS = {
     "spark": ("sluice_writer", "sluice_reader", "spark_secret"),
 }
 SUPERUSER = "postgres"
+PORT = 5432  # of service postgres
 API = "http://api-server:8080"
 MASTER = "spark-master"
 
@@ -37,7 +39,7 @@ def inside() -> bool:
     return SECRETS.exists()
 
 
-class Containers(Instance):
+class Containers(Pipeline):
     """The same pipeline, as a process inside one of its containers sees it.
 
     The strongest role that a container knows, but for init, is the writer: where a command asks for the owner's URL, it
@@ -52,7 +54,7 @@ class Containers(Instance):
         self.airflow_home = Path.home() / "airflow"
         self.spark_conf = Path.home() / "spark.conf"
         self.children: dict[str, int] = {}
-        reader, writer = (self.embedded_url(f"sluice_{who}", 5432) for who in ("reader", "writer"))
+        reader, writer = (self.role_url(f"sluice_{who}", PORT) for who in ("reader", "writer"))
         self.settings = replace(
             settings,
             database_url=writer,
@@ -73,27 +75,19 @@ class Containers(Instance):
             ) from error
         return known
 
-    def is_locked(self) -> bool:
-        """Containers have no launcher: whoever asks inside one, the pipeline runs."""
-        return True
-
-    def last_said(self) -> Running:
+    def running(self) -> Running:
         """What a launcher would say; it runs as long as this container does."""
         since = Path("/proc/1").stat().st_ctime
         web_port = self.settings.web_port
-        return Running(pid=1, started_at=since, postgres_port=5432, web_port=web_port, ready=True, pids=self.children)
+        return Running(pid=1, started_at=since, postgres_port=PORT, web_port=web_port, ready=True, pids=self.children)
+
+    def lives(self) -> bool:
+        """Whoever asks inside a container, the pipeline lives."""
+        return True
 
     def processes(self, running: Running) -> dict[str, bool]:
         """What the api-server says of Airflow's jobs; `docker compose ps` knows the containers."""
-        try:
-            with urllib.request.urlopen(f"{API}/api/v2/monitor/health", timeout=5) as answer:
-                health = json.load(answer)
-        except (OSError, ValueError):
-            return {"api-server": False}
-        jobs = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
-        return {"api-server": True} | {
-            name: (health.get(key) or {}).get("status") == "healthy" for name, key in jobs.items()
-        }
+        return web.health(API)
 
     def environment(self, running: Running, environ: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of Airflow's processes, with the addresses of the network."""
@@ -132,20 +126,17 @@ class AllSecrets(Containers):
 
     def secrets(self) -> dict[str, str]:
         """All of them, made at the first call."""
-        return Instance.secrets(self)
-
-    def new_secrets(self) -> dict[str, str]:
-        """Those of every pipeline, the superuser's password, and what Spark's parts tell one another apart by."""
+        # The superuser's password, and what Spark's parts tell one another apart by.
         extra = {name: secrets.token_urlsafe(32) for name in (SUPERUSER, "spark_secret")}
-        return super().new_secrets() | extra
+        return credentials.kept(self.secrets_path, credentials.new() | extra)
 
     def server_url(self, database: str) -> str:
         """The superuser's URL of ``database``."""
-        return self.embedded_url(SUPERUSER, 5432).removesuffix("sluice") + database
+        return self.role_url(SUPERUSER, PORT, database)
 
-    def owner_url(self, database: str) -> str:
+    def owner_url(self, database: str = "sluice") -> str:
         """The owner's URL of ``database``."""
-        return self.embedded_url("sluice_owner", 5432).removesuffix("sluice") + database
+        return self.role_url("sluice_owner", PORT, database)
 
     def deal(self) -> None:
         """Write each part its own; raises OSError when a volume cannot be written."""

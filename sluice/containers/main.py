@@ -18,7 +18,7 @@ from sluice.containers import init, port, restoring, services
 from sluice.containers.log import say
 from sluice.ledger.migrate import MigrationError
 from sluice.loading.restore import RestoreError
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "secrets": init.deal_secrets,
@@ -43,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_unknown(os.environ)
         permissions.be_private(load())
         command = _COMMANDS.get(parsed.command) or (lambda _: services.run_airflow(parsed.command))
-        code: int = command(parsed.arguments)
-        return code
+        return command(parsed.arguments)
     except (InstanceError, SettingError, MigrationError, RestoreError) as error:
         say(f"{parsed.command}: {error}")
         return 1

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Sequence
 
 from sluice.base.settings import load
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 UI_SECONDS = 120.0
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sluice.base.settings import load
-from sluice.containers.instance import MASTER, Containers
+from sluice.containers.instance import MASTER, PORT, Containers
 from sluice.containers.log import say
 from sluice.containers.waiting import wait_for_database
 from sluice.running import heartbeat, shutdown
@@ -29,8 +29,8 @@ def run_airflow(name: str) -> int:
     """Become one of Airflow's processes; the scheduler gets one above it that ends the stream in good order."""
     instance = Containers(load())
     instance.airflow_home.mkdir(exist_ok=True)
-    environment = instance.environment(instance.last_said())
-    wait_for_database(instance.embedded_url("airflow", 5432))
+    environment = instance.environment(instance.running())
+    wait_for_database(instance.role_url("airflow", PORT))
     if name == "api-server":
         instance.write_web_password()
     if name != "scheduler":
@@ -56,7 +56,7 @@ def run_worker(_: Sequence[str] = ()) -> int:
 
 def healthy(jobs: Sequence[str]) -> int:
     """Whether the Airflow job of this container has given a sign of life lately."""
-    url = Containers(load()).embedded_url("airflow", 5432)
+    url = Containers(load()).role_url("airflow", PORT)
     return 0 if heartbeat.job_lives(url, jobs[0], 60, socket.gethostname()) else 1
 
 
@@ -74,8 +74,8 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
     asked: list[int] = []
     for which in (signal.SIGTERM, signal.SIGINT):
         signal.signal(which, lambda number, frame: asked.append(number))
-    url = instance.embedded_url("airflow", 5432)
-    watch = heartbeat.Pulse(lambda seconds: heartbeat.job_lives(url, "SchedulerJob", seconds, socket.gethostname()))
+    url = instance.role_url("airflow", PORT)
+    watch = heartbeat.Watchdog(lambda seconds: heartbeat.job_lives(url, "SchedulerJob", seconds, socket.gethostname()))
     while child.poll() is None and not asked and not watch.is_lost():
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.5)
@@ -87,5 +87,5 @@ def _supervise(instance: Containers, command: list[str], environment: dict[str, 
         if asked
         else "the scheduler schedules no more: it is started anew"
     )
-    shutdown.end_everything(instance, say)
+    shutdown.end_processes(instance, instance.running(), say)
     return 0 if asked else 1

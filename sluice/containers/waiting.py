@@ -10,7 +10,7 @@ import psycopg
 from sluice.base import database
 from sluice.containers.instance import SUPERUSER
 from sluice.containers.log import say
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 PATIENCE_SECONDS = 600.0
 _SAY_EVERY_SECONDS = 10.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sluice.running import processes
 from sluice.running.console import Console
-from sluice.running.heartbeat import Pulse
-from sluice.running.instance import rotate
+from sluice.running.heartbeat import Watchdog
+from sluice.running.logs import rotate
 
 START_AGAIN_SECONDS = 10.0
 
@@ -30,7 +30,7 @@ class Child:
     started: float = 0.0
     not_before: float = field(default=0.0)
     rotate_at: float = 0.0
-    pulse: Pulse | None = None
+    watchdog: Watchdog | None = None
     beats: Callable[[float], bool] | None = None
 
     def start(self) -> None:
@@ -47,7 +47,7 @@ class Child:
                 preexec_fn=processes.follow_parent(signal.SIGTERM),
             )
         self.started = time.monotonic()
-        self.pulse = Pulse(self.beats) if self.beats else None
+        self.watchdog = Watchdog(self.beats) if self.beats else None
 
     def watch(self, console: Console) -> bool:
         """Start it again if it died, later each time; True when it was started."""
@@ -55,7 +55,7 @@ class Child:
         code = self.process.poll()
         if code is None:
             self._rotate()
-            if self.pulse is not None and self.pulse.is_lost():
+            if self.watchdog is not None and self.watchdog.is_lost():
                 console.say(f"{self.name} does nothing any more: it is ended; its log is {self.log}")
                 self._end_session()
             return False

@@ -31,7 +31,7 @@ def job_lives(url: str, job: str, seconds: float, hostname: str | None = None) -
         return found is not None
 
 
-class Pulse:
+class Watchdog:
     """Watches one scheduler from its start on; ``beats(seconds)``: whether it gave a sign of life within so many."""
 
     def __init__(self, beats: Callable[[float], bool]) -> None:

@@ -27,8 +27,10 @@ from sluice.running import embedded, java, processes, shutdown, status, web
 from sluice.running.child import Child
 from sluice.running.console import Console
 from sluice.running.heartbeat import job_lives
-from sluice.running.instance import WEB_USER, Instance, InstanceError, Running, now, tail
+from sluice.running.instance import Instance, now
 from sluice.running.ledger_view import LedgerView
+from sluice.running.logs import tail
+from sluice.running.pipeline import WEB_USER, InstanceError, Running
 from sluice.running.server_watch import ServerWatch
 
 HEALTHY_SECONDS = 240.0
@@ -159,7 +161,7 @@ class Launcher:
         begun = time.monotonic()
         self.instance.write_web_password()
         self.airflow(["db", "migrate"])
-        url = self.instance.embedded_url("airflow", self.server.port)
+        url = self.instance.role_url("airflow", self.server.port)
         with database.connect(url, search_path=database.AIRFLOWS_PATH) as connection:
             for command in roles.generator_commands(connection, wanted=self.instance.settings.generator):
                 self.airflow(command)
@@ -179,7 +181,7 @@ class Launcher:
         log = self.instance.log_dir / f"{name}.log"
         child = Child(name, [program, *arguments], log, self.instance.environment(self.running))
         if name == "scheduler":
-            url = self.instance.embedded_url("airflow", self.running.postgres_port)
+            url = self.instance.role_url("airflow", self.running.postgres_port)
             child.beats = lambda seconds: job_lives(url, "SchedulerJob", seconds)
         return child
 
@@ -227,7 +229,7 @@ class Launcher:
 
     def _wait_until(self, group: Collection[str], deadline: float) -> None:
         """Wait until all of ``group`` are healthy; raises InstanceError with the ends of their logs otherwise."""
-        while missing := [name for name in web.unhealthy(self.running.url) if name in group]:
+        while missing := [name for name in group if not web.health(self.running.url).get(name)]:
             self._watch_children()
             if time.monotonic() > deadline:
                 logs = "\n".join(f"--- {name}\n{tail(self.instance.log_dir / f'{name}.log')}" for name in missing)
@@ -268,8 +270,8 @@ class Launcher:
         changed = self.server_watch.look()
         if changed and not self.server_watch.trouble:
             for child in self.children:
-                if child.pulse is not None:
-                    child.pulse.database_came_back()
+                if child.watchdog is not None:
+                    child.watchdog.database_came_back()
         if started or changed or (self._untold_since is not None and time.monotonic() > self._tell_again_at):
             self._tell_pids()
 

@@ -16,7 +16,7 @@ import psycopg
 from sluice.base import database, queries
 from sluice.landing import folders, mover
 from sluice.ledger import contract_waits, file_names, insist
-from sluice.running.instance import Instance, InstanceError
+from sluice.running.pipeline import InstanceError, Pipeline
 
 Connection = psycopg.Connection[dict[str, Any]]
 Say = Callable[[str], None]
@@ -26,7 +26,7 @@ _RAW_CHARACTERS = 120
 
 
 def load(
-    instance: Instance, source: Path, say: Say, timeout: float, *, insist_because: str | None = None, by_whom: str = ""
+    pipeline: Pipeline, source: Path, say: Say, timeout: float, *, insist_because: str | None = None, by_whom: str = ""
 ) -> int:
     """Land a copy of ``source`` and say what became of it: 0 for loaded and duplicate, 1 for rejected and for one that
     waits for a contract.
@@ -35,16 +35,16 @@ def load(
     InstanceError when the pipeline is not running, the file cannot be landed, or no state is reached within
     ``timeout`` seconds, InsistError when the reason says nothing.
     """
-    running = instance.running()
+    running = pipeline.running()
     if running is None:
-        raise InstanceError(f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`")
+        raise InstanceError(f"the pipeline in {pipeline.home} is not running: start it with `make up` or `make run`")
     _check(source)
     if insist_because is not None:
         insist.checked(insist_because)
     with database.connect(
-        instance.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
+        pipeline.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
     ) as opened:
-        if why := folders.problem(instance.settings, opened):
+        if why := folders.problem(pipeline.settings, opened):
             raise InstanceError(f"{source} is not landed: {why}")
         after = queries.row(opened, "ledger/landing_watch.newest_file")["file_id"]
 
@@ -52,10 +52,10 @@ def load(
             if insist_because is not None:
                 insist.note_wish(opened, file_names.readable(name), sha256, insist_because, by_whom)
 
-        landed, sha256 = land_copy(source, instance.settings.incoming_dir, wish)
+        landed, sha256 = land_copy(source, pipeline.settings.incoming_dir, wish)
         name = file_names.readable(landed.name)
         say(f"{file_names.readable(str(source))} landed as {name}; waiting for the ledger …")
-        found = _wait(instance, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
+        found = _wait(pipeline, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
         return _tell(opened, found, say)
 
 
@@ -102,16 +102,16 @@ def _check(source: Path) -> None:
         raise InstanceError(f"{source} cannot be read by this user: change its permissions")
 
 
-def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Say, timeout: float) -> dict[str, Any]:
+def _wait(pipeline: Pipeline, opened: Connection, which: dict[str, Any], say: Say, timeout: float) -> dict[str, Any]:
     begun = time.monotonic()
     told = begun
     while True:
         found = queries.one(opened, "ledger/landing_watch.landed_file", **which)
-        if found is not None and (found["state"] != "landed" or _is_held(instance, found)):
+        if found is not None and (found["state"] != "landed" or _is_held(pipeline, found)):
             return found
         state = "registered, not loaded yet" if found else "not registered yet"
         waited = time.monotonic() - begun
-        if not instance.is_locked():
+        if not pipeline.lives():
             raise InstanceError(f"{which['name']}: {state}, and the pipeline was stopped: it goes on at `make up`")
         if waited > timeout:
             raise InstanceError(f"{which['name']}: {state} after {waited:.0f} s: `make status` tells what is wrong")
@@ -121,9 +121,9 @@ def _wait(instance: Instance, opened: Connection, which: dict[str, Any], say: Sa
         time.sleep(0.1)
 
 
-def _is_held(instance: Instance, found: dict[str, Any]) -> bool:
+def _is_held(pipeline: Pipeline, found: dict[str, Any]) -> bool:
     """Whether the file waits for a contract, and the contracts are still those that it was judged under."""
-    folder = instance.settings.contracts_dir
+    folder = pipeline.settings.contracts_dir
     return found["waits_under"] is not None and found["waits_under"] == contract_waits.digest(
         contract_waits.texts(folder)
     )

@@ -14,7 +14,8 @@ from sluice.contracts.drift import says
 from sluice.landing import folders, mover
 from sluice.ledger import contract_waits, quarantine
 from sluice.reports import refresh
-from sluice.running.instance import Instance, write_private
+from sluice.running.credentials import write_private
+from sluice.running.pipeline import Pipeline
 
 Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
@@ -59,12 +60,12 @@ def _reports(connection: Connection) -> dict[str, Any] | None:
         return {"as_of": None, "unloads_missing": None, "error": refresh.first_line(error)}
 
 
-def report(instance: Instance) -> dict[str, Any]:
+def report(pipeline: Pipeline) -> dict[str, Any]:
     """The whole state, ready for JSON. ``problems`` says in sentences what is not as it should be."""
-    running = instance.running()
+    running = pipeline.running()
     if running is None:
-        return {"running": False, "problems": [_why_not_running(instance)]}
-    processes = instance.processes(running)
+        return {"running": False, "problems": [_why_not_running(pipeline)]}
+    processes = pipeline.processes(running)
     found: dict[str, Any] = {
         "running": True,
         "ready": running.ready,
@@ -72,16 +73,16 @@ def report(instance: Instance) -> dict[str, Any]:
         "pid": running.pid,
         "since": datetime.datetime.fromtimestamp(running.started_at, datetime.UTC),
         "processes": processes,
-        "problems": [f"{name} is not running: see {instance.log_dir}" for name, up in processes.items() if not up],
+        "problems": [f"{name} is not running: see {pipeline.log_dir}" for name, up in processes.items() if not up],
     }
-    incoming = mover.incoming(instance.settings)
+    incoming = mover.incoming(pipeline.settings)
     found["refused"] = incoming.refused
-    found["problems"] += _machine_problems(instance) + _refused_problems(instance, incoming.refused)
+    found["problems"] += _machine_problems(pipeline) + _refused_problems(pipeline, incoming.refused)
     try:
-        with database.connect(instance.with_urls(running.postgres_port).owner_dsn) as connection:
+        with database.connect(pipeline.with_urls(running.postgres_port).owner_dsn) as connection:
             found |= ledger_report(connection)
-            found["problems"] += [why for why in [folders.problem(instance.settings, connection)] if why]
-            found["problems"] += contract_waits.problems(instance.settings, connection)
+            found["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
+            found["problems"] += contract_waits.problems(pipeline.settings, connection)
     except psycopg.Error as error:
         found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return found
@@ -95,12 +96,12 @@ def report(instance: Instance) -> dict[str, Any]:
     return found
 
 
-def tell_trouble(instance: Instance, trouble: str) -> None:
+def tell_trouble(pipeline: Pipeline, trouble: str) -> None:
     """Leave word of what keeps the embedded server from answering, for whoever asks for the report; "": it answers."""
     if trouble:
-        write_private(_trouble_file(instance), trouble)
+        write_private(_trouble_file(pipeline), trouble)
     else:
-        _trouble_file(instance).unlink(missing_ok=True)
+        _trouble_file(pipeline).unlink(missing_ok=True)
 
 
 def exit_code(found: dict[str, Any]) -> int:
@@ -209,29 +210,29 @@ def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
     return []
 
 
-def _refused_problems(instance: Instance, refused: dict[str, str]) -> list[str]:
-    folder, names = instance.settings.incoming_dir, list(refused)
+def _refused_problems(pipeline: Pipeline, refused: dict[str, str]) -> list[str]:
+    folder, names = pipeline.settings.incoming_dir, list(refused)
     said = [f"{quarantine.shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:REFUSED_SHOWN]]
     more = len(names) - REFUSED_SHOWN
     return said + ([f"and {more:,} more in {folder} are not taken; JSON=1 names all"] if more > 0 else [])
 
 
-def _trouble_file(instance: Instance) -> Path:
-    return instance.run_dir / "postgres.trouble"
+def _trouble_file(pipeline: Pipeline) -> Path:
+    return pipeline.run_dir / "postgres.trouble"
 
 
-def _machine_problems(instance: Instance) -> list[str]:
+def _machine_problems(pipeline: Pipeline) -> list[str]:
     """What the launcher said of the embedded server while it is away, and the disks that are full."""
     problems = []
     with contextlib.suppress(OSError):
-        problems.append(_trouble_file(instance).read_text())
-    return [problem for problem in problems if problem] + disks.full(disks.folders(instance.settings))
+        problems.append(_trouble_file(pipeline).read_text())
+    return [problem for problem in problems if problem] + disks.full(disks.folders(pipeline.settings))
 
 
-def _why_not_running(instance: Instance) -> str:
-    if instance.is_locked():
+def _why_not_running(pipeline: Pipeline) -> str:
+    if pipeline.lives():
         return "the pipeline is starting or stopping: ask again in a moment"
-    return f"the pipeline in {instance.home} is not running: start it with `make up` or `make run`"
+    return f"the pipeline in {pipeline.home} is not running: start it with `make up` or `make run`"
 
 
 def _when(moment: datetime.datetime) -> str:

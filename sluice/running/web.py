@@ -7,7 +7,7 @@ import socket
 import urllib.request
 
 from sluice.running import embedded
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 
 def port_to_use(wanted: int) -> int:
@@ -26,12 +26,13 @@ def port_to_use(wanted: int) -> int:
     return wanted
 
 
-def unhealthy(url: str) -> list[str]:
-    """The components that Airflow does not call healthy yet; all of them as long as the api-server does not answer."""
-    names = {"scheduler": "scheduler", "dag_processor": "dag-processor", "triggerer": "triggerer"}
+def health(url: str) -> dict[str, bool]:
+    """Which parts of Airflow are healthy, as its api-server at ``url`` says; only that it is not, when it is silent."""
     try:
         with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=5) as answer:
-            health = json.load(answer)
+            said = json.load(answer)
     except (OSError, ValueError):
-        return ["api-server", *names.values()]
-    return [name for key, name in names.items() if (health.get(key) or {}).get("status") != "healthy"]
+        return {"api-server": False}
+    jobs = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+    healthy = {name: (said.get(key) or {}).get("status") == "healthy" for name, key in jobs.items()}
+    return {"api-server": True} | healthy

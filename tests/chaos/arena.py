@@ -22,7 +22,8 @@ from psycopg.rows import dict_row
 
 from sluice.base.settings import PROJECT, Settings, load
 from sluice.running import embedded, processes
-from sluice.running.instance import Instance, Running
+from sluice.running.instance import Instance
+from sluice.running.pipeline import Running
 from tests.chaos import control as control_arm
 from tests.chaos.landings import Landings
 from tests.chaos.proxy import Proxy
@@ -226,7 +227,7 @@ class Arena:
 
     def _url(self, role: str) -> str:
         if role != "postgres":
-            return self.instance.embedded_url(role, self._port)
+            return self.instance.role_url(role, self._port)
         password = (self.home / "postgres" / "password").read_text()
         return f"postgresql://postgres:{password}@127.0.0.1:{self._port}/sluice"
 
@@ -244,7 +245,7 @@ class Arena:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLUICE_", "AIRFLOW"))}
 
         def through_proxy(role: str) -> str:
-            return self.instance.embedded_url(role, self.proxy.port)
+            return self.instance.role_url(role, self.proxy.port)
 
         ours = {
             "SLUICE_HOME": str(self.home),

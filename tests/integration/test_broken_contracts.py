@@ -22,7 +22,8 @@ from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.proof.reconcile import reconcile
 from sluice.running import load_watch, status
-from sluice.running.instance import Instance, Running
+from sluice.running.instance import Instance
+from sluice.running.pipeline import Running
 from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFilesReader

@@ -13,10 +13,9 @@ import psycopg
 import pytest
 
 from sluice.base import database
-from sluice.ledger.roles import make_roles
+from sluice.ledger.roles import ROLES, make_roles
 from sluice.running import embedded
 from sluice.running.embedded import EmbeddedError, Server
-from sluice.running.instance import ROLES
 
 
 @pytest.fixture

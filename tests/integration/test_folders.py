@@ -18,7 +18,8 @@ from sluice.ledger import archive
 from sluice.loading.load_file import FileLoader
 from sluice.proof import housekeeping
 from sluice.running import load_watch, status
-from sluice.running.instance import Instance, InstanceError, Running
+from sluice.running.instance import Instance
+from sluice.running.pipeline import InstanceError, Running
 from spark_jobs.landed_files import LandedFilesReader
 from tests.loading import Connection, event, recount, state, table
 

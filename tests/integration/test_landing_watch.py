@@ -18,7 +18,8 @@ from sluice.cli import shared
 from sluice.landing import mover
 from sluice.ledger import file_names
 from sluice.running import load_watch, status
-from sluice.running.instance import Instance, InstanceError, Running
+from sluice.running.instance import Instance
+from sluice.running.pipeline import InstanceError, Running
 
 Connection = psycopg.Connection[dict[str, Any]]
 INSERT = """

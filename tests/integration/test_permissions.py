@@ -18,7 +18,8 @@ from sluice.base import database, permissions
 from sluice.base.settings import PROJECT, SettingError, Settings, load
 from sluice.landing import mover
 from sluice.loading.load_file import FileLoader
-from sluice.running.instance import Instance, Running
+from sluice.running.instance import Instance
+from sluice.running.pipeline import Running
 from tests.loading import Connection, event, table
 
 Move = Callable[..., list[int]]

@@ -25,7 +25,7 @@ from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
 from sluice.proof import housekeeping, reconcile
 from sluice.running import embedded
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 
 PASSWORD = "only-for-tests"

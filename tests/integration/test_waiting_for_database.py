@@ -12,7 +12,7 @@ import pytest
 
 from sluice.containers import waiting
 from sluice.running import embedded
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 
 @pytest.fixture

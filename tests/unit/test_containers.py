@@ -14,7 +14,7 @@ from sluice.base.settings import PROJECT, SettingError, Settings
 from sluice.containers import init
 from sluice.containers.instance import PARTS, AllSecrets, Containers
 from sluice.ledger import roles
-from sluice.running.instance import InstanceError
+from sluice.running.pipeline import InstanceError
 
 ONCE = {"secrets", "init", "web-port"}
 # Where state and servers are is fixed by the compose file; the rest is passed on.
@@ -94,7 +94,7 @@ def test_secrets_stay_the_same_at_the_next_start(dealt: Path) -> None:
 
 def test_airflow_is_told_addresses_of_the_network_and_never_the_owner(dealt: Path) -> None:
     instance = Containers(Settings(web_port=9999), dealt / "airflow" / "secrets.json")
-    environment = instance.environment(instance.last_said(), {"SLUICE_DATABASE_URL": "postgresql://owner"})
+    environment = instance.environment(instance.running(), {"SLUICE_DATABASE_URL": "postgresql://owner"})
     everything = json.loads((dealt / "all" / "secrets.json").read_text())
     assert not [name for name, value in environment.items() if everything["sluice_owner"] in value]
     assert "SLUICE_DATABASE_URL" not in environment

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from sluice.base.settings import Settings
-from sluice.running import instance as instances
-from sluice.running import java, web
-from sluice.running.instance import Instance, InstanceError, Running
+from sluice.running import java, logs, web
+from sluice.running.instance import Instance
+from sluice.running.pipeline import InstanceError, Running
 
 RUNNING = Running(pid=1, started_at=0.0, postgres_port=5555, web_port=8888)
 
@@ -27,9 +27,9 @@ def test_only_one_may_run_a_pipeline(instance: Instance) -> None:
     lock = instance.lock()
     assert lock is not None
     assert instance.lock() is None
-    assert instance.is_locked()
+    assert instance.lives()
     lock.close()
-    assert not instance.is_locked()
+    assert not instance.lives()
 
 
 def test_what_a_dead_launcher_said_is_not_believed(instance: Instance) -> None:
@@ -83,7 +83,7 @@ def test_a_log_that_has_grown_starts_again_and_keeps_its_old_part(tmp_path: Path
     with log.open("ab") as writer:
         writer.write(b"old" * 10)
         writer.flush()
-        instances.rotate(log, most=20)
+        logs.rotate(log, most=20)
         writer.write(b"new")
     assert log.read_bytes() == b"new"
     assert (tmp_path / "scheduler.log.1").read_bytes() == b"old" * 10

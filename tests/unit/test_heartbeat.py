@@ -20,7 +20,7 @@ class Clock:
         self.now = 1000.0
         self.beat: bool | Exception = True
         monkeypatch.setattr(heartbeat.time, "monotonic", lambda: self.now)
-        self.watched = heartbeat.Pulse(self.ask)
+        self.watched = heartbeat.Watchdog(self.ask)
 
     def ask(self, seconds: float) -> bool:
         self.asked = seconds

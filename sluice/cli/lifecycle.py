@@ -13,9 +13,11 @@ from pathlib import Path
 
 from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
+from sluice.cli.shared import here
 from sluice.running import shutdown, status
-from sluice.running.instance import WEB_USER, Instance, InstanceError, rotate, tail
 from sluice.running.launcher import Launcher
+from sluice.running.logs import rotate, tail
+from sluice.running.pipeline import WEB_USER, InstanceError, Pipeline
 
 _UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
@@ -26,9 +28,9 @@ _DOWN_SECONDS = 90.0
     "run the pipeline in the foreground until Ctrl-C",
     argument("--live-every", type=float, default=5.0, help="seconds between lines when not on a terminal"),
 )
-def run(instance: Instance, parsed: argparse.Namespace) -> int:
+def run(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Supervise the pipeline from here."""
-    return Launcher(instance, live_every=parsed.live_every).run()
+    return Launcher(here(pipeline), live_every=parsed.live_every).run()
 
 
 @command(
@@ -36,13 +38,14 @@ def run(instance: Instance, parsed: argparse.Namespace) -> int:
     "run it in the background; return when the first file is loaded",
     argument("--timeout", type=float, default=_UP_SECONDS, help="seconds to wait (default %(default)g)"),
 )
-def up(instance: Instance, parsed: argparse.Namespace) -> int:
+def up(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Start the launcher detached, pass on what it says, return when it is ready."""
-    if (said := instance.running()) is not None:
+    if (said := pipeline.running()) is not None:
         print(f"the pipeline already runs (pid {said.pid}, {said.url}): `make down` ends it")
         return 0
+    instance = here(pipeline)
     instance.make_folders()
-    log = instance.log_dir / "launcher.log"
+    log = pipeline.log_dir / "launcher.log"
     rotate(log, 5_000_000)
     with log.open("ab") as output:
         start = output.tell()
@@ -55,7 +58,7 @@ def up(instance: Instance, parsed: argparse.Namespace) -> int:
             start_new_session=True,
         )
     try:
-        return _wait_until_ready(instance, launcher, log, start, parsed.timeout)
+        return _wait_until_ready(pipeline, launcher, log, start, parsed.timeout)
     except KeyboardInterrupt:
         launcher.send_signal(signal.SIGTERM)
         launcher.wait()
@@ -63,14 +66,14 @@ def up(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 def _wait_until_ready(
-    instance: Instance, launcher: subprocess.Popen[bytes], log: Path, start: int, timeout: float
+    pipeline: Pipeline, launcher: subprocess.Popen[bytes], log: Path, start: int, timeout: float
 ) -> int:
     deadline = time.monotonic() + timeout
     with log.open(errors="replace") as words:
         words.seek(start)
         while True:
             ended = launcher.poll()
-            said = instance.running()
+            said = pipeline.running()
             print(words.read(), end="", flush=True)
             if ended is not None:
                 raise InstanceError(f"the launcher ended (exit code {ended}); its log is {log}")
@@ -86,17 +89,18 @@ def _wait_until_ready(
 
 
 @command("down", "stop it, and whatever a killed launcher left behind")
-def down(instance: Instance, parsed: argparse.Namespace) -> int:
+def down(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Ask the launcher to stop, wait until it has, end what is left."""
+    instance = here(pipeline)
     said = instance.running()
     if said is not None:
-        print(f"stopping the pipeline in {instance.home} …", flush=True)
+        print(f"stopping the pipeline in {pipeline.home} …", flush=True)
         try:
             os.kill(said.pid, signal.SIGTERM)
         except ProcessLookupError:
             print("the launcher is dead: its guard ends the rest", flush=True)
     deadline = time.monotonic() + _DOWN_SECONDS
-    while instance.is_locked() and time.monotonic() < deadline:
+    while instance.lives() and time.monotonic() < deadline:
         time.sleep(0.1)
     left = shutdown.end_everything(instance, print)
     instance.forget()
@@ -105,15 +109,15 @@ def down(instance: Instance, parsed: argparse.Namespace) -> int:
 
 
 @command("login", "tell the user and password of the web UI")
-def login(instance: Instance, parsed: argparse.Namespace) -> int:
+def login(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """The only command that prints a secret."""
-    print(f"user {WEB_USER}   password {instance.secrets()['web_password']}")
+    print(f"user {WEB_USER}   password {pipeline.secrets()['web_password']}")
     return 0
 
 
 @command("status", "tell what it does", argument("--json", action="store_true", help="as JSON"))
-def tell_status(instance: Instance, parsed: argparse.Namespace) -> int:
+def tell_status(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 0: all is well, 1: there are problems, 3: it does not run."""
-    report = status.report(instance)
+    report = status.report(pipeline)
     print(json.dumps(report, indent=2, default=str) if parsed.json else status.text(report))
     return status.exit_code(report)
