@@ -127,7 +127,7 @@ def settings(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch)
         writer_url=database_url.replace("sluice_owner", "sluice_writer"),
         reader_url=database_url.replace("sluice_owner", "sluice_reader"),
     )
-    for name in [name for name in os.environ if name.startswith("SLUICE_") and name != "SLUICE_TEST_POSTGRES_BIN"]:
+    for name in [name for name in os.environ if name.startswith("SLUICE_") and not name.startswith("SLUICE_TEST_")]:
         monkeypatch.delenv(name)
     for field in ("home", "database_url", "writer_url", "reader_url"):
         monkeypatch.setenv(f"SLUICE_{field.upper()}", getattr(made, field))

@@ -15,8 +15,8 @@ from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import ProfileError
 from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, recount
+from tests.public_data import PUBLIC_DATA, needs
 
-DATA = PROJECT.parent / "shared" / "data"
 SHOP = """Order No;Bought at;Kunde;SKU;Qty;Unit Price;Note;Paid
 A-1;24.12.2025 18:05;17;0012;1;1.234,00;;true
 A-2;25.12.2025 18:05;;0013;2;9,50;gift;false
@@ -93,7 +93,7 @@ def _saved(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the data lies beside the project only where it is shared")
+@needs("rees46", "online_retail", "nasty_messytables")
 @pytest.mark.parametrize(
     ("name", "rejected"),
     [
@@ -110,7 +110,7 @@ def _saved(tmp_path: Path) -> Path:
 def test_drafts_of_real_files_load_them(
     own_contracts: Settings, epoch: int, land: Callable[..., int], name: str, rejected: int
 ) -> None:
-    path = DATA / name
+    path = PUBLIC_DATA / name
     assert write(path, name="drafted", output=own_contracts.contracts_dir, contracts=own_contracts.contracts_dir) == 0
     loader = FileLoader(own_contracts, epoch)
     tally = loader.load(land(path.read_bytes(), path.name))

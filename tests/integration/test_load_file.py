@@ -12,13 +12,14 @@ import adbc_driver_manager
 import pytest
 
 from sluice.base import database
-from sluice.base.settings import PROJECT, Settings
+from sluice.base.settings import Settings
 from sluice.ledger import leases
 from sluice.loading.load_file import FileLoader, Tally
 from sluice.loading.writer_session import WriterSession
 from tests.loading import HEADER, Connection, change_contract, event
+from tests.public_data import PUBLIC_DATA, needs
 
-REES46 = PROJECT.parent / "shared" / "data" / "rees46" / "2019-Oct_first_rows.csv"
+REES46 = PUBLIC_DATA / "rees46" / "2019-Oct_first_rows.csv"
 Land = Callable[..., int]
 
 
@@ -323,7 +324,7 @@ def test_a_lost_connection_raises_and_the_next_load_succeeds(
     assert loader.load(file_id).rows_loaded == 1
 
 
-@pytest.mark.skipif(not REES46.exists(), reason="the REES46 sample lies beside the project only where it is shared")
+@needs("rees46")
 def test_rees46_loads_17434_rows_and_sets_the_cut_record_aside(
     loader: FileLoader, land: Land, connection: Connection, settings: Settings, tmp_path: Path
 ) -> None:

@@ -12,16 +12,14 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.base.settings import PROJECT, Settings
+from sluice.base.settings import Settings
 from sluice.loading.load_file import FileLoader, Tally
 from tests.loading import HEADER, Connection, recount, rejects
+from tests.public_data import PUBLIC_DATA, needs
 
-DATA = PROJECT.parent / "shared" / "data"
-SPECTRUM, MESSY, STRINGS = (DATA / f"nasty_{name}" for name in ("csv_spectrum", "messytables", "strings"))
-pytestmark = pytest.mark.skipif(
-    not (SPECTRUM.exists() and MESSY.exists() and STRINGS.exists()),
-    reason="the nasty files lie beside the project only where they are shared",
-)
+NASTY = ("nasty_csv_spectrum", "nasty_messytables", "nasty_strings")
+SPECTRUM, MESSY, STRINGS = (PUBLIC_DATA / name for name in NASTY)
+pytestmark = needs(*NASTY)
 NEEDED = [
     {"name": "id", "physicalName": "event_id", "transformLogic": "record_id(file_sha256, record_number)"},
     {"name": "kind", "physicalName": "event_type", "transformLogic": "'row'"},

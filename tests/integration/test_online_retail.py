@@ -12,11 +12,10 @@ import pytest
 from sluice.base.settings import PROJECT, Settings
 from sluice.loading.load_file import FileLoader
 from tests.loading import Connection, recount
+from tests.public_data import PUBLIC_DATA, needs
 
-DATA = PROJECT.parent / "shared" / "data" / "online_retail"
-pytestmark = pytest.mark.skipif(
-    not DATA.exists(), reason="the Online Retail files lie beside the project only where it is shared"
-)
+DATA = PUBLIC_DATA / "online_retail"
+pytestmark = needs("online_retail")
 
 
 @pytest.fixture
