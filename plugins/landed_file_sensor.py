@@ -10,7 +10,7 @@ import psycopg
 from airflow.providers.standard.sensors.filesystem import FileSensor
 
 from sluice.base import database, settings
-from sluice.landing import folders, mover
+from sluice.landing import folders, incoming, predicate, tidy
 from sluice.ledger import leases
 
 if TYPE_CHECKING:
@@ -80,13 +80,13 @@ class LandedFileSensor(FileSensor):
         connection = self._connect(read)
         pulse = leases.pulse(connection)
         are_there = self._folders_are_there(read, connection)
-        if are_there and (paths := mover.takeable(read)):
+        if are_there and (paths := incoming.takeable(read)):
             return f"{len(paths)} landed files can be moved"
         if not pulse.living and pulse.due:
             return f"no stream lives{', and landed files wait' if pulse.waiting else ''}"
         if are_there and time.monotonic() >= self._next_strays:
             self._next_strays = time.monotonic() + STRAYS_EVERY_SECONDS
-            if strays := mover.strays(read, connection):
+            if strays := tidy.strays(read, connection):
                 return f"{len(strays)} files in processing are to be tidied"
         return ""
 
@@ -106,7 +106,7 @@ class LandedFileSensor(FileSensor):
     def _nothing_changes(self, read: settings.Settings) -> bool:
         if self._patience is None:
             self._patience = time.monotonic() + read.settle_seconds + BY_HAND_PATIENCE_SECONDS
-        changing = [path.name for path, (verdict, _) in mover.scan(read) if verdict is mover.Verdict.WAIT]
+        changing = [path.name for path, (verdict, _) in incoming.scan(read) if verdict is predicate.Verdict.WAIT]
         if changing and time.monotonic() > self._patience:
             self.log.warning("%s landed files still change and are left for later: %s", len(changing), changing[:5])
             return True

@@ -9,7 +9,7 @@ from landed_file_sensor import is_scheduled
 
 from sluice.base import database, settings
 from sluice.landing import folders, mover
-from sluice.ledger import contract_waits
+from sluice.ledger import contract_waits, waiting_files
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +34,7 @@ class MoveLandedFilesOperator(BaseOperator):
             if not is_scheduled(context):
                 mover.move_landed(read, connection, BY_HAND_WAIT_SECONDS)
                 contract_waits.release(read, connection)
-                return mover.waiting_range(connection) or {}
+                return waiting_files.waiting_range(connection) or {}
             try:
                 moved = mover.move_landed(read, connection).moved
             except folders.FoldersError as error:

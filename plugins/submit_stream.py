@@ -16,8 +16,7 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from landed_file_sensor import is_scheduled
 
 from sluice.base import database, permissions, settings
-from sluice.landing import mover
-from sluice.ledger import contract_waits, leases
+from sluice.ledger import contract_waits, leases, waiting_files
 from sluice.ledger.leases import EndedHow, StreamStoppedError
 from sluice.loading.retry_rules import STOPPED
 
@@ -109,7 +108,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
         while True:
             with self._connect(read) as connection:
                 pulse, lease = leases.pulse(connection), None
-                still = mover.still_landed(connection, **self.moved) if self.moved else []
+                still = waiting_files.still_landed(connection, **self.moved) if self.moved else []
                 if not pulse.living and (still or (pulse.waiting and attempts == 0)):
                     if attempts == DRAIN_ATTEMPTS:
                         raise self._too_late(connection, still, f"{attempts} streams were submitted for them")

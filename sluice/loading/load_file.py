@@ -32,13 +32,14 @@ import pyarrow as pa
 
 from sluice.base.crash_points import crash_point
 from sluice.base.permissions import make_folder
+from sluice.base.renaming import rename_if_free
 from sluice.base.settings import Settings
 from sluice.contracts.drift import Drift, says
 from sluice.contracts.folder import Contracts, read_contracts
 from sluice.contracts.judge import Judge
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract, HeaderError
-from sluice.landing import folders, mover
+from sluice.landing import folders, incoming
 from sluice.ledger import archive, contract_waits
 from sluice.ledger.leases import StreamFenced
 from sluice.ledger.takeover import take_over, why_undone
@@ -248,7 +249,7 @@ class FileLoader:
                 ) from error
         # The ledger is older than the file: it was restored to a moment before the file was finished.
         make_folder(path.parent, self._settings)
-        mover.rename_if_free(found, path)
+        rename_if_free(found, path)
         _log.warning(
             "file %s lay in the archive, as %s: it is loaded again, the ledger has it landed", path.name, found
         )
@@ -491,7 +492,7 @@ class FileLoader:
         try:
             make_folder(target.parent, self._settings)
             crash_point("archive.before_move")
-            if not mover.rename_if_free(source, target):
+            if not rename_if_free(source, target):
                 _log.info("file %s stays in the processing folder: %s was taken meanwhile", file.file_id, file.path)
             crash_point("archive.after_move")
         except FileNotFoundError:
@@ -504,7 +505,7 @@ class FileLoader:
         if _is_archived(file):
             return file.path
         if back:
-            return f"incoming/{mover.free_name(self._settings, file.name)}"
+            return f"incoming/{incoming.free_name(self._settings, file.name)}"
         return f"archive/{state}/{datetime.now(UTC):%Y-%m-%d}/{Path(file.path).name}"
 
 

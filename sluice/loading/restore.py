@@ -19,8 +19,9 @@ import psycopg
 
 from sluice.base import database, queries
 from sluice.base.permissions import make_folder
+from sluice.base.renaming import rename_if_free
 from sluice.base.settings import Settings
-from sluice.landing import folders, mover
+from sluice.landing import folders, incoming, mover
 from sluice.ledger import file_names, migrate, roles
 from sluice.loading import left_behind
 
@@ -233,7 +234,7 @@ def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], found: Rel
     if target == path or row["path"].startswith("incoming/"):
         return
     make_folder(target.parent, settings)
-    if mover.rename_if_free(path, target):
+    if rename_if_free(path, target):
         found.put_back.append(row["file_id"])
 
 
@@ -243,7 +244,7 @@ def _return(settings: Settings, path: Path, before: Mapping[str, Any] | None) ->
     name = parts.landed_name if parts else path.name
     if before is not None and before["name"] == os.path.basename(before["name"]) and "\\" not in before["name"]:
         name = before["name"]
-    return mover.return_as(settings, path, name)
+    return incoming.return_as(settings, path, name)
 
 
 def _files(settings: Settings) -> Iterator[Path]:

@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, disks, poolers, queries
-from sluice.landing import folders, mover
+from sluice.landing import folders, incoming
 from sluice.ledger import migrate, roles
 from sluice.running import embedded, java, processes, shutdown, status, web
 from sluice.running.child import Child
@@ -247,7 +247,7 @@ class Launcher:
                 line = (
                     self.server_watch.trouble or "the ledger does not answer"
                     if found is None
-                    else status.live_line(found, mover.incoming(self.instance.settings).waiting)
+                    else status.live_line(found, incoming.survey(self.instance.settings).waiting)
                 )
                 self.console.live(line)
             if not self.running.ready and (what := view.first_result(self.instance.settings.generator)):

@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, queries
-from sluice.landing import folders, mover
+from sluice.base.renaming import rename_if_free
+from sluice.landing import folders, predicate
 from sluice.ledger import contract_waits, file_names, insist
 from sluice.running.pipeline import InstanceError, Pipeline
 
@@ -77,7 +78,7 @@ def land_copy(source: Path, incoming: Path, before: Wish = lambda name, sha256: 
             if os.path.lexists(incoming / name):
                 continue
             before(name, digest.hexdigest())
-            if mover.rename_if_free(temporary, incoming / name):
+            if rename_if_free(temporary, incoming / name):
                 return incoming / name, digest.hexdigest()
     finally:
         temporary.unlink(missing_ok=True)
@@ -85,7 +86,7 @@ def land_copy(source: Path, incoming: Path, before: Wish = lambda name, sha256: 
 
 
 def _names(name: str) -> Iterator[str]:
-    ending = next((end for end in mover.ENDINGS if name.lower().endswith(end)), "")
+    ending = next((end for end in predicate.ENDINGS if name.lower().endswith(end)), "")
     stem, ending = name[: len(name) - len(ending)], name[len(name) - len(ending) :]
     yield name
     yield from (f"{stem}-{number}{ending}" for number in itertools.count(2))
@@ -96,7 +97,7 @@ def _check(source: Path) -> None:
         raise InstanceError(f"{source} is not a file: give the path of a CSV, make load FILE=path/to/file.csv")
     if source.name.startswith((".", "_")):
         raise InstanceError(f"a file named {source.name!r} is never taken: rename it, to begin with neither . nor _")
-    if why := mover.why_not_its_name(source.name):
+    if why := predicate.why_not_its_name(source.name):
         raise InstanceError(f"a file named {source.name!r} is never taken: {why}")
     if not os.access(source, os.R_OK):
         raise InstanceError(f"{source} cannot be read by this user: change its permissions")

@@ -11,7 +11,7 @@ import psycopg
 
 from sluice.base import database, disks, queries
 from sluice.contracts.drift import says
-from sluice.landing import folders, mover
+from sluice.landing import folders, incoming
 from sluice.ledger import contract_waits, quarantine
 from sluice.reports import refresh
 from sluice.running.credentials import write_private
@@ -75,9 +75,9 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
         "processes": processes,
         "problems": [f"{name} is not running: see {pipeline.log_dir}" for name, up in processes.items() if not up],
     }
-    incoming = mover.incoming(pipeline.settings)
-    found["refused"] = incoming.refused
-    found["problems"] += _machine_problems(pipeline) + _refused_problems(pipeline, incoming.refused)
+    landed = incoming.survey(pipeline.settings)
+    found["refused"] = landed.refused
+    found["problems"] += _machine_problems(pipeline) + _refused_problems(pipeline, landed.refused)
     try:
         with database.connect(pipeline.with_urls(running.postgres_port).owner_dsn) as connection:
             found |= ledger_report(connection)
@@ -88,7 +88,7 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
         return found
     held = found["files_waiting_for_contract"]
     found["backlog"] = {
-        "incoming": incoming.waiting,
+        "incoming": landed.waiting,
         "landed": found["files"].get("landed", 0) - held,
         "waiting_for_contract": held,
     }

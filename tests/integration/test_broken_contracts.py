@@ -16,8 +16,7 @@ from sluice.base.settings import Settings
 from sluice.cli import main as cli
 from sluice.contracts import check
 from sluice.contracts.folder import read_contracts
-from sluice.landing import mover
-from sluice.ledger import contract_waits, leases
+from sluice.ledger import contract_waits, leases, waiting_files
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.proof.reconcile import reconcile
@@ -191,8 +190,8 @@ def test_a_file_that_waits_is_dealt_out_again_only_when_the_folder_has_changed(
     loader.load(file_id)
     assert dealt() == []
     assert reader.reportLatestOffset() == claim
-    assert mover.waiting_range(connection) is None
-    assert mover.still_landed(connection, file_id, file_id) == []
+    assert waiting_files.waiting_range(connection) is None
+    assert waiting_files.still_landed(connection, file_id, file_id) == []
     assert leases.pulse(connection).waiting is False
 
     # The clock went back to where it was, and the text is as long as the one before.
@@ -311,7 +310,7 @@ def test_a_run_made_by_hand_takes_files_up_again_that_need_not_wait_any_longer(
     assert contract_waits.names(connection) == [f"net.csv (file {file_id})"]
     (folder / "net.odcs.yaml").write_text(net())
     assert contract_waits.release(own_contracts, connection) == 1
-    assert mover.waiting_range(connection) == {"first": file_id, "last": file_id}
+    assert waiting_files.waiting_range(connection) == {"first": file_id, "last": file_id}
 
 
 def test_a_replay_leaves_the_rejects_of_a_broken_contract_as_they_are_and_replays_the_others(

@@ -229,7 +229,7 @@ def test_the_sensor_fires_for_files_that_are_to_be_tidied(
     monkeypatch.setattr(landed_file_sensor, "STRAYS_EVERY_SECONDS", 0)
     (settings.processing_dir / f"1-{'0' * 12}-x.csv").write_text("unknown to the ledger")
     assert sensor.poke(run()) is False  # a mover may be at work on it just now
-    monkeypatch.setattr("sluice.landing.mover._unchanged_for", lambda *_: True)
+    monkeypatch.setattr("sluice.landing.tidy._unchanged_for", lambda *_: True)
     assert sensor.poke(run()) is True
 
 

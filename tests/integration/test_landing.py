@@ -21,8 +21,9 @@ import psycopg
 import pytest
 
 from sluice.base import database
+from sluice.base.renaming import rename_if_free
 from sluice.base.settings import PROJECT, Settings
-from sluice.landing import mover
+from sluice.landing import incoming, mover, predicate, tidy
 from sluice.ledger import file_names
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -54,9 +55,9 @@ def everything(settings: Settings) -> list[bytes]:
     return sorted(path.read_bytes() for path in settings.home_dir.rglob("[!.]*") if path.is_file())
 
 
-def verdict(settings: Settings, path: Path) -> mover.Look:
+def verdict(settings: Settings, path: Path) -> predicate.Look:
     """The look of a settled entry."""
-    return mover.look(path, settings.settle_seconds)
+    return predicate.look(path, settings.settle_seconds)
 
 
 # --- the predicate -----------------------------------------------------------------------------------------------
@@ -66,15 +67,14 @@ def verdict(settings: Settings, path: Path) -> mover.Look:
     "name", ["a.csv", "A.CSV", "a.csv.gz", "a.csv.zst", "a.tsv", "a.psv", "a.ssv", "a.txt", "é b.csv"]
 )
 def test_a_settled_file_is_taken(settings: Settings, name: str) -> None:
-    assert mover.takeable(settings) == []
+    assert incoming.takeable(settings) == []
     path = land(settings, name)
-    assert mover.takeable(settings) == [path]
-    assert mover.is_takeable(path, settings)
+    assert incoming.takeable(settings) == [path]
 
 
 @pytest.mark.parametrize("name", [".a.csv", "_a.csv", "a.csv.part", "a.csv.tmp", "a.csv.TMP", ".part", "_"])
 def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: str) -> None:
-    assert verdict(settings, land(settings, name)).verdict is mover.Verdict.IGNORE
+    assert verdict(settings, land(settings, name)).verdict is predicate.Verdict.IGNORE
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: st
 )
 def test_a_known_other_format_is_refused_with_what_to_do(settings: Settings, name: str, says: str) -> None:
     found = verdict(settings, land(settings, name))
-    assert found.verdict is mover.Verdict.REFUSE
+    assert found.verdict is predicate.Verdict.REFUSE
     assert says in found.reason
 
 
 @pytest.mark.parametrize("name", ["a.doc", "csv", "a.csv.bak", "a.csv.lz4"])
 def test_another_ending_is_refused(settings: Settings, name: str) -> None:
     assert verdict(settings, land(settings, name)) == (
-        mover.Verdict.REFUSE,
-        f"its name ends in none of {', '.join(mover.ENDINGS)}: rename it",
+        predicate.Verdict.REFUSE,
+        f"its name ends in none of {', '.join(predicate.ENDINGS)}: rename it",
     )
 
 
 def test_a_folder_named_like_a_file_is_never_taken(settings: Settings) -> None:
     (settings.incoming_dir / "x.csv").mkdir()
-    assert mover.takeable(settings) == []
+    assert incoming.takeable(settings) == []
     assert "is a folder" in verdict(settings, settings.incoming_dir / "x.csv").reason
 
 
@@ -105,7 +105,7 @@ def test_a_folder_named_like_a_file_is_never_taken(settings: Settings) -> None:
 def test_a_link_is_never_taken(settings: Settings, target: str) -> None:
     real = land(settings, "real.csv")
     (settings.incoming_dir / "x.csv").symlink_to(target)
-    assert mover.takeable(settings) == [real]
+    assert incoming.takeable(settings) == [real]
     assert "is a link" in verdict(settings, settings.incoming_dir / "x.csv").reason
 
 
@@ -114,39 +114,39 @@ def test_a_special_file_is_never_taken(settings: Settings, monkeypatch: pytest.M
     monkeypatch.chdir(settings.incoming_dir)  # a socket's address is short
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind("y.csv")
-        assert mover.takeable(settings) == []
+        assert incoming.takeable(settings) == []
     assert "special file" in verdict(settings, settings.incoming_dir / "x.csv").reason
 
 
 def test_a_file_that_changed_a_moment_ago_waits(settings: Settings) -> None:
     path = land(settings, "x.csv")
     os.utime(path, (NOW, NOW))
-    assert mover.look(path, 1.0, NOW + 0.9).verdict is mover.Verdict.WAIT
-    assert mover.look(path, 1.0, NOW + 1.0).verdict is mover.Verdict.TAKE
+    assert predicate.look(path, 1.0, NOW + 0.9).verdict is predicate.Verdict.WAIT
+    assert predicate.look(path, 1.0, NOW + 1.0).verdict is predicate.Verdict.TAKE
 
 
 def test_a_file_does_not_wait_until_a_clock_that_was_set_back_has_caught_up(settings: Settings) -> None:
     path = land(settings, "x.csv", age=0)
     changed = path.stat().st_ctime
-    assert mover.look(path, 1.0, changed - 3600).verdict is mover.Verdict.TAKE
-    assert mover.look(path, 1.0, changed - 1).verdict is mover.Verdict.WAIT
+    assert predicate.look(path, 1.0, changed - 3600).verdict is predicate.Verdict.TAKE
+    assert predicate.look(path, 1.0, changed - 1).verdict is predicate.Verdict.WAIT
 
 
 def test_a_modification_time_in_the_future_does_not_wait_for_it(settings: Settings) -> None:
     path = land(settings, "x.csv")
     changed = path.stat().st_ctime
     os.utime(path, (changed + 86_400, changed + 86_400))
-    assert mover.look(path, 1.0, changed + 0.5).verdict is mover.Verdict.WAIT
-    assert mover.look(path, 1.0, changed + 1.5).verdict is mover.Verdict.TAKE
+    assert predicate.look(path, 1.0, changed + 0.5).verdict is predicate.Verdict.WAIT
+    assert predicate.look(path, 1.0, changed + 1.5).verdict is predicate.Verdict.TAKE
 
 
 def test_a_file_that_is_open_for_writing_waits(settings: Settings) -> None:
     path = land(settings, "x.csv")
     with path.open("ab"):
-        assert verdict(settings, path) == (mover.Verdict.WAIT, "it is open for writing")
-        assert mover.takeable(settings) == []
+        assert verdict(settings, path) == (predicate.Verdict.WAIT, "it is open for writing")
+        assert incoming.takeable(settings) == []
     with path.open("rb"):
-        assert mover.takeable(settings) == [path]
+        assert incoming.takeable(settings) == [path]
 
 
 def test_a_file_without_read_permission_is_refused() -> None:
@@ -158,10 +158,10 @@ def test_a_file_without_read_permission_is_refused() -> None:
         code = f"""if True:
             import os
             from pathlib import Path
-            from sluice.landing import mover
+            from sluice.landing import predicate
             if os.geteuid() == 0:
                 os.setuid(65534)  # root may read everything: look as nobody
-            print(mover.look(Path({str(path)!r}), 0))
+            print(predicate.look(Path({str(path)!r}), 0))
         """
         done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     assert "REFUSE" in done.stdout, done.stderr
@@ -174,13 +174,13 @@ def test_the_oldest_file_is_first(settings: Settings) -> None:
         land(settings, "b.csv", age=50),
         land(settings, "c.csv", age=20),
     )
-    assert mover.takeable(settings) == [old, middle, young]
+    assert incoming.takeable(settings) == [old, middle, young]
 
 
 def test_a_refusal_is_logged_once_with_its_reason(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     (settings.incoming_dir / "logged.csv").mkdir()
     for _ in range(3):
-        mover.takeable(settings)
+        incoming.takeable(settings)
     assert [record.getMessage() for record in caplog.records if "logged.csv" in record.getMessage()] == [
         "refused 'logged.csv': it is a folder: land files directly in incoming"
     ]
@@ -190,7 +190,7 @@ def test_missing_folders_are_made(settings: Settings, writer: Connection) -> Non
     writer.execute("UPDATE ledger.identity SET folders_marked_at = NULL")
     for folder in (settings.incoming_dir, settings.processing_dir, settings.archive_dir):
         shutil.rmtree(folder)
-    assert mover.takeable(settings) == []
+    assert incoming.takeable(settings) == []
     assert mover.move_landed(settings, writer) == mover.MoveResult()
     assert settings.incoming_dir.is_dir()
 
@@ -302,7 +302,7 @@ def test_a_file_that_vanished_is_no_error(
     settings: Settings, writer: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, stays = land(settings, "gone.csv", b"a\n"), land(settings, "stays.csv", b"b\n")
-    monkeypatch.setattr(mover, "_sort", lambda *_: ([gone, stays], {}))
+    monkeypatch.setattr(incoming, "sort", lambda *_: ([gone, stays], {}))
     gone.unlink()
     with caplog.at_level(logging.INFO):
         result = mover.move_landed(settings, writer)
@@ -438,10 +438,10 @@ def test_returning_never_overwrites(settings: Settings) -> None:
     basename = str(file_names.make(7, "a" * 64, "x.csv"))
     (settings.processing_dir / basename).write_bytes(b"old")
     land(settings, "x.csv", b"new")
-    assert mover.return_to_incoming(settings, basename) == "returned-1-x.csv"
+    assert tidy.return_to_incoming(settings, basename) == "returned-1-x.csv"
     assert everything(settings) == [b"new", b"old"]
     with pytest.raises(FileNotFoundError):
-        mover.return_to_incoming(settings, basename)
+        tidy.return_to_incoming(settings, basename)
 
 
 def test_a_file_that_cannot_be_linked_overwrites_none_that_lands_after_the_look(
@@ -457,18 +457,18 @@ def test_a_file_that_cannot_be_linked_overwrites_none_that_lands_after_the_look(
     old, new = settings.processing_dir / "old", settings.incoming_dir / "new.csv"
     old.write_bytes(b"old")
     new.write_bytes(b"new")
-    assert not mover.rename_if_free(old, new)
+    assert not rename_if_free(old, new)
     assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
-    assert mover.rename_if_free(old, settings.incoming_dir / "free.csv")
+    assert rename_if_free(old, settings.incoming_dir / "free.csv")
     assert everything(settings) == [b"new", b"old"]
     with pytest.raises(FileNotFoundError):
-        mover.rename_if_free(old, settings.incoming_dir / "free-too.csv")
+        rename_if_free(old, settings.incoming_dir / "free-too.csv")
 
 
 def test_a_rename_to_where_a_file_lies_already_leaves_it_there(settings: Settings) -> None:
     path = settings.incoming_dir / "a.csv"
     path.write_text("x")
-    assert mover.rename_if_free(path, path)
+    assert rename_if_free(path, path)
     assert path.read_text() == "x"
 
 
@@ -492,22 +492,22 @@ def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_
 def test_a_returned_file_has_a_name_that_is_taken(settings: Settings, name: str) -> None:
     basename = str(file_names.make(7, "a" * 64, name))
     (settings.processing_dir / basename).write_bytes(b"old")
-    returned = settings.incoming_dir / mover.return_to_incoming(settings, basename)
+    returned = settings.incoming_dir / tidy.return_to_incoming(settings, basename)
     os.utime(returned, (1, 1))
-    assert mover.takeable(settings) == [returned]
+    assert incoming.takeable(settings) == [returned]
 
 
 def test_strays_are_what_the_tidy_step_would_touch(settings: Settings, writer: Connection) -> None:
     land(settings, "waits.csv", b"1")
     land(settings, "done.csv", b"2")
     first, second = mover.move_landed(settings, writer).moved
-    assert mover.strays(settings, writer, older_than_seconds=0) == []
+    assert tidy.strays(settings, writer, older_than_seconds=0) == []
     done = Path(files(writer)[0]["path"]).name
     loaded(settings, writer, first)
     unknown = f"{second + 1}-{'0' * 12}-x.csv"
     (settings.processing_dir / unknown).write_bytes(b"3")
-    assert sorted(mover.strays(settings, writer, older_than_seconds=0)) == sorted([done, unknown])
-    assert mover.strays(settings, writer, older_than_seconds=60) == []
+    assert sorted(tidy.strays(settings, writer, older_than_seconds=0)) == sorted([done, unknown])
+    assert tidy.strays(settings, writer, older_than_seconds=60) == []
 
 
 def test_compressed_files_are_moved_by_their_own_bytes(settings: Settings, writer: Connection) -> None:

@@ -15,7 +15,7 @@ import pytest
 from sluice.base.settings import Settings
 from sluice.cli import main as cli
 from sluice.cli import shared
-from sluice.landing import mover
+from sluice.landing import predicate
 from sluice.ledger import file_names
 from sluice.running import load_watch, status
 from sluice.running.instance import Instance
@@ -233,7 +233,7 @@ def test_many_that_are_refused_are_counted(running: Instance, connection: Connec
 
 
 def test_each_ending_that_lands_can_be_loaded_under_a_free_name(tmp_path: Path) -> None:
-    for ending in mover.ENDINGS:
+    for ending in predicate.ENDINGS:
         source = tmp_path / f"a.b{ending}"
         source.write_bytes(b"x")
         load_watch._check(source)

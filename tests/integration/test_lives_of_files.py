@@ -20,7 +20,7 @@ import pytest
 
 from sluice.base import database
 from sluice.base.settings import Settings
-from sluice.landing import folders, mover
+from sluice.landing import folders, mover, tidy
 from sluice.ledger import archive, contract_waits, insist, leases, receipts
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
@@ -144,7 +144,7 @@ class Lives:
             self.load_all()
         self.move()
         assert self.waiting() == []
-        assert mover.strays(self.settings, self.connection, older_than_seconds=0) == []
+        assert tidy.strays(self.settings, self.connection, older_than_seconds=0) == []
         assert archive.apart_from_ledger(self.settings, self.connection, older_than_seconds=0) == []
         while receipts.make_next(self.connection):
             pass

@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 from sluice.base import database, queries
+from sluice.base.renaming import rename_if_free
 from sluice.base.settings import PROJECT, SQL, Settings
-from sluice.landing import mover
+from sluice.landing import mover, register, tidy
 from sluice.ledger import receipts
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
@@ -282,13 +283,13 @@ def test_a_duplicate_that_is_on_its_way_to_the_archive_takes_over(
     first, second = put(SHOP, "a.csv"), put(SHOP, "b.csv")
     loader.load(first)
     place = own_contracts.home_dir / file(connection, second)["path"]
-    mover.rename_if_free(place, own_contracts.processing_dir / place.name)  # where a mover died before it went on
+    rename_if_free(place, own_contracts.processing_dir / place.name)  # where a mover died before it went on
     left = unload(own_contracts, first)
     assert (left.duplicates.heir, left.duplicates.handed_over) == (second, False)
     loader.load(second)
     assert recount(connection) == {second: TALLY}
     assert place.read_text() == SHOP
-    assert mover.strays(own_contracts, connection, older_than_seconds=0) == []
+    assert tidy.strays(own_contracts, connection, older_than_seconds=0) == []
 
 
 def test_receipts_follow_rows_that_are_handed_over(
@@ -468,7 +469,7 @@ def test_a_duplicate_that_is_registered_while_its_original_is_rejected_takes_ove
         until_it_waits_for_a_lock(own_contracts, f"sluice-stream-{epoch}", loading)
         return False
 
-    monkeypatch.setattr(mover, "_lost", load_now)
+    monkeypatch.setattr(register, "_lost", load_now)
     second = put(SHOP, "b.csv")
     loading.join()
     assert states(connection, first, second) == ["rejected", "landed"]

@@ -15,7 +15,6 @@ LONGEST_CLASS = 250
 TOO_LARGE = {
     "sluice/contracts/compile.py",
     "sluice/contracts/model.py",
-    "sluice/landing/mover.py",
     "sluice/loading/load_file.py",
     "sluice/loading/load_file.py: FileLoader",
     "sluice/proof/housekeeping.py",

@@ -1,0 +1,144 @@
+"""The landing predicate: what becomes of an entry of incoming, and of a name.
+
+The sensor, the mover, whatever lands files and the status all ask here: none fires for, takes, refuses or shows what
+another would judge differently.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import fcntl
+import functools
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ENDINGS = tuple(
+    f"{kind}{packed}" for kind in (".csv", ".tsv", ".psv", ".ssv", ".txt") for packed in ("", ".gz", ".zst")
+)
+_UNFINISHED = (".part", ".tmp")
+# The kernel's own time cannot lie so far ahead otherwise; a file server's clock can.
+_CLOCK_WAS_SET_BACK_SECONDS = 60.0
+_NO_LEASES = {"nfs", "nfs4", "cifs", "smb3"}
+_KINDS = {
+    stat.S_IFLNK: "it is a link: land a copy of the file itself",
+    stat.S_IFDIR: "it is a folder: land files directly in incoming",
+}
+_OTHER_FORMATS = {
+    (".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"): "it is a workbook: save each sheet as CSV and land that",
+    (
+        ".zip",
+        ".7z",
+        ".rar",
+        ".tar",
+        ".tgz",
+        ".bz2",
+        ".xz",
+    ): "it is an archive: unpack it (.gz and .zst are read as they are)",
+    (".json", ".jsonl", ".ndjson", ".xml", ".parquet", ".avro", ".orc"): "its format is not read: convert it to CSV",
+}
+
+
+class Verdict(enum.Enum):
+    """What becomes of an entry of incoming."""
+
+    TAKE = "take"
+    WAIT = "wait"  # it may become takeable by itself
+    REFUSE = "refuse"  # it never will; somebody should know why
+    IGNORE = "ignore"  # a name that says: not yet, or not for you
+
+
+class Look(NamedTuple):
+    """A verdict, and the reason for people when it is not TAKE."""
+
+    verdict: Verdict
+    reason: str = ""
+
+
+def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
+    """Judge one entry of incoming; ``now`` in seconds since the epoch. An entry that vanished is to be ignored."""
+    found = look_without_clock(path)
+    if isinstance(found, Look):
+        return found
+    if not _settled(found, settle_seconds, time.time() if now is None else now):
+        return Look(Verdict.WAIT, "it changed a moment ago")
+    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, found) else Look(Verdict.TAKE)
+
+
+def look_without_clock(path: Path) -> os.stat_result | Look:
+    """What is never taken, or not for now, has its verdict; the others, with their stat, are only a matter of time."""
+    name = path.name.lower()
+    if name.startswith((".", "_")) or name.endswith(_UNFINISHED):
+        return Look(Verdict.IGNORE, "its name says that it is not finished")
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return Look(Verdict.IGNORE, "it vanished")
+    except OSError as error:
+        return Look(Verdict.REFUSE, f"it cannot be looked at ({error.strerror})")
+    if not stat.S_ISREG(found.st_mode):
+        return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(found.st_mode), "it is a special file: land regular files"))
+    if why := why_not_its_name(name):
+        return Look(Verdict.REFUSE, why)
+    if not os.access(path, os.R_OK):
+        return Look(Verdict.REFUSE, "it cannot be read: give the mover's user permission, chmod a+r")
+    return found
+
+
+def why_not_its_name(name: str) -> str:
+    """The reason, with the remedy, why a file of this name is never taken; "" when its ending is one of ours."""
+    name = name.lower()
+    if name.endswith(ENDINGS):
+        return ""
+    other = (why for endings, why in _OTHER_FORMATS.items() if name.endswith(endings))
+    return next(other, f"its name ends in none of {', '.join(ENDINGS)}: rename it")
+
+
+def _settled(found: os.stat_result, settle_seconds: float, now: float) -> bool:
+    # A producer may set a modification time in the future; the change time is the kernel's own.
+    changed = found.st_mtime if found.st_mtime <= now else found.st_ctime
+    if changed - now > _CLOCK_WAS_SET_BACK_SECONDS and not _on_network(found.st_dev):
+        return True
+    return now - changed >= settle_seconds
+
+
+def _open_for_writing(path: Path, found: os.stat_result) -> bool:
+    """Whether some process holds the file open for writing, as far as the operating system tells: a read lease is
+    granted only when none does."""
+    if _on_network(found.st_dev):
+        return False
+    try:
+        handle = open_to_read(path)
+    except OSError:
+        return False
+    try:
+        # A writer that opens the file while the lease is held signals its holder, and SIGIO would end the process.
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except (OSError, AttributeError) as error:
+        return isinstance(error, OSError) and error.errno == errno.EAGAIN
+    finally:
+        os.close(handle)
+    return False
+
+
+@functools.cache
+def _on_network(device: int) -> bool:
+    """Network file systems answer a lease request with "try again" for reasons of their own."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    kinds = {line.split()[2]: line.split(" - ", 1)[1].split()[0] for line in mounts if " - " in line}
+    return kinds.get(number) in _NO_LEASES
+
+
+def open_to_read(path: Path) -> int:
+    """A descriptor of the file itself: no link is followed, no pipe or device is waited for."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

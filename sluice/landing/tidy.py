@@ -1,0 +1,96 @@
+"""Tidying processing: what a process that died has left there, unknown to the ledger or finished."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+from sluice.base import permissions, queries
+from sluice.base.renaming import rename_if_free
+from sluice.base.settings import Settings
+from sluice.landing import folders, incoming
+from sluice.ledger import file_names
+
+Connection = psycopg.Connection[dict[str, Any]]
+_log = logging.getLogger(__name__)
+
+
+class Tidied(NamedTuple):
+    """Names in incoming of what went back there, and names in processing of what went on to its place."""
+
+    returned: list[str]
+    finished: list[str]
+
+
+def tidy(settings: Settings, connection: Connection) -> Tidied:
+    """Return to incoming what the ledger does not know, and move on what it says is finished."""
+    result = Tidied([], [])
+    names = list(_ours(settings))
+    known = file_names.known(connection, names)
+    for name in names:
+        row = known.get(name)
+        with contextlib.suppress(FileNotFoundError):
+            if row is None:
+                back = return_to_incoming(settings, name)
+                result.returned.append(back)
+                _log.warning("returned %s to incoming as %s: the ledger does not know it", name, back)
+            elif row["state"] != "landed" and (target := finish(settings, connection, name, row)):
+                result.finished.append(name)
+                _log.info("moved %s to %s: the ledger says %s", name, target, row["state"])
+    return result
+
+
+def finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any]) -> Path | None:
+    """Move a finished file from processing to where the ledger has it; where that is, None when it stays."""
+    source, target = settings.processing_dir / name, settings.home_dir / row["path"]
+    if target.parent == settings.processing_dir or folders.problem(settings, connection):
+        return None
+    permissions.make_folder(target.parent, settings)
+    is_done = rename_if_free(source, target)
+    if not is_done and target.parent == settings.incoming_dir:
+        # A new file has that name. The ledger says another one first, then the file goes there.
+        target = target.with_name(incoming.free_name(settings, row["name"]))
+        path = str(target.relative_to(settings.home_dir))
+        queries.run(connection, "ledger/files.set_path", file_id=row["file_id"], path=path)
+        is_done = rename_if_free(source, target)
+    if not is_done:
+        incoming.say_once(
+            name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one"
+        )
+    return target if is_done else None
+
+
+def strays(settings: Settings, connection: Connection, older_than_seconds: float = 10.0) -> list[str]:
+    """Names in processing that a mover should tidy: unknown to the ledger, or finished there, and not just now."""
+    names = [name for name in _ours(settings) if _unchanged_for(settings.processing_dir / name, older_than_seconds)]
+    known = file_names.known(connection, names)
+    return [name for name in names if known.get(name, {}).get("state") != "landed"]
+
+
+def return_to_incoming(settings: Settings, basename: str) -> str:
+    """Put ``processing/<basename>`` back in incoming and return its name there; nothing is ever overwritten.
+
+    The name is the landed one as far as the basename keeps it, with ``returned-<n>-`` before it when it is taken.
+    Raises FileNotFoundError when the file is not in processing.
+    """
+    parts = file_names.parse(basename)
+    return incoming.return_as(settings, settings.processing_dir / basename, parts.landed_name if parts else basename)
+
+
+def _ours(settings: Settings) -> Iterator[str]:
+    with os.scandir(settings.processing_dir) as entries:
+        yield from (entry.name for entry in entries if file_names.parse(entry.name))
+
+
+def _unchanged_for(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.lstat().st_ctime >= seconds
+    except OSError:
+        return False

@@ -1,0 +1,23 @@
+"""The files that are registered and wait to be loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from sluice.base import queries
+
+Connection = psycopg.Connection[dict[str, Any]]
+
+
+def waiting_range(connection: Connection) -> dict[str, int] | None:
+    """The lowest and the highest file_id that waits to be loaded, as first and last; None when none waits."""
+    row = queries.one(connection, "ledger/files.find_waiting_range")
+    return row if row is not None and row["first"] is not None else None
+
+
+def still_landed(connection: Connection, first: int, last: int) -> list[str]:
+    """The names of the files in this range of file_ids that still wait to be loaded, oldest first."""
+    rows = queries.all(connection, "ledger/files.find_still_landed", first=first, last=last)
+    return [f"{row['name']} (file {row['file_id']})" for row in rows]
