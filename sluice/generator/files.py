@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 from uuid import uuid4
 
+from sluice.base.renaming import replacing
 from sluice.base.settings import Settings
 from sluice.generator.records import HEADER, Plan, Shares, chunks
 from sluice.generator.traffic import weight_at
+from sluice.landing.land import land
 
 TAIL_FILE = "generator-tail.csv"
 _ROW = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12},[a-z_]+,")
-_LEFT_BEHIND_SECONDS = 24 * 3600
 
 
 @dataclass
@@ -58,7 +55,7 @@ def land_batch(
 
     ``rows`` defaults to ``settings.generate_rows``, times the weight of the hour (UTC) while ``generate_rhythm`` is on.
     Equal seed, ``now`` and rows after an equal batch make equal bytes; an empty seed is another one each time.
-    Raises SettingError for shares of more than 1 in sum, OSError when the file cannot be written.
+    Raises SettingError for shares of more than 1 in sum, NotLandedError when it cannot be landed.
     """
     now = now or datetime.now(UTC)
     end = _milliseconds(now)
@@ -70,9 +67,9 @@ def land_batch(
         window=(end - max(1, round(settings.generate_every_seconds * 1000)), end),
         tail=_read_tail(run / TAIL_FILE),
     )
-    _sweep(settings.incoming_dir)
     name = f"events-{now.astimezone(UTC):%Y%m%dT%H%M%S}{end % 1000:03d}Z-{uuid4().hex}.csv"
-    manifest = _write(settings.incoming_dir / name, plan)
+    manifest = Manifest(settings.incoming_dir / name)
+    manifest.path = land(settings, name, _text(plan, manifest)).path
     _write_tail(run / TAIL_FILE, manifest.tail)
     return manifest
 
@@ -89,7 +86,10 @@ def write_file(
     """Write one file of ``rows`` events of the ``span`` before ``now``, in constant memory; replaces ``path``."""
     end = _milliseconds(now or datetime.now(UTC))
     window = (end - max(1, round(span.total_seconds() * 1000)), end)
-    return _write(path, Plan(rows=rows, shares=shares or Shares(), seed=seed, window=window))
+    manifest = Manifest(path)
+    with replacing(path) as file:
+        file.writelines(_text(Plan(rows=rows, shares=shares or Shares(), seed=seed, window=window), manifest))
+    return manifest
 
 
 def _milliseconds(moment: datetime) -> int:
@@ -101,58 +101,20 @@ def _rows_at(settings: Settings, time_ms: int) -> int:
     return max(1, round(settings.generate_rows * weight))
 
 
-def _write(path: Path, plan: Plan) -> Manifest:
-    plan = plan if plan.seed else _seeded(plan)
-    manifest = Manifest(path)
-    with _landing(path) as file:
-        file.write(HEADER.encode() + b"\n")
-        for chunk in chunks(plan):
-            file.write(chunk.lines)
-            manifest.rows += chunk.rows
-            manifest.late += chunk.late
-            manifest.repeated += chunk.repeated
-            manifest.dirty_by_kind += chunk.dirty
-            manifest.tail = chunk.tail
-    return manifest
+def _text(plan: Plan, manifest: Manifest) -> Iterator[bytes | memoryview]:
+    """The file's bytes, chunk by chunk, counted in the manifest as they are taken."""
+    yield HEADER.encode() + b"\n"
+    for chunk in chunks(plan if plan.seed else _seeded(plan)):
+        manifest.rows += chunk.rows
+        manifest.late += chunk.late
+        manifest.repeated += chunk.repeated
+        manifest.dirty_by_kind += chunk.dirty
+        manifest.tail = chunk.tail
+        yield chunk.lines
 
 
 def _seeded(plan: Plan) -> Plan:
     return Plan(**{**vars(plan), "seed": secrets.token_hex(16)})
-
-
-@contextmanager
-def _landing(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under ``path`` when the block ends well, all of it on disk, and otherwise not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
-    try:
-        with open(hidden, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(hidden, path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sweep(incoming: Path) -> None:
-    """Remove what killed generators left half-written, a day later."""
-    for left in incoming.glob(".events-*.part"):
-        try:
-            if left.lstat().st_mtime < time.time() - _LEFT_BEHIND_SECONDS:
-                left.unlink()
-        except FileNotFoundError:
-            continue
 
 
 def _read_tail(path: Path) -> tuple[bytes, ...]:
@@ -166,5 +128,5 @@ def _read_tail(path: Path) -> tuple[bytes, ...]:
 
 def _write_tail(path: Path, lines: tuple[bytes, ...]) -> None:
     if lines:
-        with _landing(path) as file:
+        with replacing(path) as file:
             file.write(b"\n".join(lines) + b"\n")

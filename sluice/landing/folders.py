@@ -6,7 +6,6 @@ rejected, tidied or deleted. ``incoming`` carries none: a file that is not seen 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import psycopg
 
 from sluice.base import queries
 from sluice.base.permissions import make_folder, tighten
+from sluice.base.renaming import replacing
 from sluice.base.settings import Settings
 from sluice.ledger import archive
 
@@ -138,23 +138,9 @@ def _mark(settings: Settings, connection: Connection) -> None:
     for folder in marked_folders(settings):
         try:
             make_folder(folder, settings)
-            _write(folder, row["ledger_id"])
+            with replacing(folder / MARKER) as file:  # for good: after a power cut the ledger must not know more
+                file.write(f"{row['ledger_id']}\n".encode())
             tighten(folder / MARKER, settings.file_mode)
         except OSError as error:
             raise FoldersError(f"{folder} cannot be written ({error.strerror}): give this user permission") from error
     queries.run(connection, "ledger/folders.note_marked")
-
-
-def _write(folder: Path, ledger_id: str) -> None:
-    """At once and for good: after a power cut the ledger must not know of a marker that the disk has forgotten."""
-    temporary = folder / f"{MARKER}.{os.getpid()}.tmp"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(f"{ledger_id}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / MARKER)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

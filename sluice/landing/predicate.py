@@ -71,9 +71,9 @@ def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
 
 def look_without_clock(path: Path) -> os.stat_result | Look:
     """What is never taken, or not for now, has its verdict; the others, with their stat, are only a matter of time."""
-    name = path.name.lower()
-    if name.startswith((".", "_")) or name.endswith(_UNFINISHED):
-        return Look(Verdict.IGNORE, "its name says that it is not finished")
+    named = look_at_name(path.name)
+    if named is not None and named.verdict is Verdict.IGNORE:
+        return named
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -82,20 +82,22 @@ def look_without_clock(path: Path) -> os.stat_result | Look:
         return Look(Verdict.REFUSE, f"it cannot be looked at ({error.strerror})")
     if not stat.S_ISREG(found.st_mode):
         return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(found.st_mode), "it is a special file: land regular files"))
-    if why := why_not_its_name(name):
-        return Look(Verdict.REFUSE, why)
+    if named is not None:
+        return named
     if not os.access(path, os.R_OK):
         return Look(Verdict.REFUSE, "it cannot be read: give the mover's user permission, chmod a+r")
     return found
 
 
-def why_not_its_name(name: str) -> str:
-    """The reason, with the remedy, why a file of this name is never taken; "" when its ending is one of ours."""
+def look_at_name(name: str) -> Look | None:
+    """The verdict that its name alone brings a file, with the remedy; None when a file of this name may be taken."""
     name = name.lower()
+    if name.startswith((".", "_")) or name.endswith(_UNFINISHED):
+        return Look(Verdict.IGNORE, "its name says that it is not finished: rename it when it is")
     if name.endswith(ENDINGS):
-        return ""
+        return None
     other = (why for endings, why in _OTHER_FORMATS.items() if name.endswith(endings))
-    return next(other, f"its name ends in none of {', '.join(ENDINGS)}: rename it")
+    return Look(Verdict.REFUSE, next(other, f"its name ends in none of {', '.join(ENDINGS)}: rename it"))
 
 
 def _settled(found: os.stat_result, settle_seconds: float, now: float) -> bool:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import os
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from sluice.base import database, queries
-from sluice.base.renaming import rename_if_free
-from sluice.landing import folders, predicate
+from sluice.landing import folders, land
 from sluice.ledger import contract_waits, file_names, insist
 from sluice.running.pipeline import InstanceError, Pipeline
 
@@ -24,6 +21,7 @@ Say = Callable[[str], None]
 Wish = Callable[[str, str], None]
 MOST_REJECTS = 5
 _RAW_CHARACTERS = 120
+_BLOCK = 1 << 20
 
 
 def load(
@@ -53,54 +51,27 @@ def load(
             if insist_because is not None:
                 insist.note_wish(opened, file_names.readable(name), sha256, insist_because, by_whom)
 
-        landed, sha256 = land_copy(source, pipeline.settings.incoming_dir, wish)
-        name = file_names.readable(landed.name)
+        landed = _land_copy(pipeline, source, wish)
+        name = file_names.readable(landed.path.name)
         say(f"{file_names.readable(str(source))} landed as {name}; waiting for the ledger …")
-        found = _wait(pipeline, opened, {"after": after, "sha256": sha256, "name": name}, say, timeout)
+        found = _wait(pipeline, opened, {"after": after, "sha256": landed.sha256, "name": name}, say, timeout)
         return _tell(opened, found, say)
-
-
-def land_copy(source: Path, incoming: Path, before: Wish = lambda name, sha256: None) -> tuple[Path, str]:
-    """Copy ``source`` to ``incoming`` under its name, or with a number when that one is waiting; its path and sha256.
-
-    Like every producer should: written under a name that is never taken, then renamed. ``before`` is called with the
-    name and sha256 before the file can be taken.
-    """
-    incoming.mkdir(parents=True, exist_ok=True)
-    temporary = incoming / f".{secrets.token_hex(8)}.part"
-    digest = hashlib.sha256()
-    try:
-        with source.open("rb") as read, temporary.open("xb") as write:
-            while chunk := read.read(1 << 20):
-                digest.update(chunk)
-                write.write(chunk)
-        for name in _names(source.name):
-            if os.path.lexists(incoming / name):
-                continue
-            before(name, digest.hexdigest())
-            if rename_if_free(temporary, incoming / name):
-                return incoming / name, digest.hexdigest()
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise AssertionError("unreachable")
-
-
-def _names(name: str) -> Iterator[str]:
-    ending = next((end for end in predicate.ENDINGS if name.lower().endswith(end)), "")
-    stem, ending = name[: len(name) - len(ending)], name[len(name) - len(ending) :]
-    yield name
-    yield from (f"{stem}-{number}{ending}" for number in itertools.count(2))
 
 
 def _check(source: Path) -> None:
     if not source.is_file():
         raise InstanceError(f"{source} is not a file: give the path of a CSV, make load FILE=path/to/file.csv")
-    if source.name.startswith((".", "_")):
-        raise InstanceError(f"a file named {source.name!r} is never taken: rename it, to begin with neither . nor _")
-    if why := predicate.why_not_its_name(source.name):
-        raise InstanceError(f"a file named {source.name!r} is never taken: {why}")
     if not os.access(source, os.R_OK):
         raise InstanceError(f"{source} cannot be read by this user: change its permissions")
+
+
+def _land_copy(pipeline: Pipeline, source: Path, before: Wish) -> land.Landed:
+    try:
+        land.check_name(source.name)
+        with source.open("rb") as file:
+            return land.land(pipeline.settings, source.name, iter(partial(file.read, _BLOCK), b""), before=before)
+    except land.NotLandedError as error:
+        raise InstanceError(str(error)) from error
 
 
 def _wait(pipeline: Pipeline, opened: Connection, which: dict[str, Any], say: Say, timeout: float) -> dict[str, Any]:

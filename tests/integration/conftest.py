@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,9 +14,23 @@ import pytest
 from sluice.base.settings import Settings
 from sluice.ledger import file_names
 from sluice.loading.load_file import FileLoader
+from sluice.running.instance import Instance
+from sluice.running.pipeline import Running
 from tests.loading import Connection, change_contract
 
 Land = Callable[..., int]
+
+
+@pytest.fixture
+def running(settings: Settings) -> Iterator[Instance]:
+    """A state folder whose launcher seems to live: this test holds its lock."""
+    instance = Instance(settings)
+    instance.make_folders()
+    lock = instance.lock()
+    assert lock is not None
+    instance.tell(Running(pid=os.getpid(), started_at=0.0, web_port=8080, pids={"scheduler": os.getpid()}))
+    yield instance
+    lock.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ import pytest
 from sluice.base.settings import Settings
 from sluice.cli import main as cli
 from sluice.cli import shared
-from sluice.landing import predicate
 from sluice.ledger import file_names
 from sluice.running import load_watch, status
 from sluice.running.instance import Instance
-from sluice.running.pipeline import InstanceError, Running
+from sluice.running.pipeline import InstanceError
 
 Connection = psycopg.Connection[dict[str, Any]]
 INSERT = """
@@ -34,18 +33,6 @@ REJECT = """
         (file_id, record_number, line_number, raw, rules, error_class, contract, contract_version)
     VALUES (%s, %s, %s, %s, ARRAY['price_is_a_number'], 'type', 'events', '1')
 """
-
-
-@pytest.fixture
-def running(settings: Settings) -> Iterator[Instance]:
-    """A state folder whose launcher seems to live: this test holds its lock."""
-    instance = Instance(settings)
-    instance.make_folders()
-    lock = instance.lock()
-    assert lock is not None
-    instance.tell(Running(pid=os.getpid(), started_at=0.0, web_port=8080, pids={"scheduler": os.getpid()}))
-    yield instance
-    lock.close()
 
 
 @pytest.fixture
@@ -114,16 +101,6 @@ def test_a_rejected_file_prints_its_error_and_fails(
     hear = on_landing(running, lambda name: enter(connection, name, b"a,b\n", "rejected", error="no contract has a,b"))
     assert load_watch.load(running, source, both(hear, said), 30) == 1
     assert said[1] == "bad.csv: rejected as file 1: no contract has a,b"
-
-
-def test_a_file_of_that_name_which_waits_is_not_overwritten(tmp_path: Path) -> None:
-    incoming = tmp_path / "incoming"
-    source = tmp_path / "shop.csv"
-    for number in range(3):
-        source.write_text(str(number))
-        load_watch.land_copy(source, incoming)
-    landed = {path.name: path.read_text() for path in incoming.iterdir()}
-    assert landed == {"shop.csv": "0", "shop-2.csv": "1", "shop-3.csv": "2"}
 
 
 def test_an_earlier_file_of_the_same_bytes_and_name_is_not_taken_for_this_one(
@@ -230,15 +207,6 @@ def test_many_that_are_refused_are_counted(running: Instance, connection: Connec
     refused = [problem for problem in status.report(running)["problems"] if "taken" in problem]
     assert len(refused) == status.REFUSED_SHOWN + 1
     assert refused[-1].startswith("and 7 more in ")
-
-
-def test_each_ending_that_lands_can_be_loaded_under_a_free_name(tmp_path: Path) -> None:
-    for ending in predicate.ENDINGS:
-        source = tmp_path / f"a.b{ending}"
-        source.write_bytes(b"x")
-        load_watch._check(source)
-        names = [load_watch.land_copy(source, tmp_path / "incoming")[0].name for _ in range(2)]
-        assert names == [f"a.b{ending}", f"a.b-2{ending}"]
 
 
 @pytest.mark.parametrize(

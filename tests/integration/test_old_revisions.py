@@ -186,11 +186,11 @@ def test_a_wish_is_in_the_ledger_before_the_file_can_be_loaded(
     source.write_text(V1)
     program = (
         "import sys; from pathlib import Path; from sluice.base import database, settings\n"
-        "from sluice.ledger import insist; from sluice.running import load_watch\n"
+        "from sluice.landing.land import land; from sluice.ledger import insist\n"
         "made = settings.load()\n"
         "with database.connect(made.owner_dsn) as opened:\n"
-        "    load_watch.land_copy(Path(sys.argv[1]), made.incoming_dir,\n"
-        "        lambda name, sha256: insist.note_wish(opened, name, sha256, 'for a test', 'anna'))"
+        "    land(made, 'a.csv', [Path(sys.argv[1]).read_bytes()],\n"
+        "        before=lambda name, sha256: insist.note_wish(opened, name, sha256, 'for a test', 'anna'))"
     )
     environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
     ended = subprocess.run([sys.executable, "-c", program, str(source)], env=environment, cwd=PROJECT, timeout=60)

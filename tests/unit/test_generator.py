@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from sluice.base.settings import PROJECT, SettingError, Settings
 from sluice.generator import DIRT, HEADER, Shares, files, land_batch, records, write_batch, write_file
 from sluice.generator.__main__ import main
 from sluice.generator.traffic import Events, visits
+from sluice.landing.land import Landed, land
 
 NOW = datetime(2026, 11, 22, 18, 42, 4, 123_000, tzinfo=UTC)
 FUNNEL = ("product_view", "add_to_cart", "purchase")
@@ -308,24 +309,16 @@ def test_another_seed_another_time_or_no_seed_make_other_bytes(tmp_path: Path) -
     assert len(set(batches)) == len(batches)
 
 
-def test_a_half_written_file_is_hidden_and_whole_when_it_appears(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-    settings = make(tmp_path)
-    real = os.replace
+def test_a_batch_lands_as_every_file_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landed = []
 
-    def watched(source: Path, target: Path) -> None:
-        if Path(target).parent == settings.incoming_dir:
-            seen.append(([path.name for path in settings.incoming_dir.iterdir()], Path(source).read_bytes()))
-        real(source, target)
+    def watched(settings: Settings, name: str, blocks: Iterator[bytes]) -> Landed:
+        landed.append(land(settings, name, blocks))
+        return landed[-1]
 
-    monkeypatch.setattr(os, "replace", watched)
-    path = write_batch(settings, now=NOW)
-    ((names, content),) = seen
-    assert [name[0] + name[-5:] for name in names] == ["..part"]
-    assert content == path.read_bytes()
-    assert [entry.name for entry in settings.incoming_dir.iterdir()] == [path.name]
+    monkeypatch.setattr(files, "land", watched)
+    manifest = land_batch(make(tmp_path), now=NOW)
+    assert [done.path for done in landed] == [manifest.path]
 
 
 def test_a_batch_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,19 +330,6 @@ def test_a_batch_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, mo
     with pytest.raises(OSError, match="No space left"):
         write_batch(settings, now=NOW)
     assert list(settings.incoming_dir.iterdir()) == []
-
-
-def test_what_a_killed_generator_left_is_removed_after_a_day(tmp_path: Path) -> None:
-    settings = make(tmp_path)
-    settings.incoming_dir.mkdir(parents=True)
-    old, young = (settings.incoming_dir / f".events-{age}.csv.part" for age in ("old", "young"))
-    foreign = settings.incoming_dir / ".upload.csv.part"
-    for path in (old, young, foreign):
-        path.write_text("half")
-    for path in (old, foreign):
-        os.utime(path, (0, 0))
-    write_batch(settings, now=NOW)
-    assert (old.exists(), young.exists(), foreign.exists()) == (False, True, True)
 
 
 def test_names_never_collide_not_even_in_the_same_instant(tmp_path: Path) -> None:
