@@ -23,21 +23,21 @@ _ZONES = ("defaultTimezone", "timezone")
 
 def changes(before: Contract, after: Contract) -> list[Change]:
     """Every difference that somebody could notice, the breaking ones first."""
-    found = [*_contract_changes(before, after), *registry.contract_changes(before, after)]
+    differences = [*_contract_changes(before, after), *registry.contract_changes(before, after)]
     renamed = _pairs(before, after)
     for column in before.columns:
         now = renamed.get(column.name)
         if now is None:
-            found.append(Change(f"column {column.name} is gone from {_place(column)}", "readers"))
+            differences.append(Change(f"column {column.name} is gone from {_place(column)}", "readers"))
         else:
-            found += _column_changes(column, now)
+            differences += _column_changes(column, now)
     kept = {column.name for column in renamed.values()}
     for column in after.columns:
         if column.name not in kept:
             needed = column.required and column.transform is None
             text = f"column {column.name} is new{', and files must have it' if needed else ''}"
-            found.append(Change(text, "writers" if needed else ""))
-    return sorted(found, key=lambda change: not change.breaks)
+            differences.append(Change(text, "writers" if needed else ""))
+    return sorted(differences, key=lambda change: not change.breaks)
 
 
 def _pairs(before: Contract, after: Contract) -> dict[str, Column]:

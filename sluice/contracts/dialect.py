@@ -27,6 +27,7 @@ _SHIFTING = (
 
 
 def parse_dialect(csv: Any) -> Dialect:
+    """The dialect that the contract's property ``csv`` says. Raises ContractError, which names the part of it."""
     known = {"separator", "quote", "escape", "encoding", "nulls", "strayQuote"}
     if not isinstance(csv, dict) or set(csv) - known:
         raise ContractError(f"csv is {csv!r}: it may hold {', '.join(sorted(known))}")

@@ -26,12 +26,12 @@ _FEWEST = 3
 def of_header(missing: Mapping[str, Sequence[str]], new: Sequence[str]) -> Drift:
     """The drift of a header that lacks columns (every name that means each, by its own) and has ``new`` names."""
     renamed = likely_renames(missing, new)
-    found: Drift = {
+    drift: Drift = {
         "missing": [name for name in missing if name not in renamed],
         "new": [name for name in new if name not in renamed.values()],
         "renamed": renamed,
     }
-    return {kind: names for kind, names in found.items() if names}
+    return {kind: names for kind, names in drift.items() if names}
 
 
 def likely_renames(missing: Mapping[str, Sequence[str]], new: Sequence[str]) -> dict[str, str]:
@@ -41,11 +41,11 @@ def likely_renames(missing: Mapping[str, Sequence[str]], new: Sequence[str]) -> 
         for ours, names in missing.items()
         for theirs in new
     ]
-    found: dict[str, str] = {}
+    renames: dict[str, str] = {}
     for likeness, ours, theirs in sorted(alike, key=lambda pair: -pair[0]):
-        if likeness >= _ALIKE and ours not in found and theirs not in found.values():
-            found[ours] = theirs
-    return {ours: found[ours] for ours in missing if ours in found}
+        if likeness >= _ALIKE and ours not in renames and theirs not in renames.values():
+            renames[ours] = theirs
+    return {ours: renames[ours] for ours in missing if ours in renames}
 
 
 def emptied(

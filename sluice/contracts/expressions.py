@@ -46,6 +46,7 @@ _FITS = {
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, column: Column) -> Any:
+    """DuckDB's own tree of a derived column's expression."""
     [(text,)] = connection.execute("SELECT json_serialize_sql($1)", [f"SELECT {column.transform}\n"]).fetchall()
     return json.loads(text)["statements"]
 
@@ -53,6 +54,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, column: Column) -> Any:
 def problems(
     connection: duckdb.DuckDBPyConnection, expression: str, columns: list[Column], wanted: str, *, is_derived: bool
 ) -> Iterator[str]:
+    """What is wrong with an expression over ``columns`` that must give the type ``wanted``: reason and remedy."""
     names = {column.name.casefold(): column.name for column in columns} | dict.fromkeys(RECORD_NAMES, "")
     if problem := next(_shape_problems(connection, expression, set(names), is_derived=is_derived), None):
         yield problem
@@ -61,12 +63,12 @@ def problems(
     if problem := why_not(connection, query):
         yield problem
         return
-    found = type_of(connection, query)
-    fits = found.startswith(_FITS[wanted.split("(")[0]])
+    made_type = type_of(connection, query)
+    fits = made_type.startswith(_FITS[wanted.split("(")[0]])
     if not fits and wanted == "BLOB":
-        yield f"it is of type {found}, but a uuid as text is needed: feed_id('feed', …) makes one of any text"
+        yield f"it is of type {made_type}, but a uuid as text is needed: feed_id('feed', …) makes one of any text"
     elif not fits:
-        yield f"it is of type {found}, but {wanted} is needed: say how to convert it, such as CAST(… AS {wanted})"
+        yield f"it is of type {made_type}, but {wanted} is needed: say how to convert it, such as CAST(… AS {wanted})"
 
 
 def query_of(expression: str, columns: Sequence[Column]) -> str:
@@ -77,8 +79,9 @@ def query_of(expression: str, columns: Sequence[Column]) -> str:
 
 
 def type_of(connection: duckdb.DuckDBPyConnection, query: str) -> str:
-    [(_, found, *_rest)] = connection.execute(f"DESCRIBE {query}").fetchall()
-    return str(found)
+    """The DuckDB type of what ``query`` makes."""
+    [(_, made_type, *_rest)] = connection.execute(f"DESCRIBE {query}").fetchall()
+    return str(made_type)
 
 
 def why_not(connection: duckdb.DuckDBPyConnection, query: str) -> str | None:
@@ -125,6 +128,7 @@ def _part_problems(
 
 
 def parts_of(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every expression in a tree of DuckDB's, from the outside in."""
     if isinstance(tree, list):
         for item in tree:
             yield from parts_of(item)

@@ -51,14 +51,14 @@ class Contracts:
         Raises HeaderError when none fits though all can be used.
         """
         try:
-            found = match(headers, columns_max)
+            best = match(headers, columns_max)
         except HeaderError as error:
             if self.broken:
                 raise ContractError(f"{error}; but {self.why()}") from error
             raise
-        if whys := [broken.why for broken in self.broken if broken.matches_as is found.contract]:
+        if whys := [broken.why for broken in self.broken if broken.matches_as is best.contract]:
             raise ContractError(whys[0])
-        return found
+        return best
 
     def why(self) -> str:
         """What is wrong with the broken ones."""
@@ -83,10 +83,10 @@ def read_contracts(
     ``problems`` checks a contract's own SQL; ``last_usable`` gives the last usable texts by file, and is only asked
     when a contract is broken.
     """
-    found = contract_waits.texts(folder)
+    file_texts = contract_waits.texts(folder)
     good: dict[str, Contract] = {}
     why: dict[str, str] = {}
-    for file, text in found.items():
+    for file, text in file_texts.items():
         try:
             good[file] = _usable(folder / file, text, problems)
         except ContractError as error:
@@ -95,12 +95,12 @@ def read_contracts(
     before = last_usable() if why and last_usable else {}
     broken = [Broken(file, why[file], _last(folder / file, before.get(file))) for file in why]
     broken += [Broken(file, disputed[file], good.pop(file)) for file in disputed]
-    if not found:
+    if not file_texts:
         broken.append(
             Broken(contract_waits.PATTERN, f"no contract in {folder}: it must hold at least one file named *.odcs.yaml")
         )
-    texts = {file: text.decode() for file, text in found.items() if file in good and isinstance(text, bytes)}
-    return Contracts(tuple(good.values()), tuple(broken), contract_waits.digest(found), texts)
+    texts = {file: text.decode() for file, text in file_texts.items() if file in good and isinstance(text, bytes)}
+    return Contracts(tuple(good.values()), tuple(broken), contract_waits.digest(file_texts), texts)
 
 
 def _usable(path: Path, text: bytes | OSError, problems: Problems | None) -> Contract:

@@ -70,8 +70,8 @@ def _physical(name: str, physical_type: str, target: str | None) -> dict[str, An
     in_events = target is not None and EVENT_COLUMNS[target] in ("numeric", "bigint")
     whole, decimals = (16, 4) if in_events else (28, 10)
     plain = physical_type.strip().lower()
-    if found := _NUMERIC.fullmatch(plain):
-        precision, scale = int(found[1]), int(found[2] or 0)
+    if digits := _NUMERIC.fullmatch(plain):
+        precision, scale = int(digits[1]), int(digits[2] or 0)
         if not 0 < precision <= 38 or scale > precision:
             raise ContractError(f"{name}: physicalType {physical_type!r}: at most 38 digits, no more of them decimals")
         whole, decimals = (min(precision - scale, 16), min(scale, 4)) if in_events else (precision - scale, scale)

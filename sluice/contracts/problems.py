@@ -23,19 +23,19 @@ def problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[
 
     ``connection`` must know Sluice's macros.
     """
-    found = [*_timezone_problems(connection, contract), *_format_problems(contract)]
-    if found:
-        return found
+    reasons = [*_timezone_problems(connection, contract), *_format_problems(contract)]
+    if reasons:
+        return reasons
     for column in contract.columns:
-        found += _column_problems(connection, column)
+        reasons += _column_problems(connection, column)
     known = list(contract.read_columns)
     for column in contract.derived_columns:
         wanted = typed_as(column)
         for problem in expressions.problems(connection, column.transform or "", known, wanted, is_derived=True):
-            found.append(f"{column.name}: transformLogic: {problem}")
+            reasons.append(f"{column.name}: transformLogic: {problem}")
         known.append(column)
-    found += registry.problems(connection, contract)
-    return found
+    reasons += registry.problems(connection, contract)
+    return reasons
 
 
 def warnings(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[str]:
@@ -45,11 +45,11 @@ def warnings(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[
 
 def _warnings(connection: duckdb.DuckDBPyConnection, contract: Contract, column: Column) -> Iterator[str]:
     before = contract.derived_columns[: contract.derived_columns.index(column)]
-    found = type_of(connection, query_of(column.transform or "", [*contract.read_columns, *before]))
+    kind = type_of(connection, query_of(column.transform or "", [*contract.read_columns, *before]))
     is_rounded = any(part.get("function_name") in _ROUNDING for part in parts_of(parsed(connection, column)))
-    if typed_as(column).startswith("DECIMAL") and found in ("DOUBLE", "FLOAT") and not is_rounded:
+    if typed_as(column).startswith("DECIMAL") and kind in ("DOUBLE", "FLOAT") and not is_rounded:
         yield (
-            f"{column.name}: transformLogic gives a {found} (a division does): rows whose value has more decimals than "
+            f"{column.name}: transformLogic gives a {kind} (a division does): rows whose value has more decimals than "
             f"{typed_as(column)} break {column.name}.type and are set aside: write round(…, {column.digits[1]})"
         )
 

@@ -194,7 +194,7 @@ def _column(connection: duckdb.DuckDBPyConnection, name: str, texts: Sequence[st
     filled = [text for text in texts if text is not None and text.strip()]
     values = tuple(dict.fromkeys(filled))
     words = frozenset(value for value in values if value.strip() in _NULL_WORDS)
-    found = ColumnProfile(
+    column = ColumnProfile(
         name=name,
         kind="string",
         null_share=1 - len(filled) / len(texts) if texts else 0.0,
@@ -204,11 +204,11 @@ def _column(connection: duckdb.DuckDBPyConnection, name: str, texts: Sequence[st
         values=values,
     )
     bare = [value.strip() for value in values if value not in words]
-    typed = _typed(connection, found, bare) if bare else found
+    typed = _typed(connection, column, bare) if bare else column
     if words and typed.kind not in ("string", "boolean"):
         nulls = sum(text in words for text in filled)
         return replace(typed, null_words=words, null_share=typed.null_share + nulls / len(texts))
-    return typed if not words else found
+    return typed if not words else column
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, column: ColumnProfile, values: Sequence[str]) -> ColumnProfile:

@@ -11,13 +11,13 @@ from sluice.contracts.model import ContractError
 
 def custom_properties(properties: Sequence[Any] | None, known: Sequence[str], where: str) -> dict[str, Any]:
     """The custom properties by name; those of other tools are left alone, a misspelt one of ours is an error."""
-    found = {item.property: item.value for item in properties or []}
+    values = {item.property: item.value for item in properties or []}
     folded = {name.casefold(): name for name in known}
-    for name in found:
+    for name in values:
         near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.85)
         if name not in known and near:
             raise ContractError(f"{where}: custom property {name!r} is unknown: did you mean {folded[near[0]]}?")
-    return found
+    return values
 
 
 def file_text(value: object, where: str) -> str:

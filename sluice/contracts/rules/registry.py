@@ -40,7 +40,7 @@ def declared(item: SchemaProperty, logical_type: str, custom: Mapping[str, Any])
         Place.OPTIONS: dict(item.logicalTypeOptions or {}),
         Place.CUSTOM: custom,
     }
-    found: dict[str, Any] = {}
+    declarations: dict[str, Any] = {}
     for rule in COLUMN_RULES:
         value = places[rule.place].get(rule.name)
         if value is None or (rule.place is Place.OPTIONS and logical_type not in rule.types):
@@ -49,8 +49,8 @@ def declared(item: SchemaProperty, logical_type: str, custom: Mapping[str, Any])
             raise ContractError(
                 f"{item.name}: {rule.name} means nothing for a {logical_type}: it is for {', '.join(rule.types)}"
             )
-        found[rule.name] = rule.read(value, f"{item.name}: {rule.name}")
-    return {name: value for name, value in found.items() if value is not None}
+        declarations[rule.name] = rule.read(value, f"{item.name}: {rule.name}")
+    return {name: value for name, value in declarations.items() if value is not None}
 
 
 def checks(contract: Contract) -> list[Check]:

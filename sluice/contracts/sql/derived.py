@@ -27,6 +27,7 @@ def derived_levels(contract: Contract) -> list[list[Column]]:
 
 
 def derived_stages(contract: Contract) -> Iterator[str]:
+    """The stages of the query that make the derived columns: made, tried in the column's type, and taken out."""
     before = "typed"
     for number, level in enumerate(derived_levels(contract), start=1):
         # The line break ends a comment that the expression may end in.
@@ -45,6 +46,7 @@ def derived_stages(contract: Contract) -> Iterator[str]:
 
 
 def last_stage(contract: Contract) -> str:
+    """The stage that has every column of the contract."""
     levels = derived_levels(contract)
     return f"derived_{len(levels)}" if levels else "typed"
 
@@ -63,6 +65,7 @@ def _made(column: Column) -> str:
 
 
 def attempt(column: Column) -> str:
+    """The name of a derived value in a struct, which is null where there could be none."""
     return quoted(f"__tried:{column.name}")
 
 

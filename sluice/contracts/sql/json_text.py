@@ -30,4 +30,5 @@ def json_pairs(pairs: Sequence[tuple[str, str]], *more: str) -> str:
 
 
 def json_text(text: str) -> str:
+    """``text`` as JSON."""
     return json.dumps(text, ensure_ascii=False)

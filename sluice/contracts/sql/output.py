@@ -20,6 +20,7 @@ _NULL_OF = {
 
 
 def is_cancellation(fills: Mapping[str, Column]) -> str:
+    """SQL that is true for a row that is a cancellation."""
     return f"{as_copied(fills['event_type'])} = 'cancellation'"
 
 
@@ -29,6 +30,7 @@ def fills_of(contract: Contract) -> dict[str, Column]:
 
 
 def output(contract: Contract) -> Iterator[str]:
+    """Select items of a row of events, in the order of its columns."""
     fills = fills_of(contract)
     for target, kind in EVENT_COLUMNS.items():
         value = as_copied(fills[target]) if target in fills else _NULL_OF[kind]

@@ -45,6 +45,7 @@ _PIECE = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|.", re.DOTALL)
 
 
 def moment(column: Column, source: str) -> str:
+    """SQL of the moment that the text ``source`` says; null where it is in none of the column's formats."""
     zone = column.options.get("defaultTimezone")
     whens = []
     for pattern in column.formats:

@@ -31,6 +31,7 @@ def typed_as(column: Column) -> str:
 
 
 def texts(contract: Contract, places: dict[str, int]) -> Iterator[str]:
+    """Select items of the file's texts; ``places`` is by normalised header name the field's number."""
     for column in contract.read_columns:
         at = next((places[name] for name in column.names if name in places), None)
         text = "NULL::VARCHAR" if at is None else f"c{at}"
@@ -48,6 +49,7 @@ def _trimmed(text: str) -> str:
 
 
 def has_format(column: Column) -> bool:
+    """Whether not every text is a value of the column."""
     return column.logical_type != "string" or column.kind == "uuid"
 
 
@@ -70,6 +72,7 @@ def source_of(column: Column) -> str:
 
 
 def typed_columns(contract: Contract) -> Iterator[str]:
+    """Select items of the columns of the file that are not simply text."""
     for column in contract.read_columns:
         if text_of(column) != quoted(column.name):
             yield f"{_typed(column)} AS {quoted(column.name)}"
