@@ -1,0 +1,579 @@
+-- The schema that all migrations together make, with its grants. `make schema` writes it, `make check` compares it:
+-- nothing runs it, a change of the schema is a migration.
+
+SET check_function_bodies = off;
+
+-- Schemas
+
+CREATE SCHEMA ledger;
+CREATE SCHEMA report;
+CREATE SCHEMA report_staging;
+
+-- Tables
+
+CREATE TABLE ledger.audit (
+    audit_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    action text NOT NULL,
+    file_id bigint NOT NULL,
+    reason text NOT NULL,
+    by_whom text NOT NULL,
+    details jsonb NOT NULL,
+    CONSTRAINT an_action_is_known CHECK (((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text])))))),
+    CONSTRAINT audit_pkey PRIMARY KEY (audit_id)
+);
+
+CREATE TABLE ledger.batches (
+    epoch bigint NOT NULL,
+    batch bigint NOT NULL,
+    committed_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    files bigint NOT NULL DEFAULT 0,
+    rows_read bigint NOT NULL DEFAULT 0,
+    rows_loaded bigint NOT NULL DEFAULT 0,
+    rows_rejected bigint NOT NULL DEFAULT 0,
+    rows_duplicate bigint NOT NULL DEFAULT 0,
+    duration_ms bigint,
+    durations jsonb,
+    backlog_files bigint,
+    CONSTRAINT batches_pkey PRIMARY KEY (epoch, batch)
+);
+
+CREATE TABLE ledger.contracts (
+    file text NOT NULL,
+    usable text,
+    problem text,
+    seen_under text NOT NULL,
+    seen_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT contracts_pkey PRIMARY KEY (file)
+);
+
+CREATE TABLE ledger.dropped_views (
+    schema_name text NOT NULL,
+    view_name text NOT NULL,
+    owner text NOT NULL,
+    kind text NOT NULL,
+    definition text NOT NULL,
+    dropped_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT a_dropped_view_is_of_a_known_kind CHECK ((kind = ANY (ARRAY['VIEW'::text, 'MATERIALIZED VIEW'::text])))
+);
+
+CREATE TABLE ledger.duplicates (
+    file_id bigint NOT NULL,
+    record_number bigint NOT NULL,
+    event_id uuid NOT NULL,
+    CONSTRAINT duplicates_pkey PRIMARY KEY (file_id, record_number)
+);
+
+CREATE TABLE ledger.feeds (
+    contract text NOT NULL,
+    drift jsonb,
+    since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    since_file bigint NOT NULL,
+    CONSTRAINT feeds_pkey PRIMARY KEY (contract)
+);
+
+CREATE TABLE ledger.files (
+    file_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    name text NOT NULL,
+    path text NOT NULL,
+    sha256 text NOT NULL,
+    bytes bigint NOT NULL,
+    contract text,
+    contract_version text,
+    state text NOT NULL DEFAULT 'landed'::text,
+    rows_read bigint,
+    rows_loaded bigint,
+    rows_rejected bigint,
+    rows_duplicate bigint,
+    rows_warned bigint,
+    landed_at timestamp with time zone NOT NULL,
+    moved_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    loaded_at timestamp with time zone,
+    claim bigint,
+    epoch bigint,
+    host text,
+    duplicate_of bigint,
+    sealed_at timestamp with time zone,
+    error text,
+    header jsonb,
+    marked_encoding text,
+    drift jsonb,
+    filled jsonb,
+    rejected_for text,
+    landed_again_at timestamp with time zone,
+    waits_for text,
+    waits_under text,
+    receipt text,
+    receipt_version smallint,
+    receipt_at timestamp with time zone,
+    read_as jsonb,
+    CONSTRAINT a_file_is_in_a_known_state CHECK ((state = ANY (ARRAY['landed'::text, 'loaded'::text, 'rejected'::text, 'duplicate'::text, 'replaced'::text, 'unloaded'::text]))),
+    CONSTRAINT a_file_is_rejected_for_a_known_cause CHECK ((rejected_for = ANY (ARRAY['content'::text, 'name'::text, 'undoes'::text, 'changed'::text, 'gone'::text]))),
+    CONSTRAINT a_file_lies_in_one_of_our_folders CHECK (((path = ''::text) OR ((path ~ '^(incoming|processing|archive)/'::text) AND (path !~ '/\.\.(/|$)'::text)))),
+    CONSTRAINT a_file_that_waits_says_under_what CHECK (((waits_for IS NULL) = (waits_under IS NULL))),
+    CONSTRAINT a_loaded_file_has_its_tally CHECK (((state <> 'loaded'::text) OR ((rows_read IS NOT NULL) AND (rows_loaded IS NOT NULL) AND (rows_rejected IS NOT NULL) AND (rows_duplicate IS NOT NULL) AND (loaded_at IS NOT NULL) AND (contract IS NOT NULL)))),
+    CONSTRAINT a_receipt_is_whole_or_pending CHECK (((num_nonnulls(receipt, receipt_version, receipt_at) = ANY (ARRAY[0, 3])) AND ((receipt IS NULL) OR (receipt ~ '^[0-9a-f]{32}$'::text)) AND ((receipt_version IS NULL) OR (receipt_version = 1)))),
+    CONSTRAINT a_sha256_is_64_hex_digits CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT files_pkey PRIMARY KEY (file_id),
+    CONSTRAINT rows_are_conserved CHECK (((state <> 'loaded'::text) OR (rows_read = ((rows_loaded + rows_rejected) + rows_duplicate)))),
+    CONSTRAINT what_a_file_waits_for_is_known CHECK ((waits_for = 'contract'::text))
+);
+
+CREATE TABLE ledger.identity (
+    only_one boolean NOT NULL DEFAULT true,
+    ledger_id uuid NOT NULL DEFAULT gen_random_uuid(),
+    folders_marked_at timestamp with time zone,
+    CONSTRAINT a_ledger_has_one_identity CHECK (only_one),
+    CONSTRAINT identity_pkey PRIMARY KEY (only_one)
+);
+
+CREATE TABLE ledger.insistences (
+    insistence_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    reason text NOT NULL,
+    by_whom text NOT NULL,
+    file_id bigint,
+    CONSTRAINT a_sha256_is_64_hex_digits CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT insistences_file_id_key UNIQUE (file_id),
+    CONSTRAINT insistences_pkey PRIMARY KEY (insistence_id)
+);
+
+CREATE TABLE ledger.rejects (
+    file_id bigint NOT NULL,
+    record_number bigint NOT NULL,
+    line_number bigint NOT NULL,
+    raw bytea NOT NULL,
+    fields jsonb,
+    rules text[] NOT NULL,
+    error_class text NOT NULL,
+    contract text NOT NULL,
+    contract_version text NOT NULL,
+    state text NOT NULL DEFAULT 'quarantined'::text,
+    rejected_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    replayed_at timestamp with time zone,
+    edited_at timestamp with time zone,
+    CONSTRAINT a_reject_is_in_a_known_state CHECK ((state = ANY (ARRAY['quarantined'::text, 'replayed'::text, 'duplicate'::text, 'withdrawn'::text]))),
+    CONSTRAINT a_reject_is_of_a_known_class CHECK ((error_class = ANY (ARRAY['parse'::text, 'type'::text, 'rule'::text, 'conflict'::text]))),
+    CONSTRAINT a_reject_says_why CHECK ((cardinality(rules) > 0)),
+    CONSTRAINT rejects_pkey PRIMARY KEY (file_id, record_number)
+);
+
+CREATE TABLE ledger.streams (
+    epoch bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    token uuid NOT NULL DEFAULT gen_random_uuid(),
+    submitted_by text NOT NULL,
+    submitted_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    started_at timestamp with time zone,
+    lease_until timestamp with time zone NOT NULL,
+    stop_requested timestamp with time zone,
+    ended_at timestamp with time zone,
+    ended_because text,
+    host text,
+    pid integer,
+    state text NOT NULL DEFAULT 'submitted'::text,
+    state_since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    last_error text,
+    last_error_at timestamp with time zone,
+    lease_from timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+    ended_how text,
+    CONSTRAINT a_stream_ends_in_a_known_way CHECK ((ended_how = ANY (ARRAY['asked'::text, 'drained'::text, 'submitter_died'::text, 'signal'::text, 'life_over'::text, 'fenced'::text, 'environment'::text, 'spark_died'::text, 'failed'::text, 'restored'::text, 'unknown'::text]))),
+    CONSTRAINT a_stream_is_in_a_known_state CHECK ((state = ANY (ARRAY['submitted'::text, 'running'::text, 'waiting'::text, 'ended'::text, 'fenced'::text]))),
+    CONSTRAINT an_ended_stream_says_how CHECK (((ended_at IS NULL) = (ended_how IS NULL))),
+    CONSTRAINT an_ended_stream_says_when CHECK (((state = ANY (ARRAY['ended'::text, 'fenced'::text])) = (ended_at IS NOT NULL))),
+    CONSTRAINT streams_pkey PRIMARY KEY (epoch),
+    CONSTRAINT streams_token_key UNIQUE (token)
+);
+
+CREATE TABLE public.events (
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    event_time timestamp with time zone NOT NULL,
+    user_id text,
+    product_id text,
+    category text,
+    price numeric(20,4),
+    session_id text,
+    ip_address text,
+    user_agent text,
+    search_query text,
+    search_results_count bigint,
+    quantity bigint,
+    total_amount numeric(20,4),
+    payment_method text,
+    extra jsonb,
+    file_id bigint NOT NULL,
+    record_number bigint NOT NULL,
+    CONSTRAINT events_pkey PRIMARY KEY (event_id)
+);
+
+CREATE TABLE public.sluice_migrations (
+    name text NOT NULL,
+    applied_at timestamp with time zone NOT NULL DEFAULT now(),
+    CONSTRAINT sluice_migrations_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE report.funnel (
+    sessions bigint NOT NULL,
+    viewed bigint NOT NULL,
+    carted bigint NOT NULL,
+    bought bigint NOT NULL,
+    view_to_cart numeric,
+    cart_to_buy numeric,
+    view_to_buy numeric
+);
+
+CREATE TABLE report.last_refresh (
+    built_by text NOT NULL,
+    as_of timestamp with time zone NOT NULL,
+    unloads bigint NOT NULL,
+    events bigint NOT NULL,
+    events_of_sessions bigint NOT NULL,
+    events_of_users bigint NOT NULL,
+    events_of_products bigint NOT NULL,
+    sales bigint NOT NULL,
+    revenue numeric NOT NULL,
+    CONSTRAINT last_refresh_pkey PRIMARY KEY (built_by)
+);
+
+CREATE TABLE report.products (
+    product_id text NOT NULL,
+    category text,
+    lowest_price numeric,
+    highest_price numeric,
+    first_seen timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    events bigint NOT NULL,
+    views bigint NOT NULL,
+    carts bigint NOT NULL,
+    purchases bigint NOT NULL,
+    units numeric NOT NULL,
+    buyers bigint NOT NULL,
+    revenue numeric NOT NULL,
+    CONSTRAINT products_product_id_excl EXCLUDE USING hash (product_id WITH =)
+);
+
+CREATE TABLE report.revenue_by_hour (
+    hour timestamp with time zone NOT NULL,
+    purchases bigint NOT NULL,
+    cancellations bigint NOT NULL,
+    units numeric NOT NULL,
+    buyers bigint NOT NULL,
+    revenue numeric NOT NULL,
+    CONSTRAINT revenue_by_hour_pkey PRIMARY KEY (hour)
+);
+
+CREATE TABLE report.searches_without_result (
+    search_query text NOT NULL,
+    searches bigint NOT NULL,
+    users bigint NOT NULL,
+    last_searched_at timestamp with time zone NOT NULL,
+    CONSTRAINT searches_without_result_search_query_excl EXCLUDE USING hash (search_query WITH =)
+);
+
+CREATE TABLE report.sessions (
+    session_id text NOT NULL,
+    user_id text,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL,
+    events bigint NOT NULL,
+    views bigint NOT NULL,
+    carts bigint NOT NULL,
+    purchases bigint NOT NULL,
+    revenue numeric NOT NULL,
+    CONSTRAINT sessions_session_id_excl EXCLUDE USING hash (session_id WITH =)
+);
+
+CREATE TABLE report.top_products (
+    product_id text NOT NULL,
+    category text,
+    revenue numeric NOT NULL,
+    units numeric NOT NULL,
+    buyers bigint NOT NULL,
+    rank_by_revenue bigint NOT NULL,
+    rank_by_units bigint NOT NULL,
+    rank_by_buyers bigint NOT NULL,
+    CONSTRAINT top_products_product_id_excl EXCLUDE USING hash (product_id WITH =)
+);
+
+CREATE TABLE report.users (
+    user_id text NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    sessions bigint NOT NULL,
+    events bigint NOT NULL,
+    views bigint NOT NULL,
+    carts bigint NOT NULL,
+    purchases bigint NOT NULL,
+    revenue numeric NOT NULL,
+    CONSTRAINT users_user_id_excl EXCLUDE USING hash (user_id WITH =)
+);
+
+-- References
+
+ALTER TABLE ledger.audit ADD CONSTRAINT audit_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
+ALTER TABLE ledger.batches ADD CONSTRAINT batches_epoch_fkey FOREIGN KEY (epoch) REFERENCES ledger.streams(epoch);
+ALTER TABLE ledger.duplicates ADD CONSTRAINT duplicates_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
+ALTER TABLE ledger.feeds ADD CONSTRAINT feeds_since_file_fkey FOREIGN KEY (since_file) REFERENCES ledger.files(file_id);
+ALTER TABLE ledger.files ADD CONSTRAINT files_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES ledger.files(file_id);
+ALTER TABLE ledger.insistences ADD CONSTRAINT insistences_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
+ALTER TABLE ledger.rejects ADD CONSTRAINT rejects_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
+
+-- Indexes
+
+CREATE UNIQUE INDEX a_claim_is_of_one_file ON ledger.files USING btree (claim) WHERE (claim IS NOT NULL);
+CREATE UNIQUE INDEX a_wish_waits_once ON ledger.insistences USING btree (sha256, name) WHERE (file_id IS NULL);
+CREATE INDEX audit_by_file ON ledger.audit USING btree (file_id);
+CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
+CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
+CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
+CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
+CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
+CREATE INDEX files_by_name ON ledger.files USING btree (name);
+CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
+CREATE INDEX files_to_seal ON ledger.files USING btree (loaded_at, file_id) WHERE ((state = 'loaded'::text) AND (sealed_at IS NULL));
+CREATE INDEX files_waiting ON ledger.files USING btree (file_id) WHERE ((state = 'landed'::text) AND (waits_for IS NULL));
+CREATE INDEX files_waiting_for_contract ON ledger.files USING btree (waits_under) WHERE (waits_for IS NOT NULL);
+CREATE INDEX files_without_receipt ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (receipt IS NULL));
+CREATE UNIQUE INDEX one_stream_at_a_time ON ledger.streams USING btree ((true)) WHERE (ended_at IS NULL);
+CREATE INDEX rejects_in_quarantine ON ledger.rejects USING btree (contract, file_id) WHERE (state = 'quarantined'::text);
+CREATE UNIQUE INDEX the_same_bytes_load_once ON ledger.files USING btree (sha256) WHERE (state = ANY (ARRAY['landed'::text, 'loaded'::text]));
+CREATE INDEX events_by_file ON public.events USING brin (file_id) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX events_by_time ON public.events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
+
+-- Functions
+
+CREATE OR REPLACE FUNCTION ledger.digest(of_file bigint)
+ RETURNS text
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT ledger.receipt_of(bit_xor(ledger.row_digest(events))) FROM public.events WHERE events.file_id = of_file
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.note_edit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    NEW.edited_at := clock_timestamp();
+    RETURN NEW;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.receipt_after(receipt text, digests bit)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT ledger.receipt_of(('x' || receipt)::bit(128) # digests)
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.receipt_columns()
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT ARRAY[
+        'record_number', 'event_id', 'event_type', 'event_time', 'user_id', 'product_id', 'category', 'price',
+        'session_id', 'ip_address', 'user_agent', 'search_query', 'search_results_count', 'quantity', 'total_amount',
+        'payment_method', 'extra'
+    ]
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.receipt_of(digests bit)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT lpad(to_hex(coalesce(digests, B'0'::bit(128))::bit(64)::bigint), 16, '0')
+        || lpad(to_hex((coalesce(digests, B'0'::bit(128)) << 64)::bit(64)::bigint), 16, '0')
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.refuse_edit()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+BEGIN
+    RAISE EXCEPTION 'reject % of file % is %: its fields are edited only while it is quarantined',
+        OLD.record_number, OLD.file_id, OLD.state
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = CASE OLD.state
+                WHEN 'withdrawn' THEN 'Its file was taken back: correct the file and land it again.'
+                ELSE 'Its row is in events: unload the file, correct it and land it again.'
+            END;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.row_digest(event public.events)
+ RETURNS bit
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT ('x' || md5(format(
+        '%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L,%L',
+        event.record_number, event.event_id, event.event_type, extract(epoch FROM event.event_time), event.user_id,
+        event.product_id, event.category, event.price, event.session_id, event.ip_address, event.user_agent,
+        event.search_query, event.search_results_count, event.quantity, event.total_amount, event.payment_method,
+        event.extra
+    )))::bit(128)
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.verify(of_file bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    WITH in_events AS (
+        SELECT count(*) AS rows_found, ledger.receipt_of(bit_xor(ledger.row_digest(events))) AS digest
+        FROM public.events
+        WHERE events.file_id = of_file
+    ), found AS (
+        SELECT
+            in_events.rows_found AS loaded,
+            (
+                SELECT count(*) FROM ledger.rejects
+                WHERE rejects.file_id = of_file AND rejects.state = 'quarantined'
+            ) AS rejected,
+            (SELECT count(*) FROM ledger.duplicates WHERE duplicates.file_id = of_file) AS duplicate,
+            in_events.digest
+        FROM in_events
+    ), judged AS (
+        SELECT
+            files.*,
+            found.*,
+            array_remove(ARRAY[
+                CASE WHEN coalesce(rows_loaded, 0) <> loaded THEN
+                    format('its ledger entry says rows_loaded=%s, the tables hold %s', coalesce(rows_loaded, 0), loaded)
+                END,
+                CASE WHEN coalesce(rows_rejected, 0) <> rejected THEN
+                    format('its ledger entry says rows_rejected=%s, the tables hold %s', coalesce(rows_rejected, 0), rejected)
+                END,
+                CASE WHEN coalesce(rows_duplicate, 0) <> duplicate THEN
+                    format('its ledger entry says rows_duplicate=%s, the tables hold %s', coalesce(rows_duplicate, 0), duplicate)
+                END,
+                CASE WHEN receipt <> digest THEN
+                    format('its receipt is %s, its rows give %s: a row was changed, added or taken by hand', receipt, digest)
+                END
+            ], NULL) AS problems
+        FROM ledger.files
+        CROSS JOIN found
+        WHERE files.file_id = of_file
+    )
+    SELECT jsonb_build_object(
+        'file_id', file_id,
+        'name', name,
+        'sha256', sha256,
+        'bytes', bytes,
+        'state', state,
+        'rows_read', rows_read,
+        'rows_loaded', rows_loaded,
+        'rows_rejected', rows_rejected,
+        'rows_duplicate', rows_duplicate,
+        'receipt', coalesce(receipt, 'pending'),
+        'version', receipt_version,
+        'columns', ledger.receipt_columns(),
+        'made_at', to_char(receipt_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        'digest', digest,
+        'holds', CASE WHEN cardinality(problems) > 0 THEN false WHEN receipt IS NOT NULL THEN true END,
+        'problems', problems
+    )
+    FROM judged
+$function$;
+
+-- Triggers
+
+CREATE TRIGGER an_edit_comes_in_time BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN (((old.state <> 'quarantined'::text) AND (old.fields IS DISTINCT FROM new.fields))) EXECUTE FUNCTION ledger.refuse_edit();
+CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN ((old.fields IS DISTINCT FROM new.fields)) EXECUTE FUNCTION ledger.note_edit();
+
+-- Comments
+
+COMMENT ON TABLE ledger.dropped_views IS 'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
+COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
+COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
+COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
+COMMENT ON TABLE report.products IS 'One row a product that any event names; category is the last by name where events differ';
+COMMENT ON TABLE report.revenue_by_hour IS 'One row an hour (UTC) in which something was bought or cancelled';
+COMMENT ON TABLE report.searches_without_result IS 'What was looked for and not found, without regard to case and outer blanks';
+COMMENT ON TABLE report.sessions IS 'One row a session; events without a session are in no row';
+COMMENT ON TABLE report.top_products IS 'The products among the first hundred by revenue, by units or by buyers';
+COMMENT ON TABLE report.users IS 'One row a user';
+
+-- Grants
+
+GRANT USAGE ON SCHEMA ledger TO sluice_reader;
+GRANT USAGE ON SCHEMA ledger TO sluice_writer;
+GRANT INSERT, SELECT ON TABLE ledger.audit TO sluice_writer;
+GRANT SELECT ON TABLE ledger.audit TO sluice_reader;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.batches TO sluice_writer;
+GRANT SELECT ON TABLE ledger.batches TO sluice_reader;
+GRANT INSERT, SELECT, UPDATE ON TABLE ledger.contracts TO sluice_writer;
+GRANT SELECT ON TABLE ledger.contracts TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.digest(of_file bigint) FROM PUBLIC;
+GRANT SELECT ON TABLE ledger.dropped_views TO sluice_reader;
+GRANT SELECT ON TABLE ledger.dropped_views TO sluice_writer;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.duplicates TO sluice_writer;
+GRANT SELECT ON TABLE ledger.duplicates TO sluice_reader;
+GRANT INSERT, SELECT, UPDATE ON TABLE ledger.feeds TO sluice_writer;
+GRANT SELECT ON TABLE ledger.feeds TO sluice_reader;
+GRANT INSERT, SELECT, UPDATE ON TABLE ledger.files TO sluice_writer;
+GRANT SELECT ON TABLE ledger.files TO sluice_reader;
+GRANT SELECT ON TABLE ledger.identity TO sluice_reader;
+GRANT SELECT, UPDATE ON TABLE ledger.identity TO sluice_writer;
+GRANT INSERT, SELECT, UPDATE ON TABLE ledger.insistences TO sluice_writer;
+GRANT SELECT ON TABLE ledger.insistences TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.note_edit() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.receipt_after(receipt text, digests bit) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.receipt_columns() TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.receipt_columns() TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.receipt_columns() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.receipt_of(digests bit) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.receipt_of(digests bit) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.receipt_of(digests bit) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.refuse_edit() TO PUBLIC;
+GRANT INSERT, SELECT, UPDATE ON TABLE ledger.rejects TO sluice_writer;
+GRANT SELECT ON TABLE ledger.rejects TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.row_digest(event public.events) FROM PUBLIC;
+GRANT INSERT, SELECT, UPDATE ON TABLE ledger.streams TO sluice_writer;
+GRANT SELECT ON TABLE ledger.streams TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.verify(of_file bigint) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.verify(of_file bigint) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.verify(of_file bigint) FROM PUBLIC;
+GRANT DELETE, INSERT, SELECT ON TABLE public.events TO sluice_writer;
+GRANT SELECT ON TABLE public.events TO sluice_reader;
+GRANT SELECT ON TABLE public.sluice_migrations TO sluice_reader;
+GRANT SELECT ON TABLE public.sluice_migrations TO sluice_writer;
+GRANT USAGE ON SCHEMA report TO sluice_reader;
+GRANT USAGE ON SCHEMA report TO sluice_writer;
+GRANT DELETE, INSERT ON TABLE report.funnel TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.funnel TO sluice_writer;
+GRANT SELECT ON TABLE report.funnel TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.last_refresh TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.last_refresh TO sluice_writer;
+GRANT SELECT ON TABLE report.last_refresh TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.products TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.products TO sluice_writer;
+GRANT SELECT ON TABLE report.products TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.revenue_by_hour TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.revenue_by_hour TO sluice_writer;
+GRANT SELECT ON TABLE report.revenue_by_hour TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.searches_without_result TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.searches_without_result TO sluice_writer;
+GRANT SELECT ON TABLE report.searches_without_result TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.sessions TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.sessions TO sluice_writer;
+GRANT SELECT ON TABLE report.sessions TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.top_products TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.top_products TO sluice_writer;
+GRANT SELECT ON TABLE report.top_products TO PUBLIC;
+GRANT DELETE, INSERT ON TABLE report.users TO sluice_reader;
+GRANT DELETE, INSERT ON TABLE report.users TO sluice_writer;
+GRANT SELECT ON TABLE report.users TO PUBLIC;
+GRANT CREATE, USAGE ON SCHEMA report_staging TO sluice_reader;
