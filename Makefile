@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check format lock fuzz chaos chaos-control big-file bench audit release clean
+.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file bench audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,9 +150,13 @@ check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, who
 	@$(call valid,github-workflows,.github/workflows/*.yml)
 	@$(call valid,github-issue-forms,.github/ISSUE_TEMPLATE/[!c]*.yml)
 	@$(call valid,compose-spec,docker-compose.yaml)
+	@$(PYTHON) -m sluice.running.schema_file
 	@echo "check: formatting, lint, types, imports and schemas are fine"
 
 valid = $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.$(1) $(2)
+
+schema: $(VENV)/.dev ## Write include/sql/schema.sql anew, the sum of the migrations
+	@$(PYTHON) -m sluice.running.schema_file --write
 
 format: $(VENV)/.dev ## Format the code
 	@$(VENV)/bin/ruff format --quiet .
