@@ -7,14 +7,13 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice.base import database, permissions
+from sluice.base import permissions
 from sluice.base.env_file import read_env_file
 from sluice.base.settings import load, refuse_unknown
 from sluice.containers.instance import DEALT, PORT, AllSecrets, Containers
 from sluice.containers.log import say
 from sluice.containers.waiting import wait_for_database
-from sluice.landing import folders
-from sluice.ledger import migrate, roles
+from sluice.running import databases
 from sluice.running.pipeline import InstanceError
 
 HOST = Path("/run/host")  # the project's folder as the host has it
@@ -36,21 +35,18 @@ def init(_: Sequence[str] = ()) -> int:
     instance = AllSecrets(load())
     check_volumes(instance)
     wait_for_database(instance.server_url("postgres"))
-    with database.connect(instance.server_url("postgres"), application_name="sluice-init") as connection:
-        roles.make_roles(connection, instance.secrets())
-    applied = migrate.migrate(instance.owner_url())
-    say(f"PostgreSQL is ready: {len(applied)} migrations applied")
-    with database.connect(instance.owner_url(), application_name="sluice-init") as connection:
-        try:
-            folders.check(instance.settings, connection)
-        except folders.FoldersError as error:
-            say(f"waiting: {error}")
+    prepared = databases.prepare_own(
+        instance.server_url("postgres"), instance.owner_url(), instance.secrets(), instance.settings
+    )
+    say(f"PostgreSQL is ready: {prepared.applied} migrations applied")
+    if prepared.waits_for:
+        say(f"waiting: {prepared.waits_for}")
     environment = instance.environment(instance.running())
-    _airflow(environment, ["db", "migrate"])
-    airflow = instance.role_url("airflow", PORT)
-    with database.connect(airflow, search_path=database.AIRFLOWS_PATH) as connection:
-        for command in roles.generator_commands(connection, wanted=instance.settings.generator):
-            _airflow(environment, command)
+    databases.prepare_airflows(
+        instance.role_url("airflow", PORT),
+        lambda arguments: _airflow(environment, arguments),
+        generator=instance.settings.generator,
+    )
     say("Airflow's database is up to date")
     return 0
 

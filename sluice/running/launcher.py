@@ -18,12 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
-from sluice.base import database, disks, poolers, queries
-from sluice.landing import folders, incoming
-from sluice.ledger import migrate, roles
-from sluice.running import embedded, java, processes, shutdown, status, web
+from sluice.base import database, disks, poolers
+from sluice.landing import incoming
+from sluice.running import databases, embedded, java, processes, shutdown, status, web
 from sluice.running.child import Child
 from sluice.running.console import Console
 from sluice.running.heartbeat import job_lives
@@ -32,9 +29,9 @@ from sluice.running.ledger_view import LedgerView
 from sluice.running.logs import tail
 from sluice.running.pipeline import WEB_USER, InstanceError, Running
 from sluice.running.server_watch import ServerWatch
+from sluice.running.telling import Telling
 
 HEALTHY_SECONDS = 240.0
-TELL_AGAIN_SECONDS = 10.0
 _TICK = 0.2
 # The second group starts when the api-server answers: tasks call it, and all at once on few cores takes no less time.
 # Logs are read from disk: without --skip-serve-logs, two programs would listen on all interfaces.
@@ -67,47 +64,44 @@ class Launcher:
         self.server_watch = ServerWatch(self.server, self.console.say, self._folders)
         self.guard: subprocess.Popen[bytes] | None = None
         self.since = datetime.now(UTC)
-        self._untold_since: float | None = None
-        self._tell_again_at = 0.0
+        self._telling = Telling(instance, self._folders, self.console.say)
 
     def run(self) -> int:
         """Start, supervise until a signal asks to stop, stop. Raises InstanceError when it cannot start."""
-        lock = self.instance.lock()
-        if lock is None:
-            raise InstanceError(_already(self.instance))
-        processes.adopt_orphans()
-        os.environ.update(processes.mark(self.instance.home))
-        self.instance.make_folders()
-        try:
-            self._start_guard(lock.fileno())
-            _on_signals(_raise_stop)
-            self.start()
-            self._supervise()
-        except StopAsked:
-            pass
-        finally:
-            _on_signals(self._say_patience)
-            self._stop()
-            lock.close()
+        with self._alone():
+            try:
+                _on_signals(_raise_stop)
+                self.start()
+                self._supervise()
+            except StopAsked:
+                pass
+            finally:
+                _on_signals(self._say_patience)
         return 0
 
     @contextmanager
     def only_database(self, *, with_airflow: bool = True) -> Iterator[dict[str, str]]:
         """The databases without the pipeline, for one command: the environment that it needs, Airflow or not."""
-        lock = self.instance.lock()
-        if lock is None:
-            raise InstanceError(_already(self.instance))
-        processes.adopt_orphans()
-        os.environ.update(processes.mark(self.instance.home))
-        self.instance.make_folders()
-        try:
-            self._start_guard(lock.fileno())
+        with self._alone():
             if with_airflow:
                 java.ensure(self.console.say)
             self.start_database()
             if with_airflow:
                 self.migrate_airflow()
             yield self.instance.environment(self.running)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The only launcher of this state folder, with a guard, until all is stopped."""
+        lock = self.instance.lock()
+        if lock is None:
+            raise InstanceError(_already(self.instance))
+        processes.adopt_orphans()
+        os.environ.update(processes.mark(self.instance.home))
+        self.instance.make_folders()
+        try:
+            self._start_guard(lock.fileno())
+            yield
         finally:
             self._stop()
             lock.close()
@@ -135,36 +129,26 @@ class Launcher:
         status.tell_trouble(self.instance, "")
         self.running = replace(self.running, postgres_port=self.server.port)
         self.instance.tell(self.running)
-        with database.connect(self.server.url()) as connection:
-            roles.make_roles(connection, self.instance.secrets())
         settings = self.instance.with_urls(self.server.port)
-        applied = migrate.migrate(settings.owner_dsn)
-        with database.connect(settings.owner_dsn) as connection:
-            self.since = queries.row(connection, "ledger/status.clock")["now"]
-            self._check_folders(connection)
+        prepared = databases.prepare_own(
+            self.server.url(), settings.owner_dsn, self.instance.secrets(), self.instance.settings
+        )
+        self.since = prepared.clock
+        if prepared.waits_for:
+            self.console.say(f"WAITING: {prepared.waits_for}")
         with database.connect(settings.writer_dsn) as connection:
             poolers.refuse_shared_sessions(connection)
         where = "your own server" if self.instance.settings.database_url else f"127.0.0.1:{self.server.port}"
         self.console.say(
-            f"PostgreSQL is ready: {where}, {len(applied)} migrations applied ({time.monotonic() - begun:.1f} s)"
+            f"PostgreSQL is ready: {where}, {prepared.applied} migrations applied ({time.monotonic() - begun:.1f} s)"
         )
-
-    def _check_folders(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
-        """Those of a new ledger are marked here. What is not there is waited for: the stream goes on by itself then."""
-        try:
-            folders.check(self.instance.settings, connection)
-        except folders.FoldersError as error:
-            self.console.say(f"WAITING: {error}")
 
     def migrate_airflow(self) -> None:
         """Bring Airflow's own database up to date, and let generate_events follow SLUICE_GENERATOR."""
         begun = time.monotonic()
         self.instance.write_web_password()
-        self.airflow(["db", "migrate"])
         url = self.instance.role_url("airflow", self.server.port)
-        with database.connect(url, search_path=database.AIRFLOWS_PATH) as connection:
-            for command in roles.generator_commands(connection, wanted=self.instance.settings.generator):
-                self.airflow(command)
+        databases.prepare_airflows(url, self.airflow, generator=self.instance.settings.generator)
         self.console.say(f"Airflow's database is up to date ({time.monotonic() - begun:.0f} s)")
 
     def airflow(self, arguments: list[str]) -> None:
@@ -186,24 +170,9 @@ class Launcher:
         return child
 
     def _tell(self, **changes: Any) -> None:
-        """Say what runs; a disk that cannot take it now is asked again, because the pipeline itself can go on."""
+        """Leave word of what runs, after these ``changes`` of it."""
         self.running = replace(self.running, **changes)
-        self._tell_again_at = time.monotonic() + TELL_AGAIN_SECONDS
-        try:
-            self.instance.tell(self.running)
-            status.tell_trouble(self.instance, self.server_watch.trouble)
-        except OSError as error:
-            if self._untold_since is None:
-                self._untold_since = time.monotonic()
-                self.console.say(
-                    f"the state folder cannot be written ({'; '.join(disks.full(self._folders)) or error}): free "
-                    f"space; until then `make status` may show old process ids, and it is tried again every "
-                    f"{TELL_AGAIN_SECONDS:g} s by itself"
-                )
-            return
-        if self._untold_since is not None:
-            self.console.say(f"the state folder takes files again, after {time.monotonic() - self._untold_since:.0f} s")
-            self._untold_since = None
+        self._telling.tell(self.running, self.server_watch.trouble)
 
     def _tell_pids(self) -> None:
         self._tell(pids={child.name: child.process.pid for child in self.children if child.process})
@@ -229,12 +198,16 @@ class Launcher:
 
     def _wait_until(self, group: Collection[str], deadline: float) -> None:
         """Wait until all of ``group`` are healthy; raises InstanceError with the ends of their logs otherwise."""
-        while missing := [name for name in group if not web.health(self.running.url).get(name)]:
+        while missing := self._unhealthy(group):
             self._watch_children()
             if time.monotonic() > deadline:
                 logs = "\n".join(f"--- {name}\n{tail(self.instance.log_dir / f'{name}.log')}" for name in missing)
                 raise InstanceError(f"not healthy within {HEALTHY_SECONDS:g} s: {', '.join(missing)}\n{logs}")
             time.sleep(_TICK)
+
+    def _unhealthy(self, group: Collection[str]) -> list[str]:
+        health = web.health(self.running.url)
+        return [name for name in group if not health.get(name)]
 
     def _supervise(self) -> None:
         """Watch the children and renew the live line, until StopAsked."""
@@ -243,17 +216,17 @@ class Launcher:
         while True:
             self._watch_children()
             if self.console.due(view.cost):
-                found = view.look()
-                line = (
-                    self.server_watch.trouble or "the ledger does not answer"
-                    if found is None
-                    else status.live_line(found, incoming.survey(self.instance.settings).waiting)
-                )
-                self.console.live(line)
+                self.console.live(self._live_line(view))
             if not self.running.ready and (what := view.first_result(self.instance.settings.generator)):
                 self.console.say(what)
                 self._tell(ready=True)
             time.sleep(_TICK)
+
+    def _live_line(self, view: LedgerView) -> str:
+        report = view.look()
+        if report is None:
+            return self.server_watch.trouble or "the ledger does not answer"
+        return status.live_line(report, incoming.survey(self.instance.settings).waiting)
 
     def _greet(self) -> None:
         password = self.instance.secrets()["web_password"]
@@ -272,7 +245,7 @@ class Launcher:
             for child in self.children:
                 if child.watchdog is not None:
                     child.watchdog.database_came_back()
-        if started or changed or (self._untold_since is not None and time.monotonic() > self._tell_again_at):
+        if started or changed or self._telling.is_due():
             self._tell_pids()
 
     def _stop(self) -> None:
