@@ -10,6 +10,7 @@ import psycopg
 from airflow.providers.standard.sensors.filesystem import FileSensor
 
 from sluice.base import database, settings
+from sluice.base.waiting import News
 from sluice.landing import folders, incoming, predicate, tidy
 from sluice.ledger import leases
 
@@ -48,7 +49,7 @@ class LandedFileSensor(FileSensor):
         super().__init__(**defaults | kwargs)
         self._connection: leases.Connection | None = None
         self._away = False
-        self._wrong = ""
+        self._wrong = News()
         self._next_strays = 0.0
         self._patience: float | None = None
 
@@ -94,12 +95,10 @@ class LandedFileSensor(FileSensor):
         try:
             folders.check(read, connection)
         except folders.FoldersError as error:
-            if str(error) != self._wrong:
-                self._wrong = str(error)
+            if self._wrong.is_new(str(error)):
                 self.log.error("files stay in incoming: %s", error)
             return False
-        if self._wrong:
-            self._wrong = ""
+        if self._wrong.over():
             self.log.info("the folders are back")
         return True
 

@@ -35,7 +35,7 @@ from pyspark.sql import SparkSession
 
 from sluice.base import database, disks, poolers
 from sluice.base.settings import Settings, load
-from sluice.base.waiting import Waiting
+from sluice.base.waiting import News, Waiting
 from sluice.ledger import leases
 from sluice.ledger.leases import EndedHow, StreamStoppedError
 from sluice.loading.retry_rules import FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
@@ -176,7 +176,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
 
     Raises StreamFenced or StreamStoppedError for what no later attempt can mend.
     """
-    spark, failures, printed = None, 0, ""
+    spark, failures, printed = None, 0, News()
     every = f"{settings.backoff_seconds:g} to {settings.backoff_max_seconds:g} s"
     waiting = Waiting(
         _log, f"tried again every {every} by itself, nothing is lost: files wait in the processing folder"
@@ -192,8 +192,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
                 return keeper.ended_how
             rule, line = rule_for(str(error)), line_of(str(error))
-            if rule is UNKNOWN and line != printed:
-                printed = line
+            if rule is UNKNOWN and printed.is_new(line):
                 _log.error("%s", error)
             if rule.action == "forget":
                 _put_aside(settings.checkpoint_dir)

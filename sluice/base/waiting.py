@@ -1,4 +1,4 @@
-"""What goes on failing in the same way: said when it begins, once a minute while it lasts, and when it is over."""
+"""What lasts is said once: when it begins, while it goes on failing once a minute, and when it is over."""
 
 from __future__ import annotations
 
@@ -7,6 +7,22 @@ import time
 from datetime import UTC, datetime
 
 SAY_EVERY_SECONDS = 60.0
+
+
+class News:
+    """What was said last: so that a thing which lasts is said once, and again when it is another."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def is_new(self, text: str) -> bool:
+        """Whether it was not said last; it is from now on."""
+        was, self._last = self._last, text
+        return text != was
+
+    def over(self) -> bool:
+        """Whether something was said; nothing is from now on."""
+        return self.is_new("")
 
 
 class Waiting:

@@ -10,6 +10,7 @@ import psycopg
 from sluice.base import database
 from sluice.containers.instance import SUPERUSER
 from sluice.containers.log import say
+from sluice.loading.retry_rules import is_wrong_password
 from sluice.running.pipeline import InstanceError
 
 PATIENCE_SECONDS = 600.0
@@ -31,10 +32,10 @@ def wait_for_database(url: str, patience: float = PATIENCE_SECONDS, tell: Callab
                 tell(f"{where} answers after {time.monotonic() - begun:.0f} s")
             return
         except psycopg.OperationalError as error:
+            if is_wrong_password(error):
+                raise InstanceError(_refused(where, str(parts["user"]))) from error
             reason = str(error).strip().splitlines()[0]
         waited = time.monotonic() - begun
-        if "password authentication failed" in reason:
-            raise InstanceError(_refused(where, str(parts["user"])))
         if waited > patience:
             raise InstanceError(
                 f"{where} did not answer within {patience:g} s ({reason}): `docker compose logs postgres`"

@@ -112,6 +112,7 @@ _LOGIN_SAYS = (
     "the pipeline again"
 )
 _LOGIN_REASON = "the environment of a process cannot change while it lives, so the same login is refused for ever"
+_REFUSED = "password authentication failed"
 _FULL = "No space left on device"
 
 RULES = (
@@ -174,7 +175,7 @@ RULES = (
             When(
                 _OPERATIONAL,
                 without_code=True,
-                text=r"connection to server at .* failed: FATAL: (password authentication failed"
+                text=rf"connection to server at .* failed: FATAL: ({_REFUSED}"
                 r"|no pg_hba\.conf entry|(role|database) \".*\" does not exist|permission denied"
                 r"|role \".*\" is not permitted)",
             ),
@@ -226,6 +227,11 @@ def rule_for(error: BaseException | str, rules: Sequence[RetryRule] = RULES) -> 
     """The first rule for this error, otherwise UNKNOWN: wait and try again. A text is what Spark made of an error."""
     failure = _failure_in(error, rules) if isinstance(error, str) else _failure_of(error)
     return next((rule for rule in rules if any(when.holds(failure) for when in rule.when)), UNKNOWN)
+
+
+def is_wrong_password(error: psycopg.OperationalError) -> bool:
+    """Whether PostgreSQL refused the password of a login."""
+    return When(_OPERATIONAL, without_code=True, text=_REFUSED).holds(_failure_of(error))
 
 
 def line_of(error: BaseException | str) -> str:
