@@ -1,6 +1,6 @@
 """Keeps what grows at the ages that the environment sets.
 
-``sluice.proof.housekeeping`` says what each task promises.
+Files are sealed by ``sluice.proof.sealing``, the rest goes by ``sluice.running.trimming`` and ``airflow_metadata``.
 
 The tasks do not depend on one another: one that fails hides nothing and stops nothing.
 """
@@ -14,7 +14,9 @@ from airflow.sdk import dag, task
 
 from sluice.base import database
 from sluice.base.settings import load
-from sluice.proof import housekeeping
+from sluice.ledger import receipts
+from sluice.proof import sealing
+from sluice.running import airflow_metadata, trimming
 
 
 @task
@@ -22,7 +24,7 @@ def seal_archive() -> None:
     """Verify, seal and delete archived files; fails, after all were looked at, when one cannot be verified."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
-        housekeeping.seal_archive(settings, connection)
+        sealing.seal_archive(settings, connection)
 
 
 @task
@@ -30,7 +32,7 @@ def make_receipts() -> None:
     """Make receipts that the stream found no time for."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
-        housekeeping.make_receipts(connection)
+        receipts.make_pending(connection)
 
 
 @task
@@ -38,7 +40,7 @@ def trim_batches() -> None:
     """Delete old rows of ledger.batches."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
-        housekeeping.trim_batches(settings, connection)
+        trimming.trim_batches(settings, connection)
 
 
 @task
@@ -46,13 +48,13 @@ def trim_logs() -> None:
     """Delete old task logs."""
     from airflow.configuration import conf
 
-    housekeeping.trim_logs(load(), Path(conf.get("logging", "base_log_folder")))
+    trimming.trim_logs(load(), Path(conf.get("logging", "base_log_folder")))
 
 
 @task(retries=2, retry_delay=timedelta(seconds=30))
 def clean_metadata() -> None:
     """Delete Airflow's records of old runs."""
-    housekeeping.clean_metadata(load())
+    airflow_metadata.clean_metadata(load())
 
 
 @dag(

@@ -7,6 +7,8 @@ accidents; whoever may write to both tables can make both agree. docs/receipts.m
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Any
 
 import psycopg
@@ -15,6 +17,8 @@ from psycopg.rows import dict_row
 from sluice.base import queries
 
 Connection = psycopg.Connection[dict[str, Any]]
+PENDING_SECONDS = 60.0
+_log = logging.getLogger(__name__)
 
 
 def make_next(connection: Connection, *, also_when_files_wait: bool = False) -> int | None:
@@ -28,6 +32,18 @@ def make_next(connection: Connection, *, also_when_files_wait: bool = False) -> 
             return None
         queries.run(_in_order(connection), "load/receipts.make", pending["file_id"])
     return int(pending["file_id"])
+
+
+def make_pending(connection: Connection, *, seconds: float = PENDING_SECONDS) -> int:
+    """Make pending receipts for about so many ``seconds``, whether files wait or not; return how many were made.
+
+    The stream makes them when it has nothing else to do: this is for one that never has, or does not run.
+    """
+    made, ends = 0, time.monotonic() + seconds
+    while time.monotonic() < ends and make_next(connection, also_when_files_wait=True):
+        made += 1
+    _log.info("made %s receipts that were pending", made)
+    return made
 
 
 def make(connection: Connection, file_id: int) -> None:

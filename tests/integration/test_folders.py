@@ -16,7 +16,7 @@ from sluice.base.settings import Settings
 from sluice.landing import folders, mover
 from sluice.ledger import archive
 from sluice.loading.load_file import FileLoader
-from sluice.proof import housekeeping
+from sluice.proof import sealing
 from sluice.running import load_watch, status
 from sluice.running.instance import Instance
 from sluice.running.pipeline import InstanceError, Running
@@ -190,9 +190,9 @@ def test_housekeeping_deletes_nothing_while_a_folder_is_not_there(
     loader.load(land(table(event(1))))
     later = datetime.now(UTC) + timedelta(days=settings.keep_archive_days + 1)
     with unmounted(settings.processing_dir), pytest.raises(folders.FoldersError):
-        housekeeping.seal_archive(settings, connection, now=later)
+        sealing.seal_archive(settings, connection, now=later)
     assert len(list(settings.archive_dir.glob("loaded/*/*.csv"))) == 1
-    assert housekeeping.seal_archive(settings, connection, now=later).files == 1
+    assert sealing.seal_archive(settings, connection, now=later).files == 1
     assert (settings.archive_dir / folders.MARKER).exists()
 
 

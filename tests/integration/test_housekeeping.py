@@ -16,8 +16,9 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.ledger import file_names
-from sluice.proof import housekeeping
-from sluice.proof.housekeeping import HousekeepingError
+from sluice.proof import sealing
+from sluice.proof.sealing import UnverifiedError
+from sluice.running import airflow_metadata, trimming
 
 Row = dict[str, Any]
 OLD = "2025-01-02"
@@ -115,7 +116,7 @@ def test_an_old_file_that_adds_up_is_sealed_and_its_bytes_go(
     settings: Settings, connection: psycopg.Connection[Row], writer: psycopg.Connection[Row]
 ) -> None:
     file_id, path = archive(connection, settings, "a.csv")
-    outcome = housekeeping.seal_archive(settings, writer)
+    outcome = sealing.seal_archive(settings, writer)
     assert (outcome.files, outcome.bytes, sealed(connection)) == (1, len(CONTENT), [file_id])
     assert not path.exists()
     assert not path.parent.exists()
@@ -126,15 +127,15 @@ def test_a_second_call_finds_nothing_to_do(
     settings: Settings, connection: psycopg.Connection[Row], writer: psycopg.Connection[Row]
 ) -> None:
     archive(connection, settings, "a.csv")
-    housekeeping.seal_archive(settings, writer)
-    assert str(housekeeping.seal_archive(settings, writer)) == str(housekeeping.Sealed())
+    sealing.seal_archive(settings, writer)
+    assert str(sealing.seal_archive(settings, writer)) == str(sealing.Sealed())
 
 
 def test_a_young_file_is_left_alone(
     settings: Settings, connection: psycopg.Connection[Row], writer: psycopg.Connection[Row]
 ) -> None:
     _, path = archive(connection, settings, "a.csv", day=datetime.now(UTC).date().isoformat())
-    housekeeping.seal_archive(settings, writer)
+    sealing.seal_archive(settings, writer)
     assert path.exists()
     assert sealed(connection) == []
 
@@ -143,9 +144,9 @@ def test_the_clock_is_a_parameter(
     settings: Settings, connection: psycopg.Connection[Row], writer: psycopg.Connection[Row]
 ) -> None:
     file_id, _ = archive(connection, settings, "a.csv")
-    housekeeping.seal_archive(settings, writer, now=datetime(2025, 1, 20, tzinfo=UTC))
+    sealing.seal_archive(settings, writer, now=datetime(2025, 1, 20, tzinfo=UTC))
     assert sealed(connection) == []
-    housekeeping.seal_archive(settings, writer, now=datetime(2025, 2, 20, tzinfo=UTC))
+    sealing.seal_archive(settings, writer, now=datetime(2025, 2, 20, tzinfo=UTC))
     assert sealed(connection) == [file_id]
 
 
@@ -171,8 +172,8 @@ def test_what_cannot_be_verified_is_kept_and_said_after_the_others_are_sealed(
     _, broken = archive(connection, settings, "broken.csv")
     connection.execute(damage)  # type: ignore[call-overload]
     good_id, good = archive(connection, settings, "good.csv", content=b"other")
-    with pytest.raises(HousekeepingError, match=rf"kept 1 archived files .*broken\.csv.*{reason}"):
-        housekeeping.seal_archive(settings, writer)
+    with pytest.raises(UnverifiedError, match=rf"kept 1 archived files .*broken\.csv.*{reason}"):
+        sealing.seal_archive(settings, writer)
     assert (broken.exists(), good.exists(), sealed(connection)) == (True, False, [good_id])
 
 
@@ -181,8 +182,8 @@ def test_changed_bytes_of_equal_length_are_noticed(
 ) -> None:
     _, path = archive(connection, settings, "a.csv")
     path.write_bytes(CONTENT.replace(b"3", b"4"))
-    with pytest.raises(HousekeepingError, match="sha256"):
-        housekeeping.seal_archive(settings, writer)
+    with pytest.raises(UnverifiedError, match="sha256"):
+        sealing.seal_archive(settings, writer)
     assert path.exists()
 
 
@@ -192,8 +193,8 @@ def test_a_link_in_the_archive_is_not_followed(
     _, path = archive(connection, settings, "a.csv")
     path.rename(tmp_path / "elsewhere.csv")
     path.symlink_to(tmp_path / "elsewhere.csv")
-    with pytest.raises(HousekeepingError, match=r"a\.csv"):
-        housekeeping.seal_archive(settings, writer)
+    with pytest.raises(UnverifiedError, match=r"a\.csv"):
+        sealing.seal_archive(settings, writer)
     assert (tmp_path / "elsewhere.csv").exists()
 
 
@@ -211,9 +212,9 @@ def test_a_crash_between_seal_and_delete_is_finished_by_the_next_call(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", crash)
         with pytest.raises(KeyboardInterrupt):
-            housekeeping.seal_archive(settings, writer)
+            sealing.seal_archive(settings, writer)
     assert (path.exists(), sealed(connection)) == (True, [file_id])
-    outcome = housekeeping.seal_archive(settings, writer)
+    outcome = sealing.seal_archive(settings, writer)
     assert (path.exists(), outcome.leftovers, outcome.files) == (False, 1, 0)
 
 
@@ -221,7 +222,7 @@ def test_a_file_that_the_ledger_does_not_know_stays(settings: Settings, writer: 
     stray = settings.archive_dir / "loaded" / OLD / "7-0123456789ab-a.csv"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(CONTENT)
-    housekeeping.seal_archive(settings, writer)
+    sealing.seal_archive(settings, writer)
     assert stray.exists()
 
 
@@ -229,7 +230,7 @@ def test_rejected_files_stay_for_ever(
     settings: Settings, connection: psycopg.Connection[Row], writer: psycopg.Connection[Row]
 ) -> None:
     _, path = archive(connection, settings, "a.csv", state="rejected")
-    housekeeping.seal_archive(settings, writer)
+    sealing.seal_archive(settings, writer)
     assert path.exists()
 
 
@@ -238,7 +239,7 @@ def test_a_duplicate_goes_when_its_original_is_loaded(
 ) -> None:
     original, _ = archive(connection, settings, "a.csv", day=datetime.now(UTC).date().isoformat())
     duplicate, path = archive(connection, settings, "b.csv", state="duplicate", duplicate_of=original)
-    outcome = housekeeping.seal_archive(settings, writer)
+    outcome = sealing.seal_archive(settings, writer)
     assert (path.exists(), outcome.duplicates, sealed(connection)) == (False, 1, [duplicate])
 
 
@@ -248,7 +249,7 @@ def test_a_duplicate_of_what_is_not_loaded_any_more_stays(
     original, _ = archive(connection, settings, "a.csv")
     _, path = archive(connection, settings, "b.csv", state="duplicate", duplicate_of=original)
     connection.execute("UPDATE ledger.files SET state = 'unloaded' WHERE file_id = %s", [original])
-    housekeeping.seal_archive(settings, writer)
+    sealing.seal_archive(settings, writer)
     assert path.exists()
 
 
@@ -258,11 +259,11 @@ def test_more_files_than_a_page_are_all_sealed_past_a_broken_one(
     writer: psycopg.Connection[Row],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(housekeeping, "PAGE", 2)
+    monkeypatch.setattr(sealing, "PAGE", 2)
     ids = [archive(connection, settings, f"{n}.csv", content=b"%d" % n)[0] for n in range(5)]
     connection.execute("DELETE FROM events WHERE file_id = %s", [ids[0]])
-    with pytest.raises(HousekeepingError, match="kept 1 "):
-        housekeeping.seal_archive(settings, writer)
+    with pytest.raises(UnverifiedError, match="kept 1 "):
+        sealing.seal_archive(settings, writer)
     assert sealed(connection) == ids[1:]
 
 
@@ -277,7 +278,7 @@ def test_only_old_batches_go(
         "INSERT INTO ledger.batches (epoch, batch, committed_at)"
         " VALUES (1, 1, now() - interval '8 days'), (1, 2, now())"
     )
-    assert housekeeping.trim_batches(settings, writer) == 1
+    assert trimming.trim_batches(settings, writer) == 1
     assert [row["batch"] for row in connection.execute("SELECT batch FROM ledger.batches")] == [2]
     assert count(connection, "ledger.streams") == 1
 
@@ -301,21 +302,21 @@ def _log(folder: Path, name: str, days: float) -> Path:
 def test_old_logs_go_with_their_folders_and_young_ones_stay(tmp_path: Path) -> None:
     old = _log(tmp_path, "dag_id=a/run_id=1/task_id=t/attempt=1.log", 8)
     young = _log(tmp_path, "dag_id=b/run_id=2/task_id=t/attempt=1.log", 6)
-    assert housekeeping.trim_logs(Settings(keep_logs_days=7), tmp_path) == 1
+    assert trimming.trim_logs(Settings(keep_logs_days=7), tmp_path) == 1
     assert (old.exists(), (tmp_path / "dag_id=a").exists(), young.exists()) == (False, False, True)
 
 
 def test_a_log_that_is_still_written_to_stays_in_its_old_folder(tmp_path: Path) -> None:
     log = _log(tmp_path, "dag_id=a/run_id=1/task_id=t/attempt=1.log", 8)
     os.utime(log)
-    assert housekeeping.trim_logs(Settings(), tmp_path) == 0
+    assert trimming.trim_logs(Settings(), tmp_path) == 0
     assert log.exists()
 
 
 def test_a_folder_just_made_stays_though_it_is_empty(tmp_path: Path) -> None:
     folder = tmp_path / "dag_id=a" / "run_id=1" / "task_id=t"
     folder.mkdir(parents=True)
-    housekeeping.trim_logs(Settings(), tmp_path)
+    trimming.trim_logs(Settings(), tmp_path)
     assert folder.exists()
 
 
@@ -325,13 +326,13 @@ def test_links_in_the_log_folder_are_removed_but_not_followed(tmp_path: Path) ->
     logs.mkdir()
     (logs / "latest").symlink_to(outside.parent)
     os.utime(logs / "latest", (0, 0), follow_symlinks=False)
-    housekeeping.trim_logs(Settings(), logs)
+    trimming.trim_logs(Settings(), logs)
     assert outside.exists()
     assert not (logs / "latest").is_symlink()
 
 
 def test_no_log_folder_is_no_error(tmp_path: Path) -> None:
-    assert housekeeping.trim_logs(Settings(), tmp_path / "none") == 0
+    assert trimming.trim_logs(Settings(), tmp_path / "none") == 0
 
 
 # --- Airflow's metadata
@@ -349,7 +350,7 @@ def test_a_dag_with_an_active_run_older_than_the_age_is_cleaned_only_up_to_its_s
         """
     )
     now = datetime(2025, 1, 10, tzinfo=UTC)
-    everything, stuck = housekeeping.plan_cleaning(settings, connection, now=now)
+    everything, stuck = airflow_metadata.plan_cleaning(settings, connection, now=now)
     assert (everything.before, everything.all_but) == (datetime(2025, 1, 9, tzinfo=UTC), ("stuck",))
     assert (stuck.only, stuck.before.date().isoformat()) == (("stuck",), "2025-01-01")
     assert "--skip-archive" in stuck.arguments
@@ -359,5 +360,5 @@ def test_one_cleaning_is_enough_when_no_old_run_is_active(
     settings: Settings, connection: psycopg.Connection[Row]
 ) -> None:
     connection.execute("CREATE TABLE dag_run (dag_id text, state text, start_date timestamptz)")
-    (plan,) = housekeeping.plan_cleaning(settings, connection)
+    (plan,) = airflow_metadata.plan_cleaning(settings, connection)
     assert "--exclude-dag-ids" not in plan.arguments

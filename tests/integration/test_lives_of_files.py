@@ -25,7 +25,7 @@ from sluice.ledger import archive, contract_waits, insist, leases, receipts
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
-from sluice.proof import housekeeping
+from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.keeper import Keeper
@@ -260,8 +260,8 @@ class Lives:
     def seal(self) -> None:
         def keep_house() -> None:
             # What was changed or never put away is kept.
-            with database.connect(self.settings.writer_dsn) as writer, suppress(housekeeping.HousekeepingError):
-                housekeeping.seal_archive(self.settings, writer, now=LATER)
+            with database.connect(self.settings.writer_dsn) as writer, suppress(sealing.UnverifiedError):
+                sealing.seal_archive(self.settings, writer, now=LATER)
 
         self.do(keep_house)
 

@@ -20,7 +20,7 @@ from sluice.base.poolers import SharedSessionsError, refuse_shared_sessions
 from sluice.base.settings import Settings
 from sluice.landing import mover
 from sluice.ledger import migrate
-from sluice.proof import housekeeping
+from sluice.proof import sealing
 from sluice.running import embedded
 from spark_jobs import stream_events
 
@@ -104,7 +104,7 @@ def test_the_mover_and_housekeeping_refuse_it_and_move_nothing(pool: Pool, setti
         with pytest.raises(SharedSessionsError):
             mover.move_landed(settle, connection)
         with pytest.raises(SharedSessionsError):
-            housekeeping.seal_archive(settings, connection)
+            sealing.seal_archive(settings, connection)
     assert [path.name for path in settings.incoming_dir.iterdir()] == ["a.csv"]
 
 

@@ -14,7 +14,7 @@ from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import migrate, receipts
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
-from sluice.proof import housekeeping
+from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from sluice.running import embedded
 from spark_jobs.receipt_maker import ReceiptMaker
@@ -236,7 +236,7 @@ def test_no_receipt_is_made_while_a_file_waits(load: Load, land: Load, writer: C
     file_id = load(table(event(1)))
     land(table(event(2)))
     assert make_all(writer) == []
-    assert housekeeping.make_receipts(writer) == 1
+    assert receipts.make_pending(writer) == 1
     assert verify(writer, file_id)["holds"] is True
 
 
@@ -283,8 +283,8 @@ def test_housekeeping_does_not_seal_a_file_whose_receipt_does_not_hold(
         receipts.make_next(writer)
     connection.execute("UPDATE events SET price = 1 WHERE file_id = %s", [changed])
     connection.execute("UPDATE ledger.files SET loaded_at = '2025-01-02'")
-    with pytest.raises(housekeeping.HousekeepingError, match="its receipt is"):
-        housekeeping.seal_archive(own_contracts, writer)
+    with pytest.raises(sealing.UnverifiedError, match="its receipt is"):
+        sealing.seal_archive(own_contracts, writer)
     rows = connection.execute("SELECT file_id, sealed_at IS NOT NULL AS sealed FROM ledger.files ORDER BY 1").fetchall()
     assert [(row["file_id"], row["sealed"]) for row in rows] == [(changed, False), (good, True), (pending, True)]
     assert verify(writer, pending)["holds"] is True

@@ -23,7 +23,7 @@ from sluice.ledger import leases, migrate, receipts, roles
 from sluice.loading import left_behind, restore, unload
 from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
-from sluice.proof import housekeeping, reconcile
+from sluice.proof import reconcile, sealing
 from sluice.running import embedded
 from sluice.running.pipeline import InstanceError
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
@@ -92,7 +92,7 @@ class Pipeline:
     def seal(self) -> None:
         """Housekeeping a year later: verified tallies stay, the bytes go."""
         with self.connect() as connection:
-            housekeeping.seal_archive(self.settings, connection, now=datetime.now(UTC) + timedelta(days=365))
+            sealing.seal_archive(self.settings, connection, now=datetime.now(UTC) + timedelta(days=365))
 
     def reconcile(self) -> list[str]:
         return reconcile.reconcile(self.settings, self.settings.owner_dsn).broken

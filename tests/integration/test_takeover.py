@@ -23,7 +23,7 @@ from sluice.landing import mover, register, tidy
 from sluice.ledger import receipts
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
-from sluice.proof import housekeeping
+from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from tests.integration.test_unload import publish_reports
 from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table
@@ -82,7 +82,7 @@ def seal(settings: Settings) -> None:
                 "UPDATE ledger.files SET path = regexp_replace(path, '/[0-9-]{10}/', '/2025-01-02/') WHERE state = %s",
                 [name],
             )
-        housekeeping.seal_archive(settings, writer)
+        sealing.seal_archive(settings, writer)
 
 
 def test_a_file_whose_original_was_unloaded_is_loaded_in_its_place(

@@ -17,7 +17,6 @@ TOO_LARGE = {
     "sluice/contracts/model.py",
     "sluice/loading/load_file.py",
     "sluice/loading/load_file.py: FileLoader",
-    "sluice/proof/housekeeping.py",
     "sluice/proof/second_reader.py",
     "sluice/reading/csv_records.py",
     "sluice/reading/csv_records.py: RecordReader",

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from dags import keep_house, report_sales
 from sluice.base.settings import SQL, SettingError, Settings
-from sluice.proof import housekeeping
+from sluice.running import airflow_metadata
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,14 @@ def test_runs_do_not_overlap_or_catch_up(dag_id: str, reports: DAG, chores: DAG)
 def test_the_setting_wins_over_what_airflow_hides_from_tasks() -> None:
     environ = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "airflow-db-not-allowed:///"}
     settings = Settings(airflow_database_url="postgresql+psycopg2://a:b@c/airflow")
-    assert housekeeping.metadata_url(settings, environ) == "postgresql+psycopg2://a:b@c/airflow"
+    assert airflow_metadata.metadata_url(settings, environ) == "postgresql+psycopg2://a:b@c/airflow"
 
 
 @pytest.mark.parametrize("hidden", ["airflow-db-not-allowed:///", "sqlite:////tmp/airflow.db", ""])
 def test_metadata_that_is_not_known_says_the_remedy_and_no_password(hidden: str) -> None:
     with pytest.raises(SettingError, match="set SLUICE_AIRFLOW_DATABASE_URL"):
-        housekeeping.metadata_url(Settings(), {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": hidden})
+        airflow_metadata.metadata_url(Settings(), {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": hidden})
 
 
 def test_the_rows_that_describe_dags_are_never_cleaned() -> None:
-    assert not {"dag", "trigger", "connection", "variable"} & set(housekeeping.METADATA_TABLES)
+    assert not {"dag", "trigger", "connection", "variable"} & set(airflow_metadata.METADATA_TABLES)
