@@ -13,8 +13,6 @@ LONGEST_MODULE = 400
 LONGEST_CLASS = 250
 # What is still too large; nothing may be added; take out what you have made small enough.
 TOO_LARGE = {
-    "sluice/contracts/compile.py",
-    "sluice/contracts/model.py",
     "sluice/loading/load_file.py",
     "sluice/loading/load_file.py: FileLoader",
     "sluice/proof/second_reader.py",
