@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-LINE_END = re.compile(rb"\r\n|\n|\r")
-
 
 @dataclass(frozen=True)
 class Dialect:

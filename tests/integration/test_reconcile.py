@@ -117,9 +117,9 @@ def overlooking_a_line_end(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = RecordReader.blocks
 
     def defective(self: RecordReader, width: int) -> Iterator[Block]:
-        self._fill()
-        lines = self._buffer.split(b"\n")
-        self._buffer = b"\n".join(lines[:4]) + b" " + b"\n".join(lines[4:])
+        self._input.fill()
+        lines = self._input.buffer.split(b"\n")
+        self._input.buffer = b"\n".join(lines[:4]) + b" " + b"\n".join(lines[4:])
         yield from blocks(self, width)
 
     monkeypatch.setattr(RecordReader, "blocks", defective)

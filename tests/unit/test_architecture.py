@@ -16,8 +16,6 @@ TOO_LARGE = {
     "sluice/loading/load_file.py",
     "sluice/loading/load_file.py: FileLoader",
     "sluice/proof/second_reader.py",
-    "sluice/reading/csv_records.py",
-    "sluice/reading/csv_records.py: RecordReader",
 }
 PACKAGES_WITH_CODE = {"sluice/generator/__init__.py"}
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sluice.reading import stray_quotes
 from sluice.reading.block import BrokenRecord
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
@@ -176,15 +177,15 @@ def test_quotes_that_are_escaped_or_well_placed_are_not_stray() -> None:
 
 def test_stray_quotes_are_judged_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = 0
-    original = RecordReader._reaches_over
+    original = stray_quotes._reaches_over
 
-    def counting(self: RecordReader, start: int, separator: int, stop: int) -> bool:
+    def counting(buffer: bytes, start: int, separator: int, stop: int, dialect: Dialect) -> bool:
         nonlocal looked_at
-        match = self._dialect.quoted_field.match(self._buffer, start, stop)
+        match = dialect.quoted_field.match(buffer, start, stop)
         looked_at += (match.end() if match else stop) - start
-        return original(self, start, separator, stop)
+        return original(buffer, start, separator, stop, dialect)
 
-    monkeypatch.setattr(RecordReader, "_reaches_over", counting)
+    monkeypatch.setattr(stray_quotes, "_reaches_over", counting)
     for unit in (b'a"b""c,', b'a"b,', b'a""b,', b'a"""b,', b'x"', b'x"a""', b'x"a"""",b'):
         data = b"a\n" + unit * 1000 + b"\n"
         looked_at = 0
@@ -302,7 +303,7 @@ def test_records_that_are_not_of_the_encoding_are_found_in_linear_time(monkeypat
             raise
 
     data = b"a,b\n" + b"1234567,\xff\n" * 20_000
-    monkeypatch.setattr("sluice.reading.csv_records.codecs.decode", counting)
+    monkeypatch.setattr("sluice.reading.problems.codecs.decode", counting)
     assert len(read(data).broken) == 20_000
     assert copied < 200 * len(data)
 

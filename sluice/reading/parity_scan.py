@@ -1,0 +1,166 @@
+"""Finds many records at once, with NumPy over whole chunks: quote parity tells which marks count.
+
+Every second quote closes what the one before opened, a doubled quote closes and opens at once: so whatever stands after
+an odd number of quotes is inside a quoted field. That holds as long as each quote stands where a quote may stand; the
+scan vouches for the records before the first one that does not, and the slow path takes the record that has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sluice.reading.block import Flags, Integers
+from sluice.reading.dialect import Dialect
+from sluice.reading.lines import LF, carriage_returns, line_ends
+from sluice.reading.stretch import Stretch
+
+Codes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The records that the scan vouches for, or None when it vouches for none.
+
+    ``is_suspicious`` when the record after them needs a closer look, however much of the file is in hand.
+    """
+
+    stretch: Stretch | None
+    is_suspicious: bool
+
+
+@dataclass
+class _Marks:
+    """Which bytes are marks, one flag a byte; an escaped one is none.
+
+    ``line_ends`` are the last bytes of line ends, ``returns`` all CRs; ``returns`` and ``quotes`` are None when there
+    are none. ``is_open`` when the end of the bytes stands inside quotes or just after an escape character.
+    """
+
+    separators: Flags
+    line_ends: Flags
+    returns: Flags | None
+    quotes: Flags | None
+    is_open: bool = False
+
+
+def scan(buffer: bytes, begin: int, stop: int, dialect: Dialect, *, is_last: bool, record_bytes_max: int) -> Scan:
+    """The complete records of ``buffer[begin:stop]``, which is not empty, up to the first that needs a closer look.
+
+    A record starts at ``begin``. ``is_last`` when the file ends at ``stop``. Positions count from the buffer's start.
+    """
+    codes = np.frombuffer(buffer, np.uint8, stop - begin, begin)
+    marks = _marks(buffer, begin, stop, dialect, is_last)
+    offender = _take_quoted_marks_away(marks)
+    last_bytes = np.flatnonzero(marks.line_ends)
+    if offender is not None:
+        # Parity is wrong from the offending quote on. Its own record has no line end before it that counts, so the
+        # records that end before the quote are those whose marks the parity had right.
+        last_bytes = last_bytes[last_bytes < offender]
+    nexts = last_bytes + 1
+    is_suspicious = offender is not None
+    if is_last and not is_suspicious and len(codes) > (nexts[-1] if len(nexts) else 0):
+        # The last record of the file has no line end. It is over where the file is, unless a quote or an escape
+        # character still waits for what follows.
+        is_suspicious = marks.is_open
+        if not is_suspicious:
+            last_bytes, nexts = np.append(last_bytes, len(codes)), np.append(nexts, len(codes))
+    starts = np.concatenate(([0], nexts[:-1]))[: len(nexts)]
+    ends = _ends(codes, marks.returns, starts, last_bytes)
+    too_long = np.flatnonzero(ends - starts > record_bytes_max)
+    if len(too_long):
+        # Only the slow path knows what becomes of a record that is too long.
+        is_suspicious = True
+        starts, ends, nexts = (positions[: too_long[0]] for positions in (starts, ends, nexts))
+    if not len(nexts):
+        return Scan(None, is_suspicious)
+    # A record has one field more than separators; those that count are sorted, so two searches count them.
+    separators = np.flatnonzero(marks.separators)
+    widths = np.searchsorted(separators, ends) - np.searchsorted(separators, starts) + 1
+    return Scan(Stretch(starts + begin, ends + begin, nexts + begin, widths), is_suspicious)
+
+
+def _marks(buffer: bytes, begin: int, stop: int, dialect: Dialect, is_last: bool) -> _Marks:
+    """The marks of ``buffer[begin:stop]``, inside quotes or not."""
+    codes = np.frombuffer(buffer, np.uint8, stop - begin, begin)
+    returns = carriage_returns(buffer, begin, stop)
+    has_quotes = buffer.find(dialect.quote.encode(), begin, stop) >= 0
+    marks = _Marks(
+        separators=codes == ord(dialect.separator),
+        line_ends=line_ends(codes, returns, is_last=is_last),
+        returns=returns,
+        quotes=codes == ord(dialect.quote) if has_quotes else None,
+    )
+    if dialect.escape is not None:
+        # Before parity: an escaped quote neither opens nor closes anything, so it must not be counted.
+        _take_escaped_marks_away(marks, codes, ord(dialect.escape))
+    return marks
+
+
+def _take_escaped_marks_away(marks: _Marks, codes: Codes, escape: int) -> None:
+    escaped = _escaped(codes, escape)
+    marks.is_open = bool(codes[-1] == escape and not escaped[-1])
+    unescaped = ~escaped
+    marks.separators &= unescaped
+    marks.line_ends &= unescaped
+    if marks.returns is not None:
+        marks.returns &= unescaped
+    if marks.quotes is not None:
+        marks.quotes &= unescaped
+
+
+def _escaped(codes: Codes, escape: int) -> Flags:
+    """Which bytes an escape character stands before; in a run of escapes every second one is escaped itself."""
+    at = np.flatnonzero(codes == escape)
+    flags = np.zeros(len(codes), np.bool_)
+    if len(at):
+        run_starts = np.flatnonzero(np.diff(at, prepend=-2) != 1)
+        nth = np.arange(len(at)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(at))))
+        following = at[nth % 2 == 0] + 1
+        flags[following[following < len(codes)]] = True
+    return flags
+
+
+def _take_quoted_marks_away(marks: _Marks) -> int | None:
+    """Leave the separators and line ends outside quotes; return where the first quote stands that does not fit."""
+    if marks.quotes is None:
+        return None
+    # Parity of the quotes up to each byte, itself included. One byte is enough to count in: it may run over, since 256
+    # is even.
+    inside = (np.cumsum(marks.quotes, dtype=np.uint8) & 1).astype(bool)
+    marks.is_open |= bool(inside[-1])
+    # What a quote may stand beside. Of CRLF both: a closing quote stands before its CR, an opening one after its LF.
+    edges = marks.separators | marks.line_ends | marks.quotes
+    if marks.returns is not None:
+        edges |= marks.returns
+    offender = _first_offending_quote(edges, np.flatnonzero(marks.quotes))
+    marks.line_ends &= ~inside
+    marks.separators &= ~inside
+    return offender
+
+
+def _first_offending_quote(edges: Flags, at: Integers) -> int | None:
+    """Position of the first quote that neither opens nor closes a field nor is one of a pair; None when all fit.
+
+    ``edges`` are the bytes that a quote may stand beside: separators, line ends and other quotes, none of them escaped.
+    ``at`` are the positions of all quotes.
+    """
+    # By parity: the first opens, the second closes, and so on. Outside stands before one and after the other.
+    opening, closing = at[::2], at[1::2]
+    bad_opening = opening[~edges[opening - 1] & (opening > 0)]  # at 0 a record starts
+    closing = closing[closing < len(edges) - 1]  # what follows the last byte is looked at when it is in hand
+    bad_closing = closing[~edges[closing + 1]]
+    bad = [int(group[0]) for group in (bad_opening, bad_closing) if len(group)]
+    return min(bad) if bad else None
+
+
+def _ends(codes: Codes, returns: Flags | None, starts: Integers, last_bytes: Integers) -> Integers:
+    """Where the records' own bytes end: before the line end, of which ``last_bytes`` are the last ones."""
+    if returns is None or not len(last_bytes):
+        return last_bytes
+    # CRLF: an LF just after a CR that is not escaped. The file's end counts as a last byte and is none.
+    at = np.minimum(last_bytes, len(codes) - 1)
+    is_crlf = (last_bytes < len(codes)) & (codes[at] == LF) & (last_bytes > starts) & returns[last_bytes - 1]
+    return last_bytes - is_crlf
