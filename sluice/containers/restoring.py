@@ -25,10 +25,10 @@ def restore_finish(arguments: Sequence[str] = ()) -> int:
     With ``copy-sealed``, rows of files whose bytes are gone are copied over.
     """
     instance = AllSecrets(load())
-    found = restore.finish(
+    restored = restore.finish(
         instance.settings, instance.server_url, instance.owner_url, say, copy_sealed="copy-sealed" in arguments
     )
-    for line in found.lines():
+    for line in restored.lines():
         say(line)
     return 0
 

@@ -171,8 +171,8 @@ class Server:
 
     def last_words(self, *levels: str) -> str:
         """The last message of one of ``levels`` (PANIC, FATAL) that it logged since its launch; empty without one."""
-        found = re.findall(rf"\b(?:{'|'.join(levels)}):\s+(.+)", self._log_end(lines=100))
-        return found[-1].strip() if found else ""
+        messages = re.findall(rf"\b(?:{'|'.join(levels)}):\s+(.+)", self._log_end(lines=100))
+        return messages[-1].strip() if messages else ""
 
     def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 30.0) -> None:
         """End the server: SIGINT (the default) ends sessions and checkpoints; SIGKILL after ``timeout`` seconds."""

@@ -27,8 +27,8 @@ def job_lives(url: str, job: str, seconds: float, hostname: str | None = None) -
     ``url`` is of Airflow's database; raises psycopg.Error when it does not answer.
     """
     with database.connect(url, application_name="sluice-pulse", search_path=database.AIRFLOWS_PATH) as connection:
-        found = queries.one(connection, "embedded.job_lives", job_type=job, hostname=hostname, seconds=seconds)
-        return found is not None
+        beat = queries.one(connection, "embedded.job_lives", job_type=job, hostname=hostname, seconds=seconds)
+        return beat is not None
 
 
 class Watchdog:

@@ -23,8 +23,8 @@ def home() -> Path | None:
     """JAVA_HOME of the first Java 17 or later of JAVA_HOME and PATH; None when there is none."""
     named = os.environ.get("JAVA_HOME")
     candidates = [Path(named) / "bin" / "java"] if named else []
-    if found := shutil.which("java"):
-        candidates.append(Path(found))
+    if program := shutil.which("java"):
+        candidates.append(Path(program))
     for candidate in candidates:
         if (version_of(candidate) or 0) >= OLDEST:
             return candidate.resolve().parent.parent
@@ -37,10 +37,10 @@ def version_of(program: Path) -> int | None:
         done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r'version "(\d+)(?:\.(\d+))?', done.stderr + done.stdout)
-    if found is None:
+    version = re.search(r'version "(\d+)(?:\.(\d+))?', done.stderr + done.stdout)
+    if version is None:
         return None
-    return int(found[2]) if found[1] == "1" and found[2] else int(found[1])
+    return int(version[2]) if version[1] == "1" and version[2] else int(version[1])
 
 
 def ensure(say: Callable[[str], None]) -> Path:

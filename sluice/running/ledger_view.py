@@ -25,9 +25,9 @@ class LedgerView:
     def look(self) -> dict[str, Any] | None:
         """What the ledger says; None when it does not answer."""
         begun = time.monotonic()
-        found: dict[str, Any] | None = self._ask(lambda each: status.ledger_report(each, everything=False))
+        report: dict[str, Any] | None = self._ask(lambda each: status.ledger_report(each, everything=False))
         self.cost = time.monotonic() - begun
-        return found
+        return report
 
     def first_result(self, generator: bool) -> str | None:
         """The sentence that says that the pipeline works: a file was loaded; without a generator, a stream lives."""

@@ -54,8 +54,8 @@ def load(
         landed = _land_copy(pipeline, source, wish)
         name = file_names.readable(landed.path.name)
         say(f"{file_names.readable(str(source))} landed as {name}; waiting for the ledger …")
-        found = _wait(pipeline, opened, {"after": after, "sha256": landed.sha256, "name": name}, say, timeout)
-        return _tell(opened, found, say)
+        file = _wait(pipeline, opened, {"after": after, "sha256": landed.sha256, "name": name}, say, timeout)
+        return _tell(opened, file, say)
 
 
 def _check(source: Path) -> None:
@@ -78,10 +78,10 @@ def _wait(pipeline: Pipeline, opened: Connection, which: dict[str, Any], say: Sa
     begun = time.monotonic()
     told = begun
     while True:
-        found = queries.one(opened, "ledger/landing_watch.landed_file", **which)
-        if found is not None and (found["state"] != "landed" or _is_held(pipeline, found)):
-            return found
-        state = "registered, not loaded yet" if found else "not registered yet"
+        file = queries.one(opened, "ledger/landing_watch.landed_file", **which)
+        if file is not None and (file["state"] != "landed" or _is_held(pipeline, file)):
+            return file
+        state = "registered, not loaded yet" if file else "not registered yet"
         waited = time.monotonic() - begun
         if not pipeline.lives():
             raise InstanceError(f"{which['name']}: {state}, and the pipeline was stopped: it goes on at `make up`")
@@ -93,51 +93,51 @@ def _wait(pipeline: Pipeline, opened: Connection, which: dict[str, Any], say: Sa
         time.sleep(0.1)
 
 
-def _is_held(pipeline: Pipeline, found: dict[str, Any]) -> bool:
+def _is_held(pipeline: Pipeline, file: dict[str, Any]) -> bool:
     """Whether the file waits for a contract, and the contracts are still those that it was judged under."""
     folder = pipeline.settings.contracts_dir
-    return found["waits_under"] is not None and found["waits_under"] == contract_waits.digest(
+    return file["waits_under"] is not None and file["waits_under"] == contract_waits.digest(
         contract_waits.texts(folder)
     )
 
 
-def _tell(opened: Connection, found: dict[str, Any], say: Say) -> int:
-    if found["state"] == "duplicate":
+def _tell(opened: Connection, file: dict[str, Any], say: Say) -> int:
+    if file["state"] == "duplicate":
         say(
-            f"{found['name']}: duplicate, entered as file {found['file_id']}: the same bytes are file "
-            f"{found['duplicate_of']} ({found['original_name']}, {found['original_state']}); nothing was loaded"
+            f"{file['name']}: duplicate, entered as file {file['file_id']}: the same bytes are file "
+            f"{file['duplicate_of']} ({file['original_name']}, {file['original_state']}); nothing was loaded"
         )
         return 0
-    if found["state"] == "landed":
+    if file["state"] == "landed":
         say(
-            f"{found['name']}: waits as file {found['file_id']} for a contract: {found['error']}; it is loaded by "
+            f"{file['name']}: waits as file {file['file_id']} for a contract: {file['error']}; it is loaded by "
             "itself as soon as the contracts are corrected, nothing needs to be landed again"
         )
         return 1
-    if found["state"] != "loaded":
-        say(f"{found['name']}: {found['state']} as file {found['file_id']}: {found['error'] or 'no reason given'}")
+    if file["state"] != "loaded":
+        say(f"{file['name']}: {file['state']} as file {file['file_id']}: {file['error'] or 'no reason given'}")
         return 1
     say(
-        f"{found['name']}: loaded as file {found['file_id']} under contract {found['contract']}: "
-        f"{found['rows_read']:,} read, {found['rows_loaded']:,} loaded, {found['rows_rejected']:,} rejected, "
-        f"{found['rows_duplicate']:,} duplicate"
+        f"{file['name']}: loaded as file {file['file_id']} under contract {file['contract']}: "
+        f"{file['rows_read']:,} read, {file['rows_loaded']:,} loaded, {file['rows_rejected']:,} rejected, "
+        f"{file['rows_duplicate']:,} duplicate"
     )
-    for old in queries.all(opened, "ledger/landing_watch.replaced_by", file_id=found["file_id"]):
-        say(f"{found['name']}: replaces file {old['file_id']}, {old['rows_out']:,} rows out")
-    _tell_rejects(opened, found, say)
+    for old in queries.all(opened, "ledger/landing_watch.replaced_by", file_id=file["file_id"]):
+        say(f"{file['name']}: replaces file {old['file_id']}, {old['rows_out']:,} rows out")
+    _tell_rejects(opened, file, say)
     return 0
 
 
-def _tell_rejects(opened: Connection, found: dict[str, Any], say: Say) -> None:
-    rejects = queries.all(opened, "ledger/landing_watch.first_rejects", file_id=found["file_id"], most=MOST_REJECTS)
+def _tell_rejects(opened: Connection, file: dict[str, Any], say: Say) -> None:
+    rejects = queries.all(opened, "ledger/landing_watch.first_rejects", file_id=file["file_id"], most=MOST_REJECTS)
     for reject in rejects:
         say(
             f"  record {reject['record_number']:,}, line {reject['line_number']:,}: {', '.join(reject['rules'])} "
             f"({reject['error_class']}): {_printable(reject['raw'])}"
         )
-    if found["rows_rejected"] > MOST_REJECTS:
-        more = found["rows_rejected"] - MOST_REJECTS
-        say(f"  … and {more:,} more: table ledger.rejects, file_id {found['file_id']}")
+    if file["rows_rejected"] > MOST_REJECTS:
+        more = file["rows_rejected"] - MOST_REJECTS
+        say(f"  … and {more:,} more: table ledger.rejects, file_id {file['file_id']}")
 
 
 def _printable(raw: bytes) -> str:

@@ -33,7 +33,7 @@ def members(home: Path, besides: Collection[int] = (), leaders: Collection[int] 
     ``leaders``, process ids of those that the launcher has started, alive or not.
     """
     wanted = f"{MARK}={home}".encode()
-    found = []
+    living = []
     for pid in psutil.pids():
         if pid == os.getpid() or pid in besides:
             continue
@@ -41,10 +41,10 @@ def members(home: Path, besides: Collection[int] = (), leaders: Collection[int] 
             if _is_marked(pid, wanted, leaders):
                 process = psutil.Process(pid)
                 if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
+                    living.append(process)
         except (OSError, psutil.Error):
             continue
-    return found
+    return living
 
 
 def _is_marked(pid: int, wanted: bytes, leaders: Collection[int]) -> bool:
@@ -56,14 +56,14 @@ def _is_marked(pid: int, wanted: bytes, leaders: Collection[int]) -> bool:
 
 def session(leader: int) -> list[psutil.Process]:
     """Living processes of the session that ``leader`` began, also after its death."""
-    found = []
+    living = []
     for pid in psutil.pids():
         try:
             if os.getsid(pid) == leader:
-                found.append(psutil.Process(pid))
+                living.append(psutil.Process(pid))
         except (OSError, psutil.Error):
             continue
-    return [process for process in found if _lives(process)]
+    return [process for process in living if _lives(process)]
 
 
 def end(processes: Iterable[psutil.Process], how: signal.Signals, timeout: float) -> list[psutil.Process]:

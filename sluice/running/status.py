@@ -66,7 +66,7 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
     if running is None:
         return {"running": False, "problems": [_why_not_running(pipeline)]}
     processes = pipeline.processes(running)
-    found: dict[str, Any] = {
+    state: dict[str, Any] = {
         "running": True,
         "ready": running.ready,
         "url": running.url,
@@ -76,24 +76,24 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
         "problems": [f"{name} is not running: see {pipeline.log_dir}" for name, up in processes.items() if not up],
     }
     landed = incoming.survey(pipeline.settings)
-    found["refused"] = landed.refused
-    found["problems"] += _machine_problems(pipeline) + _refused_problems(pipeline, landed.refused)
+    state["refused"] = landed.refused
+    state["problems"] += _machine_problems(pipeline) + _refused_problems(pipeline, landed.refused)
     try:
         with database.connect(pipeline.with_urls(running.postgres_port).owner_dsn) as connection:
-            found |= ledger_report(connection)
-            found["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
-            found["problems"] += contract_waits.problems(pipeline.settings, connection)
+            state |= ledger_report(connection)
+            state["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
+            state["problems"] += contract_waits.problems(pipeline.settings, connection)
     except psycopg.Error as error:
-        found["problems"].append(f"the ledger does not answer: {str(error).strip()}")
-        return found
-    held = found["files_waiting_for_contract"]
-    found["backlog"] = {
+        state["problems"].append(f"the ledger does not answer: {str(error).strip()}")
+        return state
+    held = state["files_waiting_for_contract"]
+    state["backlog"] = {
         "incoming": landed.waiting,
-        "landed": found["files"].get("landed", 0) - held,
+        "landed": state["files"].get("landed", 0) - held,
         "waiting_for_contract": held,
     }
-    found["problems"] += _stream_problems(found["stream"])
-    return found
+    state["problems"] += _stream_problems(state["stream"])
+    return state
 
 
 def tell_trouble(pipeline: Pipeline, trouble: str) -> None:
@@ -104,43 +104,43 @@ def tell_trouble(pipeline: Pipeline, trouble: str) -> None:
         _trouble_file(pipeline).unlink(missing_ok=True)
 
 
-def exit_code(found: dict[str, Any]) -> int:
+def exit_code(state: dict[str, Any]) -> int:
     """0 when all is well, 3 when nothing runs, 1 when something that should run does not."""
-    if not found["running"]:
+    if not state["running"]:
         return NOT_RUNNING
-    return UNHEALTHY if found["problems"] else HEALTHY
+    return UNHEALTHY if state["problems"] else HEALTHY
 
 
-def text(found: dict[str, Any]) -> str:
+def text(state: dict[str, Any]) -> str:
     """The report for people."""
     lines = []
-    if found["running"]:
-        ups = ", ".join(f"{name} {'up' if up else 'DOWN'}" for name, up in found["processes"].items())
-        lines += [f"running      since {_when(found['since'])}, pid {found['pid']}", f"web          {found['url']}"]
+    if state["running"]:
+        ups = ", ".join(f"{name} {'up' if up else 'DOWN'}" for name, up in state["processes"].items())
+        lines += [f"running      since {_when(state['since'])}, pid {state['pid']}", f"web          {state['url']}"]
         lines += [f"processes    {ups}"]
-    if "files" in found:
-        lines += _ledger_lines(found)
-    lines += [f"problem      {problem}" for problem in found["problems"]]
+    if "files" in state:
+        lines += _ledger_lines(state)
+    lines += [f"problem      {problem}" for problem in state["problems"]]
     # Names of files and of their columns are in some of them.
     return "\n".join(map(quarantine.escaped, lines))
 
 
-def live_line(found: dict[str, Any], incoming: int) -> str:
+def live_line(state: dict[str, Any], incoming: int) -> str:
     """One line of what the ledger says (of ``ledger_report``), with ``incoming`` files not registered yet."""
-    files, rows, stream = found["files"], found["rows"], found["stream"]
-    latency = found["landed_to_queryable_seconds"]["last_10_minutes"]
+    files, rows, stream = state["files"], state["rows"], state["stream"]
+    latency = state["landed_to_queryable_seconds"]["last_10_minutes"]
     waiting = incoming + files.get("landed", 0)
     lag = "-" if latency["p50"] is None else f"p50 {latency['p50']:.1f} s p95 {latency['p95']:.1f} s"
     return (
         f"files {files.get('loaded', 0):,} loaded, {files.get('rejected', 0):,} rejected, {waiting:,} waiting | "
-        f"rows {rows['loaded']:,} loaded, {rows['rejected']:,} rejected, {found['rows_per_second']:,.0f}/s | "
+        f"rows {rows['loaded']:,} loaded, {rows['rejected']:,} rejected, {state['rows_per_second']:,.0f}/s | "
         f"lag {lag} | stream {_stream_word(stream)}"
     )
 
 
-def _ledger_lines(found: dict[str, Any]) -> list[str]:
-    rows, stream, latency = found["rows"], found["stream"], found["landed_to_queryable_seconds"]
-    files = ", ".join(f"{count:,} {state}" for state, count in found["files"].items()) or "none yet"
+def _ledger_lines(state: dict[str, Any]) -> list[str]:
+    rows, stream, latency = state["rows"], state["stream"], state["landed_to_queryable_seconds"]
+    files = ", ".join(f"{count:,} {name}" for name, count in state["files"].items()) or "none yet"
     lines = [f"stream       {_stream_word(stream)}"]
     if stream and stream["living"]:
         lines[0] += f" since {_when(stream['state_since'])}, lease for another {stream['lease_seconds_left']:.0f} s"
@@ -150,12 +150,12 @@ def _ledger_lines(found: dict[str, Any]) -> list[str]:
         *lines,
         f"files        {files}",
         f"rows         {_tally(rows)}",
-        f"backlog      {_backlog(found['backlog'])}",
-        f"speed        {found['rows_per_second']:,.0f} rows/s in the last minute",
+        f"backlog      {_backlog(state['backlog'])}",
+        f"speed        {state['rows_per_second']:,.0f} rows/s in the last minute",
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
         f"             {_percentiles(latency['all'])} (all files)",
-        *map(_drift_line, found["drift"]),
-        f"reports      {reports_word(found['reports'])}",
+        *map(_drift_line, state["drift"]),
+        f"reports      {reports_word(state['reports'])}",
     ]
 
 
