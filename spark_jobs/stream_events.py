@@ -38,12 +38,12 @@ from sluice.base.settings import Settings, load
 from sluice.base.waiting import News, Waiting
 from sluice.ledger import leases
 from sluice.ledger.leases import EndedHow, StreamStoppedError
+from sluice.loading.contract_watch import ContractWatch
+from sluice.loading.receipt_maker import ReceiptMaker
 from sluice.loading.retry_rules import FENCED, STOPPED, UNKNOWN, RetryRule, cut, line_of, rule_for
-from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.event_loader import EventLoader
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFiles
-from spark_jobs.receipt_maker import ReceiptMaker
 
 if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery

@@ -17,13 +17,14 @@ from sluice.cli import main as cli
 from sluice.contracts import check
 from sluice.contracts.folder import read_contracts
 from sluice.ledger import contract_waits, leases, waiting_files
+from sluice.ledger.leases import EndedHow
+from sluice.loading.contract_watch import ContractWatch
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.proof.reconcile import reconcile
 from sluice.running import load_watch, status
 from sluice.running.instance import Instance
 from sluice.running.pipeline import Running
-from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.keeper import Keeper
 from spark_jobs.landed_files import LandedFilesReader
 from tests.loading import Connection, event, recount, rejects, state, table
@@ -65,7 +66,7 @@ def folder(own_contracts: Settings) -> Path:
 def keeper(own_contracts: Settings, epoch: int) -> Iterator[Keeper]:
     made = Keeper(own_contracts.writer_dsn, epoch, lease_seconds=600, life_seconds=600, submitter=None)
     yield made
-    made.close("test")
+    made.close(EndedHow.ASKED)
 
 
 @pytest.fixture
@@ -238,11 +239,11 @@ def test_what_is_broken_and_how_many_files_wait_is_said_once_a_change(
 ) -> None:
     def said() -> list[str]:
         watch.look()
-        found = [record.getMessage() for record in caplog.records if record.name == "spark_jobs.contract_watch"]
+        found = [record.getMessage() for record in caplog.records if record.name == "sluice.loading.contract_watch"]
         caplog.clear()
         return found
 
-    caplog.set_level("INFO", "spark_jobs.contract_watch")
+    caplog.set_level("INFO", "sluice.loading.contract_watch")
     assert said() == []
     (folder / "net.odcs.yaml").write_text(NOT_YAML)
     [broken] = said()

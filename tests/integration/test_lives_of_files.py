@@ -22,12 +22,12 @@ from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.landing import folders, mover, tidy
 from sluice.ledger import archive, contract_waits, insist, leases, receipts
+from sluice.loading.contract_watch import ContractWatch
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
 from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
-from spark_jobs.contract_watch import ContractWatch
 from spark_jobs.keeper import Keeper
 from tests.integration.test_folders import unmounted
 from tests.loading import Connection, change_contract, event, recount, table, write_contract

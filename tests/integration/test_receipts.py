@@ -12,12 +12,12 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import migrate, receipts
+from sluice.loading.receipt_maker import ReceiptMaker
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
 from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from sluice.running import embedded
-from spark_jobs.receipt_maker import ReceiptMaker
 from tests.loading import Connection, change_contract, event, table
 
 Load = Callable[..., int]
@@ -253,8 +253,8 @@ def test_a_receipt_that_is_made_while_a_file_is_unloaded_waits_for_it(
 def test_the_stream_makes_receipts_and_goes_on_after_its_connection_is_cut(
     load: Load, settings: Settings, connection: Connection, postgres_server: embedded.Server, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("spark_jobs.receipt_maker._LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("spark_jobs.receipt_maker._AFTER_FAILURE_SECONDS", 0.05)
+    monkeypatch.setattr("sluice.loading.receipt_maker._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("sluice.loading.receipt_maker._AFTER_FAILURE_SECONDS", 0.05)
     maker = ReceiptMaker(settings.writer_dsn)
     maker.start()
     try:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from sluice.base import queries
 from sluice.base.settings import Settings
 from sluice.ledger import contract_waits
 from sluice.ledger.leases import Connection
-from spark_jobs.keeper import Keeper
 
 if TYPE_CHECKING:
     from sluice.contracts.folder import Contracts
 
 _log = logging.getLogger(__name__)
+
+
+class Ledger(Protocol):
+    """The stream's ledger, which may be away: the keeper of its lease."""
+
+    def in_ledger(self, action: Callable[[Connection], object]) -> bool:
+        """Do it; False when the ledger is away."""
+
+    def note(self, error: str) -> None:
+        """Tell the ledger of an error that changes nothing of what the stream does."""
 
 
 class ContractWatch:
@@ -23,9 +33,9 @@ class ContractWatch:
     The ledger keeps the last usable text of each contract: by that one a broken contract still matches.
     """
 
-    def __init__(self, settings: Settings, keeper: Keeper) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._settings = settings
-        self._keeper = keeper
+        self._ledger = ledger
         self._digest = ""
         self._broken = ""
         self._told_of_files = False
@@ -48,7 +58,7 @@ class ContractWatch:
             found = read_contracts(self._settings.contracts_dir, problems=judge.problems)
         finally:
             judge.close()
-        if not self._keeper.in_ledger(lambda connection: _note(connection, found)):
+        if not self._ledger.in_ledger(lambda connection: _note(connection, found)):
             return  # the ledger is away: the next look tries again
         was, self._broken = self._broken, found.why()
         self._digest, self._told_of_files = found.digest, False
@@ -59,12 +69,12 @@ class ContractWatch:
 
     def _files_that_wait(self) -> str:
         found: list[str] = []
-        self._keeper.in_ledger(lambda connection: found.append(contract_waits.waiting(connection, self._digest)))
+        self._ledger.in_ledger(lambda connection: found.append(contract_waits.waiting(connection, self._digest)))
         return "".join(found)
 
     def _tell(self, message: str) -> None:
         _log.error("%s", message)
-        self._keeper.note(message)
+        self._ledger.note(message)
 
 
 def _note(connection: Connection, found: Contracts) -> None:
