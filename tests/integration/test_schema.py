@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from sluice.base import database, queries
 from sluice.base.settings import SQL, Settings
 from sluice.landing import folders
-from sluice.ledger import catalogue, migrate
+from sluice.ledger import catalogue, file_names, migrate
 from sluice.proof.reconcile import reconcile
 from sluice.running import embedded, schema_file
 from tests.conftest import PASSWORD
@@ -186,7 +186,7 @@ def _enter(
     data = table(*lines).encode() if how != "rejected" else "\n".join(lines).encode()
     sha256 = hashlib.sha256(data).hexdigest()
     folder = "processing" if how == "landed" else f"archive/{how}/2026-11-22"
-    path = f"{folder}/{file_id}-{sha256[:12]}-{name}"
+    path = f"{folder}/{file_names.make(file_id, sha256, name)}"
     (home / path).parent.mkdir(parents=True, exist_ok=True)
     (home / path).write_bytes(data)
     was_read = rows[0] is not None
