@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from sluice.contracts.dialect import STRAY_QUOTES
 from sluice.contracts.model import Column, Contract
 from sluice.contracts.rules import registry
 from sluice.contracts.rules.rule_types import Change, shown
 
-# What a contract may say of stray quotes, ever stricter.
-_STRAY_QUOTES = ("warn", None, "reject")
 # By what a contract calls it: the column's parts that make another value of the same text.
 _MAKES_VALUES = {
     "decimalSeparator": "decimal_separator",
@@ -55,7 +54,7 @@ def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
     if replace(before.dialect, stray_quote=None) != replace(after.dialect, stray_quote=None):
         yield Change("csv: files are read in another dialect", "writers")
     if (old_quote := before.dialect.stray_quote) != (new_quote := after.dialect.stray_quote):
-        is_stricter = _STRAY_QUOTES.index(new_quote) > _STRAY_QUOTES.index(old_quote)
+        is_stricter = STRAY_QUOTES.index(new_quote) > STRAY_QUOTES.index(old_quote)
         yield Change(f"csv.strayQuote {shown(old_quote)} → {shown(new_quote)}", "writers" if is_stricter else "")
     if before.timezone != after.timezone:
         yield Change(
