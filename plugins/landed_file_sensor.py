@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from airflow.providers.standard.sensors.filesystem import FileSensor
 
-from sluice.base import database, settings
+from sluice.base import database
+from sluice.base.settings import Settings, load
 from sluice.base.waiting import News
 from sluice.landing import folders, incoming, predicate, tidy
 from sluice.ledger import leases
@@ -36,11 +37,11 @@ class LandedFileSensor(FileSensor):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        read = settings.load()
+        settings = load()
         defaults = {
-            "filepath": str(read.incoming_dir / "*"),
-            "poke_interval": read.sense_seconds,
-            "timeout": read.sensor_timeout_seconds,
+            "filepath": str(settings.incoming_dir / "*"),
+            "poke_interval": settings.sense_seconds,
+            "timeout": settings.sensor_timeout_seconds,
             "soft_fail": True,
             "mode": "poke",
             "deferrable": False,
@@ -62,11 +63,11 @@ class LandedFileSensor(FileSensor):
 
     def poke(self, context: Context) -> bool:
         """One look. A database that is away is no failure: it is said once, and the sensor goes on waiting."""
-        read = settings.load()
+        settings = load()
         if not is_scheduled(context):
-            return self._nothing_changes(read)
+            return self._nothing_changes(settings)
         try:
-            reason = self._reason(read)
+            reason = self._reason(settings)
         except psycopg.OperationalError as error:
             self._say_away(error)
             return False
@@ -77,23 +78,23 @@ class LandedFileSensor(FileSensor):
             self.log.info("%s", reason)
         return bool(reason)
 
-    def _reason(self, read: settings.Settings) -> str:
-        connection = self._connect(read)
+    def _reason(self, settings: Settings) -> str:
+        connection = self._connect(settings)
         pulse = leases.pulse(connection)
-        are_there = self._folders_are_there(read, connection)
-        if are_there and (paths := incoming.takeable(read)):
+        are_there = self._folders_are_there(settings, connection)
+        if are_there and (paths := incoming.takeable(settings)):
             return f"{len(paths)} landed files can be moved"
         if not pulse.living and pulse.due:
             return f"no stream lives{', and landed files wait' if pulse.waiting else ''}"
         if are_there and time.monotonic() >= self._next_strays:
             self._next_strays = time.monotonic() + STRAYS_EVERY_SECONDS
-            if strays := tidy.strays(read, connection):
+            if strays := tidy.strays(settings, connection):
                 return f"{len(strays)} files in processing are to be tidied"
         return ""
 
-    def _folders_are_there(self, read: settings.Settings, connection: leases.Connection) -> bool:
+    def _folders_are_there(self, settings: Settings, connection: leases.Connection) -> bool:
         try:
-            folders.check(read, connection)
+            folders.check(settings, connection)
         except folders.FoldersError as error:
             if self._wrong.is_new(str(error)):
                 self.log.error("files stay in incoming: %s", error)
@@ -102,18 +103,18 @@ class LandedFileSensor(FileSensor):
             self.log.info("the folders are back")
         return True
 
-    def _nothing_changes(self, read: settings.Settings) -> bool:
+    def _nothing_changes(self, settings: Settings) -> bool:
         if self._patience is None:
-            self._patience = time.monotonic() + read.settle_seconds + BY_HAND_PATIENCE_SECONDS
-        changing = [path.name for path, (verdict, _) in incoming.scan(read) if verdict is predicate.Verdict.WAIT]
+            self._patience = time.monotonic() + settings.settle_seconds + BY_HAND_PATIENCE_SECONDS
+        changing = [path.name for path, (verdict, _) in incoming.scan(settings) if verdict is predicate.Verdict.WAIT]
         if changing and time.monotonic() > self._patience:
             self.log.warning("%s landed files still change and are left for later: %s", len(changing), changing[:5])
             return True
         return not changing
 
-    def _connect(self, read: settings.Settings) -> leases.Connection:
+    def _connect(self, settings: Settings) -> leases.Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = database.connect(read.writer_dsn, application_name="sluice-sensor")
+            self._connection = database.connect(settings.writer_dsn, application_name="sluice-sensor")
         return self._connection
 
     def _disconnect(self) -> None:

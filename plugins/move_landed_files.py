@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from airflow.sdk import BaseOperator
 from landed_file_sensor import is_scheduled
 
-from sluice.base import database, settings
+from sluice.base import database
+from sluice.base.settings import load
 from sluice.landing import folders, mover
 from sluice.ledger import contract_waits, waiting_files
 
@@ -29,14 +30,14 @@ class MoveLandedFilesOperator(BaseOperator):
 
         While the folders are not there it moves nothing; a run made by hand then raises FoldersError.
         """
-        read = settings.load()
-        with database.connect(read.writer_dsn, application_name="sluice-mover") as connection:
+        settings = load()
+        with database.connect(settings.writer_dsn, application_name="sluice-mover") as connection:
             if not is_scheduled(context):
-                mover.move_landed(read, connection, BY_HAND_WAIT_SECONDS)
-                contract_waits.release(read, connection)
+                mover.move_landed(settings, connection, BY_HAND_WAIT_SECONDS)
+                contract_waits.release(settings, connection)
                 return waiting_files.waiting_range(connection) or {}
             try:
-                moved = mover.move_landed(read, connection).moved
+                moved = mover.move_landed(settings, connection).moved
             except folders.FoldersError as error:
                 self.log.error("nothing is moved: %s", error)  # the stream that is submitted after this one says it too
                 return {}

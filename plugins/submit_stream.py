@@ -15,7 +15,8 @@ import psycopg
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from landed_file_sensor import is_scheduled
 
-from sluice.base import database, permissions, settings
+from sluice.base import database, permissions
+from sluice.base.settings import PROJECT, SettingError, Settings, load
 from sluice.ledger import contract_waits, leases, waiting_files
 from sluice.ledger.leases import EndedHow, StreamStoppedError
 from sluice.loading.retry_rules import STOPPED
@@ -47,16 +48,16 @@ class SubmitStreamOperator(SparkSubmitOperator):
     template_fields: Sequence[str] = (*SparkSubmitOperator.template_fields, "moved")
 
     def __init__(self, *, moved: Any = None, **kwargs: Any) -> None:
-        read = settings.load()
+        settings = load()
         defaults = {
-            "application": str(settings.PROJECT / "spark_jobs" / "stream_events.py"),
+            "application": str(PROJECT / "spark_jobs" / "stream_events.py"),
             "name": "sluice",
-            "driver_memory": read.spark_driver_memory,
-            "properties_file": str(read.spark_conf_file),
+            "driver_memory": settings.spark_driver_memory,
+            "properties_file": str(settings.spark_conf_file),
             "conf": {
-                "spark.executorEnv.PYTHONPATH": str(settings.PROJECT),
+                "spark.executorEnv.PYTHONPATH": str(PROJECT),
                 # Spark sets the modes of the checkpoint's files itself, whatever the umask of its process.
-                "spark.hadoop.fs.permissions.umask-mode": read.umask,
+                "spark.hadoop.fs.permissions.umask-mode": settings.umask,
             },
             "durable": False,
         }
@@ -71,19 +72,19 @@ class SubmitStreamOperator(SparkSubmitOperator):
         Raises FilesStillLandedError, StreamStoppedError when the driver says that its environment is wrong, or
         AirflowException when the driver fails otherwise.
         """
-        read = settings.load()
-        permissions.be_private(read)  # what the driver spills
+        settings = load()
+        permissions.be_private(settings)  # what the driver spills
         if is_scheduled(context):
-            self._stream(read, context)
+            self._stream(settings, context)
         else:
-            self._drain(read, context)
+            self._drain(settings, context)
 
     def on_kill(self) -> None:
         """Ask the stream to stop and give it a moment, then kill what is left."""
         if self._lease is None:
             return
         try:
-            with self._connect(settings.load(), connect_timeout=2) as connection:
+            with self._connect(load(), connect_timeout=2) as connection:
                 leases.request_stop(connection, self._lease.epoch)
             deadline = time.monotonic() + KILL_PATIENCE_SECONDS
             while self._driver_runs() and time.monotonic() < deadline:
@@ -93,26 +94,26 @@ class SubmitStreamOperator(SparkSubmitOperator):
         finally:
             super().on_kill()
 
-    def _stream(self, read: settings.Settings, context: Context) -> None:
-        with self._connect(read) as connection:
+    def _stream(self, settings: Settings, context: Context) -> None:
+        with self._connect(settings) as connection:
             pulse = leases.pulse(connection)
             if not pulse.living and not pulse.due:
                 self.log.info("a stream ended a moment ago: the next one is submitted by a later run")
                 return
-            lease = self._take(read, connection, context)
+            lease = self._take(settings, connection, context)
         if lease is not None:
-            self._submit(read, context, lease, [])
+            self._submit(settings, context, lease, [])
 
-    def _drain(self, read: settings.Settings, context: Context) -> None:
-        attempts, fewest, deadline = 0, sys.maxsize, time.monotonic() + read.drain_seconds
+    def _drain(self, settings: Settings, context: Context) -> None:
+        attempts, fewest, deadline = 0, sys.maxsize, time.monotonic() + settings.drain_seconds
         while True:
-            with self._connect(read) as connection:
+            with self._connect(settings) as connection:
                 pulse, lease = leases.pulse(connection), None
                 still = waiting_files.still_landed(connection, **self.moved) if self.moved else []
                 if not pulse.living and (still or (pulse.waiting and attempts == 0)):
                     if attempts == DRAIN_ATTEMPTS:
                         raise self._too_late(connection, still, f"{attempts} streams were submitted for them")
-                    lease = self._take(read, connection, context)
+                    lease = self._take(settings, connection, context)
                 elif not still:
                     self.log.info("nothing that had landed waits to be loaded")
                     if held := contract_waits.names(connection):
@@ -120,21 +121,21 @@ class SubmitStreamOperator(SparkSubmitOperator):
                     return
                 if len(still) < fewest:
                     self.log.info("waiting for %s landed files to be loaded", len(still))
-                    fewest, deadline = len(still), time.monotonic() + read.drain_seconds
+                    fewest, deadline = len(still), time.monotonic() + settings.drain_seconds
                 elif time.monotonic() > deadline:
-                    raise self._too_late(connection, still, f"none was loaded for {read.drain_seconds:g} s")
+                    raise self._too_late(connection, still, f"none was loaded for {settings.drain_seconds:g} s")
             if lease is not None:
                 attempts += 1
-                self._submit(read, context, lease, ["--drain"])
+                self._submit(settings, context, lease, ["--drain"])
             else:
                 self._pause()
 
     def _pause(self) -> None:
         time.sleep(WAIT_SECONDS)
 
-    def _take(self, read: settings.Settings, connection: leases.Connection, context: Context) -> leases.Lease | None:
+    def _take(self, settings: Settings, connection: leases.Connection, context: Context) -> leases.Lease | None:
         who = f"{context['dag_run'].run_id} on {socket.gethostname()}"
-        lease = leases.take(connection, submitted_by=who, seconds=read.submit_seconds)
+        lease = leases.take(connection, submitted_by=who, seconds=settings.submit_seconds)
         if lease is not None:
             self.log.info("took the lease: this is stream %s", lease.epoch)
         elif (holder := leases.living(connection)) is not None:
@@ -144,7 +145,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
             )
         return lease
 
-    def _submit(self, read: settings.Settings, context: Context, lease: leases.Lease, arguments: list[str]) -> None:
+    def _submit(self, settings: Settings, context: Context, lease: leases.Lease, arguments: list[str]) -> None:
         self._lease, self._hook = lease, None
         self.application_args = arguments
         self._environment = {
@@ -162,11 +163,11 @@ class SubmitStreamOperator(SparkSubmitOperator):
             if self._exit_code() == STOPPED:
                 how = EndedHow.ENVIRONMENT
                 because = "the environment is wrong: what its driver logged says what to correct"
-                raise StreamStoppedError(self._why_stopped(read, lease)) from error
+                raise StreamStoppedError(self._why_stopped(settings, lease)) from error
             raise
         finally:
             self._lease = None
-            self._end(read, lease, how, because)
+            self._end(settings, lease, how, because)
             self._close_output()
 
     def _get_hook(self) -> SparkSubmitHook:
@@ -177,17 +178,17 @@ class SubmitStreamOperator(SparkSubmitOperator):
         """
         hook = super()._get_hook()
         if hook._connection["deploy_mode"] == "cluster":
-            raise settings.SettingError(
+            raise SettingError(
                 f"connection {self._conn_id} has deploy-mode cluster: the driver would run on another machine, and the "
                 "lease's token could not be told there without showing it to others; set deploy-mode to client"
             )
         hook._env = self._environment
         return hook
 
-    def _end(self, read: settings.Settings, lease: leases.Lease, how: EndedHow, because: str) -> None:
+    def _end(self, settings: Settings, lease: leases.Lease, how: EndedHow, because: str) -> None:
         """A driver that ended itself said so already. One that could not must not hold the lease until it lapses."""
         try:
-            with self._connect(read) as connection:
+            with self._connect(settings) as connection:
                 leases.end(connection, epoch=lease.epoch, how=how, because=because)
         except psycopg.Error as error:
             self.log.warning("stream %s could not be ended, its lease lapses by itself: %s", lease.epoch, error)
@@ -209,10 +210,10 @@ class SubmitStreamOperator(SparkSubmitOperator):
         process = getattr(self._hook, "_submit_sp", None)
         return None if process is None else process.poll()
 
-    def _why_stopped(self, read: settings.Settings, lease: leases.Lease) -> str:
+    def _why_stopped(self, settings: Settings, lease: leases.Lease) -> str:
         """What the driver said last; its login may be refused here too, then its own lines above say it."""
         said = "its lines above say what to correct"
-        with contextlib.suppress(psycopg.Error), self._connect(read) as connection:
+        with contextlib.suppress(psycopg.Error), self._connect(settings) as connection:
             said = leases.last_error(connection) or said
         return f"stream {lease.epoch} ended itself, another one is submitted later by itself: {said}"
 
@@ -223,5 +224,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
             process.stdout.close()
 
     @staticmethod
-    def _connect(read: settings.Settings, connect_timeout: int | None = None) -> leases.Connection:
-        return database.connect(read.writer_dsn, application_name="sluice-submitter", connect_timeout=connect_timeout)
+    def _connect(settings: Settings, connect_timeout: int | None = None) -> leases.Connection:
+        return database.connect(
+            settings.writer_dsn, application_name="sluice-submitter", connect_timeout=connect_timeout
+        )

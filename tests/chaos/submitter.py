@@ -13,16 +13,16 @@ from tests.streaming import spark_environment, submit_command
 
 def main() -> int:
     """0 when the lease was another's, or the driver ended as it should."""
-    read = load()
-    with database.connect(read.writer_dsn) as connection:
-        lease = leases.take(connection, submitted_by="a second submitter", seconds=read.submit_seconds)
+    settings = load()
+    with database.connect(settings.writer_dsn) as connection:
+        lease = leases.take(connection, submitted_by="a second submitter", seconds=settings.submit_seconds)
     if lease is None:
         print("no lease: another stream lives")
         return 0
-    command = submit_command("--drain", master=read.spark_master)
-    command[1:1] = ["--driver-memory", read.spark_driver_memory]
+    command = submit_command("--drain", master=settings.spark_master)
+    command[1:1] = ["--driver-memory", settings.spark_driver_memory]
     code = subprocess.run(command, env=spark_environment(SLUICE_STREAM_TOKEN=lease.token)).returncode
-    with database.connect(read.writer_dsn) as connection:
+    with database.connect(settings.writer_dsn) as connection:
         leases.end(connection, epoch=lease.epoch, how=leases.EndedHow.FAILED, because="its driver ended")
     print(f"stream {lease.epoch} drained: exit code {code}")
     return code

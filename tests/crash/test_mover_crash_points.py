@@ -16,11 +16,12 @@ import pytest
 from sluice.base.settings import PROJECT, Settings
 
 MOVE = """
-from sluice.base import database, settings
+from sluice.base import database
+from sluice.base.settings import load
 from sluice.landing import mover
-read = settings.load()
-with database.connect(read.writer_dsn) as connection:
-    mover.move_landed(read, connection)
+settings = load()
+with database.connect(settings.writer_dsn) as connection:
+    mover.move_landed(settings, connection)
 """
 POINTS = ["mover.before_register", "mover.after_register", "mover.after_rename", "mover.after_commit"]
 
