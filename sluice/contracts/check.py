@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sluice.contracts.baseline import Baseline, baseline
 from sluice.contracts.changes import changes
-from sluice.contracts.folder import read_contracts
+from sluice.contracts.folder import Contracts, read_contracts
 from sluice.contracts.judge import Judge
 from sluice.contracts.matching import match
 from sluice.contracts.model import Contract, ContractError, HeaderError
@@ -16,11 +16,13 @@ from sluice.contracts.parse import parse_contract
 
 def check(folder: Path) -> tuple[list[str], bool]:
     """Lines that say how every contract in ``folder`` stands, and whether all is well."""
-    contracts, lines, warnings = _usable(folder)
+    contracts, warnings = _read(folder)
+    # Two contracts of one name are said to be so once.
+    lines = list(dict.fromkeys(broken.why for broken in contracts.broken))
     is_well = not lines
-    lines += [f"{contract.path.name}: {contract.name} {contract.version} is sound" for contract in contracts]
+    lines += [f"{contract.path.name}: {contract.name} {contract.version} is sound" for contract in contracts.usable]
     lines += warnings
-    if overlapping := list(_overlaps(contracts)):
+    if overlapping := list(_overlaps(contracts.usable)):
         lines, is_well = lines + overlapping, False
     before = baseline(folder)
     if before is None:
@@ -32,8 +34,8 @@ def check(folder: Path) -> tuple[list[str], bool]:
     return lines, is_well
 
 
-def _usable(folder: Path) -> tuple[list[Contract], list[str], list[str]]:
-    """The contracts that can be used, what is wrong with the others, and what is doubtful in the usable ones."""
+def _read(folder: Path) -> tuple[Contracts, list[str]]:
+    """The contracts in ``folder``, and what is doubtful in the usable ones."""
     judge = Judge()
     try:
         contracts = read_contracts(folder, problems=judge.problems)
@@ -44,9 +46,7 @@ def _usable(folder: Path) -> tuple[list[Contract], list[str], list[str]]:
         ]
     finally:
         judge.close()
-    # Two contracts of one name are said to be so once.
-    problems = list(dict.fromkeys(broken.why for broken in contracts.broken))
-    return list(contracts.usable), problems, warnings
+    return contracts, warnings
 
 
 def _overlaps(contracts: Sequence[Contract]) -> Iterator[str]:
@@ -64,18 +64,21 @@ def _overlaps(contracts: Sequence[Contract]) -> Iterator[str]:
                 break
 
 
-def _compared(contracts: Sequence[Contract], baseline: Baseline) -> Iterator[tuple[list[str], bool]]:
+def _compared(contracts: Contracts, baseline: Baseline) -> Iterator[tuple[list[str], bool]]:
     """For each contract: lines about its changes, and whether they break a promise."""
-    today = {contract.name: contract for contract in contracts}
+    today = {contract.name: contract for contract in contracts.usable}
+    unusable = {broken.file for broken in contracts.broken}
     for file_name, text in baseline.texts.items():
         try:
             before = parse_contract(text, Path(file_name))
         except ContractError as error:
-            unusable = f"{file_name} of {baseline.name} is no usable contract by today's rules, and is not compared"
-            yield [f"  {unusable}: {error}"], False
+            why = f"{file_name} of {baseline.name} is no usable contract by today's rules, and is not compared: {error}"
+            yield [f"  {why}"], False
             continue
         after = today.get(before.name)
-        if after is None:
+        if after is None and file_name in unusable:
+            yield [f"  {before.name} is not compared: {file_name} cannot be used"], False
+        elif after is None:
             yield [f"  {before.name} is gone: its files would be rejected"], baseline.is_released
         else:
             yield _verdict(before, after, is_released=baseline.is_released)

@@ -181,6 +181,14 @@ def test_a_clone_without_tags_compares_with_the_release_that_was_copied(folder: 
     assert "    breaks readers: column brand is gone from extra->>'brand'" in lines
 
 
+def test_a_contract_that_cannot_be_used_is_not_said_to_be_gone(folder: Path) -> None:
+    git(folder, "tag", "v1.0.0")
+    save(folder, lambda made: column(made, "price").update(transformLogic="nosuch(1)"))
+    lines, is_well = check(folder)
+    assert not is_well
+    assert "  rees46 is not compared: rees46.odcs.yaml cannot be used" in lines
+
+
 def test_a_compatible_change_passes_and_asks_for_a_new_version(folder: Path) -> None:
     git(folder, "tag", "v1.0.0")
     save(folder, lambda made: column(made, "price").pop("logicalTypeOptions"))
