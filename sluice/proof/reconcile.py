@@ -1,7 +1,7 @@
 """Recounts the law of conservation, from the files themselves and from the tables, never from a program's counters.
 
 For every loaded file: the records in the file = its rows in ``events`` + its rejects + its duplicates, each record
-number from 1 to the last exactly once. The records are counted by a reader of its own (second_reader.py), which shares
+number from 1 to the last exactly once. The records are counted by a reader of its own (second_reader/), which shares
 no code with the loader's, and some of each file are compared field by field (row_check.py). A receipt that was made
 must hold. What cannot be verified counts as broken. A file that housekeeping has sealed is gone; its rows are held
 against the tally and the receipt that were verified before.
@@ -23,9 +23,10 @@ from sluice.base.settings import Settings, load
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.model import Contract
 from sluice.ledger import archive, contract_waits, quarantine
-from sluice.proof import second_reader
 from sluice.proof.row_check import Held, RowCheck, sample
-from sluice.proof.second_reader import DamagedFileError, Reading
+from sluice.proof.second_reader import reader
+from sluice.proof.second_reader.landed import DamagedFileError
+from sluice.proof.second_reader.reader import Reading
 
 Row = dict[str, Any]
 Connection = psycopg.Connection[Row]
@@ -184,7 +185,7 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
         raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
     path = archive.where(settings.home_dir, file["path"])
     marks = {"record_bytes_max": settings.record_bytes_max} | (file["read_as"] or {})
-    reading = second_reader.read(
+    reading = reader.read(
         path,
         file["name"],
         record_bytes_max=marks.pop("record_bytes_max"),

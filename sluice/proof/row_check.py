@@ -17,7 +17,8 @@ from typing import Any
 
 from sluice.contracts.event_columns import SIGNED
 from sluice.contracts.model import Column, Contract, normal
-from sluice.proof.second_reader import Field, Record
+from sluice.proof.second_reader.fields import Field
+from sluice.proof.second_reader.reader import Record
 
 RANDOM_RECORDS = 8
 _CONTENT_CUT = "record.too_long"

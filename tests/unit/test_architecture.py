@@ -15,7 +15,6 @@ LONGEST_CLASS = 250
 TOO_LARGE = {
     "sluice/loading/load_file.py",
     "sluice/loading/load_file.py: FileLoader",
-    "sluice/proof/second_reader.py",
 }
 PACKAGES_WITH_CODE = {"sluice/generator/__init__.py"}
 

@@ -12,12 +12,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sluice.proof import second_reader
-from sluice.proof.second_reader import DamagedFileError, Reading, read
+from sluice.proof.second_reader import landed as landed_for_the_recount
+from sluice.proof.second_reader.fields import Field
+from sluice.proof.second_reader.landed import DamagedFileError
+from sluice.proof.second_reader.reader import Reading, read
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
+from tests.architecture import imported
 
+FOLDER = Path(landed_for_the_recount.__file__).parent
 PROPERTY = settings(
     max_examples=400,
     deadline=None,
@@ -49,7 +53,7 @@ PIECES = [
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where files are written; the reader's chunks are small enough to be cut anywhere."""
-    monkeypatch.setattr(second_reader, "_CHUNK", 7)
+    monkeypatch.setattr(landed_for_the_recount, "CHUNK", 7)
     return tmp_path
 
 
@@ -97,8 +101,15 @@ def assert_the_readers_agree(
     return found
 
 
-def _value(field: second_reader.Field, dialect: Dialect) -> str | None:
+def _value(field: Field, dialect: Dialect) -> str | None:
     return None if not field.was_quoted and field.text in dialect.nulls else field.text
+
+
+def test_the_second_reader_imports_nothing_of_sluice_but_itself() -> None:
+    names = {name for path in FOLDER.glob("*.py") for name in imported(path.read_text(encoding="utf-8"))}
+    own = {name for name in names if name.startswith("sluice.proof.second_reader.")}
+    assert own
+    assert {name for name in names - own if name.startswith("sluice")} == set()
 
 
 @st.composite
@@ -180,7 +191,7 @@ def test_a_byte_order_mark_wins_over_the_contract(folder: Path, mark: str) -> No
 def test_compressed_files_are_read_and_hashed_as_they_lie_on_disk(
     folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, chunk: int
 ) -> None:
-    monkeypatch.setattr(second_reader, "_CHUNK", chunk)
+    monkeypatch.setattr(landed_for_the_recount, "CHUNK", chunk)
     text = b"a,b\n" + b"".join(b'%d,"x\n%d"\n' % (n, n) for n in range(3000))
     parts = [text[:1000], text[1000:]]
     data = b"".join(map(gzip.compress, parts)) if "gz" in name.lower() else bytes(pa.compress(text, "zstd"))

@@ -1,0 +1,115 @@
+"""Which lines make a record: a state goes over them, from mark to mark."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple
+
+from sluice.proof.second_reader.fields import Fields
+from sluice.proof.second_reader.lines import SHOWN_OF_A_LONG_LINE, Line, lines_of
+from sluice.proof.second_reader.units import Units
+
+
+class Lines(NamedTuple):
+    """A record on line ``number``, without its line end: as one byte a unit, and as the file's own bytes.
+
+    ``is_cut`` when it is longer than a record may be: then it is the first bytes alone.
+    """
+
+    number: int
+    marks: bytes
+    raw: bytes
+    is_cut: bool
+
+
+class _State(Enum):
+    """What the end of a line stands in."""
+
+    FIELD_START = auto()
+    IN_QUOTES = auto()
+    IN_PLAIN = auto()  # the line end is escaped
+    WHOLE = auto()
+    BROKEN = auto()
+
+
+_GOES_ON = (_State.IN_QUOTES, _State.IN_PLAIN)
+
+
+class Records:
+    """Finds the records in ``chunks``, the header too; units are those of the file's encoding."""
+
+    def __init__(self, chunks: Iterator[bytes], fields: Fields, units: Units) -> None:
+        self._fields = fields
+        self._units = units
+        self._lines = lines_of(chunks, units)
+        self._waiting = deque[Line]()  # lines that were looked at in vain
+
+    def __iter__(self) -> Iterator[Lines]:
+        quote, escape = self._fields.quote, self._fields.escape or self._fields.quote
+        number = 0
+        while line := self._next_line():
+            number += 1
+            content = line.raw if line.is_cut else line.content(self._units)
+            if line.is_cut or self._units.is_too_long(content):
+                yield Lines(number, line.marks, content[:SHOWN_OF_A_LONG_LINE], True)
+            elif quote in line.marks or escape in line.marks:
+                marks, raw, more = self._record(line)
+                if marks:
+                    yield Lines(number, marks, raw, False)
+                number += more
+            elif content:
+                yield Lines(number, line.marks.rstrip(b"\r\n"), content, False)
+
+    def _next_line(self) -> Line | None:
+        return self._waiting.popleft() if self._waiting else next(self._lines, None)
+
+    def _record(self, first: Line) -> tuple[bytes, bytes, int]:
+        """The record that begins with a line, as marks and bytes, and how many lines more it takes.
+
+        Its first line alone when its quotes do not fit or it gets too long; the others then wait to be read again.
+        """
+        taken = [first]
+        state, end = self._state_after(first.marks, _State.FIELD_START)
+        length = self._units.length(first.raw)
+        while state in _GOES_ON:
+            line = self._next_line()
+            if line is None:
+                state, end = (_State.WHOLE if state == _State.IN_PLAIN else _State.BROKEN), len(taken[-1].marks)
+                break
+            taken.append(line)
+            length += self._units.length(line.raw)
+            state, end = self._state_after(line.marks, state)
+            if line.is_cut or (state in _GOES_ON and length > self._units.record_bytes_max):
+                state = _State.BROKEN
+        marks = b"".join(line.marks for line in taken[:-1]) + taken[-1].marks[:end]
+        raw = b"".join(line.raw for line in taken)[: len(marks) * self._units.size]
+        if state == _State.BROKEN or self._units.is_too_long(raw):
+            self._waiting.extendleft(reversed(taken[1:]))
+            return first.marks.rstrip(b"\r\n"), first.content(self._units), 0
+        return marks, raw, len(taken) - 1
+
+    def _state_after(self, marks: bytes, state: _State) -> tuple[_State, int]:
+        """The state after a line that begins in ``state``, and where the record ends in it when it is whole."""
+        at = 0
+        while True:
+            if state == _State.FIELD_START and marks.startswith(self._fields.quote, at):
+                state, at = _State.IN_QUOTES, at + 1
+            if state == _State.IN_QUOTES:
+                at = self._fields.after_quoted(marks, at)
+                if at < 0:
+                    return _State.IN_QUOTES, 0
+                if at == len(marks) or marks[at] in b"\r\n":
+                    return _State.WHOLE, at
+                if not marks.startswith(self._fields.separator, at):
+                    return _State.BROKEN, 0
+            else:
+                at = self._fields.after_plain(marks, at)
+                if at < 0:
+                    return _State.BROKEN, 0
+                if at > len(marks):
+                    return _State.IN_PLAIN, 0
+                if at == len(marks) or marks[at] in b"\r\n":
+                    return _State.WHOLE, at
+            state, at = _State.FIELD_START, at + 1

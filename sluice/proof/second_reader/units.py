@@ -1,0 +1,53 @@
+"""Units of an encoding: single bytes, or two of UTF-16, or four of UTF-32; marks stand on units."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_NOT_ASCII = re.compile("[^\0-\x7f]")
+_THREE_BYTES = "sluice.three_bytes"
+
+
+def _three_bytes_each(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "\uffff" * (error.end - error.start), error.end
+
+
+codecs.register_error(_THREE_BYTES, _three_bytes_each)
+
+
+class Units:
+    """The units of ``encoding``, each of ``size`` bytes. Records may be ``record_bytes_max`` long."""
+
+    def __init__(self, encoding: str, record_bytes_max: int) -> None:
+        self.size = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
+        self._encoding = encoding
+        self.record_bytes_max = record_bytes_max
+
+    def marks(self, data: bytes) -> bytes:
+        """One byte a whole unit of ``data``: itself when the unit is ASCII (or a byte), another one otherwise."""
+        if self.size == 1:
+            return data
+        data = data[: len(data) - len(data) % self.size]
+        if self.size == 2:  # as UTF-32, in which half a surrogate pair is a unit of its own
+            wide, is_big = bytearray(2 * len(data)), self._encoding.endswith("be")
+            wide[0::4], wide[1::4] = data[is_big::2], data[1 - is_big :: 2]
+            text = wide.decode("utf-32-le", "replace")
+        else:
+            text = data.decode(self._encoding, "replace")
+        return _NOT_ASCII.sub("\x80", text).encode("latin-1")
+
+    def is_too_long(self, raw: bytes, *, is_whole: bool = True) -> bool:
+        """Whether ``raw`` is longer than a record may be."""
+        return self.length(raw, is_whole=is_whole) > self.record_bytes_max
+
+    def length(self, raw: bytes, *, is_whole: bool = True) -> int:
+        """How many bytes ``raw`` is in UTF-8, which a record's length is measured in; fewer when it is not too long.
+
+        A byte that is of no letter counts as 3. What the end of ``raw`` may be the half of counts when it ``is_whole``.
+        """
+        if self.size == 1 or 3 * len(raw) <= self.record_bytes_max:
+            return len(raw) // self.size
+        decoder = codecs.getincrementaldecoder(self._encoding)(_THREE_BYTES)
+        return len(decoder.decode(raw, is_whole).encode())
