@@ -24,7 +24,8 @@ from pathlib import Path
 
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
-from sluice.generator import HEADER, write_file
+from sluice.generator.files import write_file
+from sluice.generator.records import HEADER
 from sluice.landing import folders
 from sluice.ledger import file_names, leases, migrate
 from sluice.loading.load_file import FileLoader

@@ -35,7 +35,7 @@ def generate_events() -> None:
     @task
     def write_batch() -> None:
         """Make one batch and land it under its own name."""
-        from sluice.generator import land_batch  # numpy, arrow and Faker: not while Airflow parses this file
+        from sluice.generator.files import land_batch  # numpy, arrow and Faker: not while Airflow parses this file
 
         logging.getLogger(__name__).info("landed %s", land_batch(settings.load()))
 

@@ -3,8 +3,3 @@
 ``shop`` holds the pools, ``traffic`` the sessions and the day's rhythm, ``records`` the CSV text with its dirt and
 copies, ``files`` what lands. ``python -m sluice.generator --rows N --out FILE`` writes one file of any size.
 """
-
-from sluice.generator.files import Manifest, land_batch, write_batch, write_file
-from sluice.generator.records import DIRT, HEADER, Shares
-
-__all__ = ["DIRT", "HEADER", "Manifest", "Shares", "land_batch", "write_batch", "write_file"]

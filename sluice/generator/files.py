@@ -41,13 +41,6 @@ class Manifest:
         return f"{self.path.name}: {self.rows} rows, {self.dirty} dirty, {self.late} late, {self.repeated} repeated"
 
 
-def write_batch(
-    settings: Settings, *, now: datetime | None = None, seed: str | None = None, rows: int | None = None
-) -> Path:
-    """Land one batch in ``settings.incoming_dir`` and return its path; see ``land_batch``."""
-    return land_batch(settings, now=now, seed=seed, rows=rows).path
-
-
 def land_batch(
     settings: Settings, *, now: datetime | None = None, seed: str | None = None, rows: int | None = None
 ) -> Manifest:

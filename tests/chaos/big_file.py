@@ -28,7 +28,7 @@ import psutil
 
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
-from sluice.generator import write_file
+from sluice.generator.files import write_file
 from sluice.generator.records import Shares
 from sluice.landing import mover
 from sluice.ledger import migrate

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from sluice.base.settings import PROJECT
-from sluice.generator import write_file
+from sluice.generator.files import write_file
 from sluice.generator.records import Shares
 from sluice.running import processes
 from tests.chaos.arena import Arena
@@ -416,10 +416,10 @@ def turn_clock_back(now: Round) -> Hit:
 
 _GENERATE_BACK_THEN = """
 import sys, time_machine
-from sluice import generator
+from sluice.generator import files
 from sluice.base import settings
 with time_machine.travel(float(sys.argv[1]), tick=False):
-    generator.land_batch(settings.load(), rows=2000)
+    files.land_batch(settings.load(), rows=2000)
 """
 
 FAULTS: dict[str, Callable[[Round], Hit]] = {

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sluice.base.settings import Settings
-from sluice.generator import Shares, write_file
+from sluice.generator.files import write_file
+from sluice.generator.records import Shares
 from sluice.landing import mover
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file

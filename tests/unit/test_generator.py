@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from sluice.base.settings import PROJECT, SettingError, Settings
-from sluice.generator import DIRT, HEADER, Shares, files, land_batch, records, write_batch, write_file
+from sluice.generator import files, records
 from sluice.generator.__main__ import main
+from sluice.generator.files import land_batch, write_file
+from sluice.generator.records import DIRT, HEADER, Shares
 from sluice.generator.traffic import Events, visits
 from sluice.landing.land import Landed, land
 
@@ -103,7 +105,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
 
 
 def test_the_header_is_the_contracts(tmp_path: Path) -> None:
-    path = write_batch(make(tmp_path), now=NOW, rows=3)
+    path = land_batch(make(tmp_path), now=NOW, rows=3).path
     assert path.read_bytes().split(b"\n")[0].decode() == (
         "event_id,event_type,user_id,product_id,category,price,timestamp,session_id,ip_address,user_agent,"
         "search_query,search_results_count,quantity,total_amount,payment_method"
@@ -201,14 +203,14 @@ def test_quoting_is_used_where_it_is_needed(rows: list[Row]) -> None:
 
 def test_event_ids_are_uuids_and_unique_across_batches(tmp_path: Path) -> None:
     settings = make(tmp_path, generate_seed="fixed")
-    batches = [write_batch(settings, now=NOW + timedelta(seconds=second)) for second in range(3)]
+    batches = [land_batch(settings, now=NOW + timedelta(seconds=second)).path for second in range(3)]
     ids = [row["event_id"] for path in batches for row in read(path)]
     assert len(set(ids)) == len(ids)
     assert all(len(text) == 36 and text[14] == "4" and text[19] in "89ab" for text in ids)
 
 
 def test_fresh_sessions_ended_within_the_interval_before_now(tmp_path: Path) -> None:
-    path = write_batch(make(tmp_path, generate_every_seconds=60.0), now=NOW, rows=2_000)
+    path = land_batch(make(tmp_path, generate_every_seconds=60.0), now=NOW, rows=2_000).path
     ends = [max(when(row) for row in session) for session in by_session(read(path))]
     assert all(NOW - timedelta(seconds=60) <= end <= NOW for end in ends)
 
@@ -267,7 +269,7 @@ def test_a_lost_or_broken_memory_of_the_last_batch_is_no_error(tmp_path: Path, c
     if content is not None:
         (settings.home_dir / "run").mkdir(parents=True)
         (settings.home_dir / "run" / files.TAIL_FILE).write_bytes(content)
-    assert len(read(write_batch(settings, now=NOW, rows=500))) == 500
+    assert len(read(land_batch(settings, now=NOW, rows=500).path)) == 500
 
 
 def test_nothing_is_repeated_where_nothing_is_there_to_repeat(tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_nothing_is_repeated_where_nothing_is_there_to_repeat(tmp_path: Path) ->
 def test_shares_of_more_than_all_rows_are_refused(tmp_path: Path) -> None:
     settings = make(tmp_path, generate_dirty_share=0.7, generate_late_share=0.4)
     with pytest.raises(SettingError, match=r"dirty \(0.7\), late \(0.4\).*lower SLUICE_GENERATE_DIRTY_SHARE"):
-        write_batch(settings, now=NOW)
+        land_batch(settings, now=NOW)
     assert not settings.incoming_dir.exists()
 
 
@@ -289,7 +291,7 @@ def test_same_seed_and_same_time_make_the_same_bytes(tmp_path: Path) -> None:
     one, other = (make(tmp_path / name, generate_seed="s", **shares) for name in ("one", "other"))
     for second in range(3):
         moment = NOW + timedelta(seconds=second)
-        assert write_batch(one, now=moment).read_bytes() == write_batch(other, now=moment).read_bytes()
+        assert land_batch(one, now=moment).path.read_bytes() == land_batch(other, now=moment).path.read_bytes()
 
 
 def test_another_process_makes_the_same_bytes(tmp_path: Path) -> None:
@@ -303,7 +305,7 @@ def test_another_process_makes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_another_seed_another_time_or_no_seed_make_other_bytes(tmp_path: Path) -> None:
     batches = [
-        write_batch(make(tmp_path), now=moment, seed=seed, rows=50).read_bytes()
+        land_batch(make(tmp_path), now=moment, seed=seed, rows=50).path.read_bytes()
         for moment, seed in [(NOW, "a"), (NOW, "b"), (NOW + timedelta(milliseconds=1), "a"), (NOW, ""), (NOW, "")]
     ]
     assert len(set(batches)) == len(batches)
@@ -328,13 +330,13 @@ def test_a_batch_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, mo
     settings = make(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write_batch(settings, now=NOW)
+        land_batch(settings, now=NOW)
     assert list(settings.incoming_dir.iterdir()) == []
 
 
 def test_names_never_collide_not_even_in_the_same_instant(tmp_path: Path) -> None:
     settings = make(tmp_path)
-    paths = [write_batch(settings, now=NOW, seed="same", rows=2) for _ in range(50)]
+    paths = [land_batch(settings, now=NOW, seed="same", rows=2).path for _ in range(50)]
     assert len({path.name for path in paths}) == len(list(settings.incoming_dir.glob("*.csv"))) == 50
     assert all(path.name.startswith("events-20261122T184204123Z-") for path in paths)
 
@@ -371,7 +373,8 @@ def test_dirt_of_several_chunks_adds_up(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_batch_is_made_without_pandas(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from sluice.generator import write_file, Shares; "
+        "import sys; from pathlib import Path; from sluice.generator.files import write_file; "
+        "from sluice.generator.records import Shares; "
         f"write_file(Path({str(tmp_path / 'x.csv')!r}), rows=500, shares=Shares(0.1, 0.1, 0.1)); "
         "sys.exit('pandas' in sys.modules)"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.generator import write_file
+from sluice.generator.files import write_file
 from sluice.generator.records import DIRT, Shares
 from tests.chaos.recount import HEADER, Recount, judge, records, split_records
 from tests.loading import event, event_id, table
