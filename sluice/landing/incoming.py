@@ -34,11 +34,11 @@ def survey(settings: Settings) -> Survey:
         return Survey(0, {".": "the folder itself cannot be read: give the mover's user permission"})
     with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
         for entry in entries:
-            found = predicate.look_without_clock(Path(entry.path))
-            if not isinstance(found, Look):
+            look = predicate.look_without_clock(Path(entry.path))
+            if not isinstance(look, Look):
                 waiting += 1
-            elif found.verdict is Verdict.REFUSE:
-                refused[file_names.readable(entry.name)] = found.reason
+            elif look.verdict is Verdict.REFUSE:
+                refused[file_names.readable(entry.name)] = look.reason
     return Survey(waiting, dict(sorted(refused.items())))
 
 

@@ -61,12 +61,12 @@ class Look(NamedTuple):
 
 def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
     """Judge one entry of incoming; ``now`` in seconds since the epoch. An entry that vanished is to be ignored."""
-    found = look_without_clock(path)
-    if isinstance(found, Look):
-        return found
-    if not _settled(found, settle_seconds, time.time() if now is None else now):
+    about = look_without_clock(path)
+    if isinstance(about, Look):
+        return about
+    if not _settled(about, settle_seconds, time.time() if now is None else now):
         return Look(Verdict.WAIT, "it changed a moment ago")
-    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, found) else Look(Verdict.TAKE)
+    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, about) else Look(Verdict.TAKE)
 
 
 def look_without_clock(path: Path) -> os.stat_result | Look:
@@ -75,18 +75,18 @@ def look_without_clock(path: Path) -> os.stat_result | Look:
     if named is not None and named.verdict is Verdict.IGNORE:
         return named
     try:
-        found = path.lstat()
+        about = path.lstat()
     except FileNotFoundError:
         return Look(Verdict.IGNORE, "it vanished")
     except OSError as error:
         return Look(Verdict.REFUSE, f"it cannot be looked at ({error.strerror})")
-    if not stat.S_ISREG(found.st_mode):
-        return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(found.st_mode), "it is a special file: land regular files"))
+    if not stat.S_ISREG(about.st_mode):
+        return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(about.st_mode), "it is a special file: land regular files"))
     if named is not None:
         return named
     if not os.access(path, os.R_OK):
         return Look(Verdict.REFUSE, "it cannot be read: give the mover's user permission, chmod a+r")
-    return found
+    return about
 
 
 def look_at_name(name: str) -> Look | None:
@@ -100,18 +100,18 @@ def look_at_name(name: str) -> Look | None:
     return Look(Verdict.REFUSE, next(other, f"its name ends in none of {', '.join(ENDINGS)}: rename it"))
 
 
-def _settled(found: os.stat_result, settle_seconds: float, now: float) -> bool:
+def _settled(about: os.stat_result, settle_seconds: float, now: float) -> bool:
     # A producer may set a modification time in the future; the change time is the kernel's own.
-    changed = found.st_mtime if found.st_mtime <= now else found.st_ctime
-    if changed - now > _CLOCK_WAS_SET_BACK_SECONDS and not _on_network(found.st_dev):
+    changed = about.st_mtime if about.st_mtime <= now else about.st_ctime
+    if changed - now > _CLOCK_WAS_SET_BACK_SECONDS and not _on_network(about.st_dev):
         return True
     return now - changed >= settle_seconds
 
 
-def _open_for_writing(path: Path, found: os.stat_result) -> bool:
+def _open_for_writing(path: Path, about: os.stat_result) -> bool:
     """Whether some process holds the file open for writing, as far as the operating system tells: a read lease is
     granted only when none does."""
-    if _on_network(found.st_dev):
+    if _on_network(about.st_dev):
         return False
     try:
         handle = open_to_read(path)
