@@ -1,7 +1,7 @@
 """Refreshes the tables of schema ``report`` from ``events``: build, check, publish, tell.
 
-The SQL is in ``include/sql/reports`` and ``include/sql/checks``. Nothing that fails its checks is published; the
-tables that failed stay as ``report_staging.<name>__next`` until the next run.
+The SQL of each report is in its file of ``include/sql/reports``. Nothing that fails its checks
+is published; the tables that failed stay as ``report_staging.<name>__next`` until the next run.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from datetime import UTC, datetime, timedelta
 from airflow.providers.common.sql.operators.sql import SQLCheckOperator, SQLExecuteQueryOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import chain, dag, task
+from psycopg import sql
 
-from sluice.base.settings import SQL, load
-from sluice.reports import summary
-from sluice.reports.refresh import BUILD, CHECKS
+from sluice.base.settings import load
+from sluice.reports import definitions, summary
+from sluice.reports.statements import OF_THE_READER, Statements
 
 READER = "sluice_reader"
+STATEMENTS = Statements(definitions.read(), OF_THE_READER, "{{ run_id }}")
 
 
-def run_sql(task_id: str, files: list[str]) -> SQLExecuteQueryOperator:
-    """A task that runs these files of include/sql in one transaction."""
+def run_sql(task_id: str, scripts: list[sql.Composed]) -> SQLExecuteQueryOperator:
+    """A task that runs these scripts in one transaction."""
     return SQLExecuteQueryOperator(
         task_id=task_id,
         conn_id=READER,
-        sql=files,
+        sql=[script.as_string() for script in scripts],
         autocommit=False,
         split_statements=False,
         do_xcom_push=False,
@@ -33,10 +35,10 @@ def run_sql(task_id: str, files: list[str]) -> SQLExecuteQueryOperator:
     )
 
 
-def check(name: str) -> SQLCheckOperator:
+def check(name: str, query: sql.Composed) -> SQLCheckOperator:
     """A quality gate. It is never retried: the staging tables would be the same."""
     return SQLCheckOperator(
-        task_id=f"check_{name}", conn_id=READER, sql=f"checks/{name}.sql", retries=0, retry_on_failure=False
+        task_id=f"check_{name}", conn_id=READER, sql=query.as_string(), retries=0, retry_on_failure=False
     )
 
 
@@ -54,16 +56,15 @@ def tell_summary() -> None:
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    template_searchpath=[str(SQL)],
     tags=["sluice"],
     doc_md=__doc__,
 )
 def report_sales() -> None:
     """Wire the refresh."""
     chain(
-        run_sql("build_reports", [f"reports/{name}.sql" for name in BUILD]),
-        [check(name) for name in CHECKS],
-        run_sql("publish_reports", ["reports/publish.sql"]),
+        run_sql("build_reports", [STATEMENTS.begin(), *STATEMENTS.build()]),
+        [check(name, query) for name, query in STATEMENTS.checks().items()],
+        run_sql("publish_reports", STATEMENTS.publish()),
         tell_summary(),
     )
 

@@ -23,6 +23,7 @@ from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
 from sluice.landing import folders
 from sluice.ledger import leases, migrate
+from sluice.reports import tables
 from sluice.running import embedded
 
 # Airflow makes its home and reads its settings while it is imported: both are the test session's own.
@@ -88,6 +89,7 @@ def postgres_server() -> Iterator[embedded.Server]:
             connection.execute("ALTER SCHEMA public OWNER TO pg_database_owner")
             connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         migrate.migrate(server.url(TEMPLATE, "sluice_owner", PASSWORD))
+        tables.make(server.url(TEMPLATE, "sluice_owner", PASSWORD))
         yield server
     finally:
         server.stop()

@@ -35,12 +35,8 @@ BEGIN
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO sluice_writer, sluice_reader;
     -- By name: schema public may hold what belongs to others.
     GRANT SELECT ON public.events, public.sluice_migrations TO sluice_writer, sluice_reader;
-    -- The reader publishes, and so does an unload, in its own transaction. What belongs to the reader stands in a schema
-    -- of its own: nobody else runs or reads anything there.
-    GRANT INSERT, DELETE ON
-        report.last_refresh, report.revenue_by_hour, report.funnel, report.top_products,
-        report.searches_without_result, report.users, report.products, report.sessions
-    TO sluice_writer, sluice_reader;
+    -- What belongs to the reader stands in a schema of its own: nobody else runs or reads anything there. What it may do
+    -- with the reports follows from them (sluice/reports/tables.py).
     GRANT USAGE, CREATE ON SCHEMA report_staging TO sluice_reader;
 
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
@@ -63,9 +59,3 @@ EXCEPTION
         RAISE NOTICE 'roles sluice_writer and sluice_reader do not exist: nothing is granted';
 END
 $$;
-
--- Whoever may use the schema may read the reports.
-GRANT SELECT ON
-    report.last_refresh, report.revenue_by_hour, report.funnel, report.top_products, report.searches_without_result,
-    report.users, report.products, report.sessions
-TO PUBLIC;

@@ -53,6 +53,12 @@ def text(name: str) -> str:
     return _file(file)[query]
 
 
+def parse(text: str) -> dict[str, str]:
+    """The queries of the text of a .sql file, by name."""
+    parts = HEADER.split(text)
+    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::3], parts[3::3], strict=True)}
+
+
 def script(path: Path) -> str:
     """The text of a .sql file that holds one script."""
     return path.read_text(encoding="utf-8")
@@ -67,6 +73,4 @@ def _execute(
 
 @functools.cache
 def _file(file: str) -> dict[str, str]:
-    parts = HEADER.split(script(SQL / f"{file}.sql"))
-    bodies = zip(parts[1::3], parts[3::3], strict=True)
-    return {name: body.strip().rstrip(";") for name, body in bodies}
+    return parse(script(SQL / f"{file}.sql"))

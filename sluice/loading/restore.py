@@ -24,6 +24,7 @@ from sluice.base.settings import Settings
 from sluice.landing import folders, incoming, mover
 from sluice.ledger import file_names, migrate, roles
 from sluice.loading import left_behind
+from sluice.reports import tables
 
 Connection = psycopg.Connection[dict[str, Any]]
 Url = Callable[[str], str]
@@ -158,6 +159,7 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
                 f"database {SIDE} holds no ledger: it is not a backup of Sluice, or was not read completely"
             )
     applied = migrate.migrate(owner_url(SIDE))
+    tables.make(owner_url(SIDE))
     say(f"the backup is read, {len(applied)} migrations were applied to it")
     with database.connect(url(LIVING)) as living:
         marks, identity = queries.row(living, "restore.marks"), folders.identity(living)

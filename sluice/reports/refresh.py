@@ -1,44 +1,24 @@
-"""The order in which the reports are built, and a refresh inside a transaction that has changed ``events`` itself.
-
-The SQL is the one of DAG report_sales; only its staging tables are temporary ones here, so that the role that changes
-events needs no right on the reader's.
-"""
+"""A refresh of the reports inside a transaction that has changed ``events`` itself, as DAG report_sales does it."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from sluice.base import queries
-from sluice.base.settings import SQL
+from sluice.reports import definitions
+from sluice.reports.statements import OF_THE_SESSION, Statements
 
 Connection = psycopg.Connection[dict[str, Any]]
 
-# The order matters: later ones read the staging tables of earlier ones. All of them are one transaction.
-BUILD = (
-    "begin",
-    "control",
-    "sales",
-    "visits",
-    "sessions",
-    "users",
-    "products",
-    "revenue_by_hour",
-    "funnel",
-    "top_products",
-    "searches_without_result",
-    "analyze",
-)
 NOT_REFRESHED = "not refreshed, and stale until the next run of DAG report_sales"
-CHECKS = ("revenue", "funnel", "keys", "references", "events")
-_STAGING = re.compile(r"\breport_staging\.(\w+__next)\b")
 
 
 def are_published(connection: Connection) -> bool:
     """Whether the reports were ever published; before that there is nothing to refresh."""
-    return bool(queries.row(connection, "reports/summary.published")["published"])
+    return bool(queries.row(connection, "summary.published")["published"])
 
 
 def begin(connection: Connection) -> None:
@@ -46,7 +26,7 @@ def begin(connection: Connection) -> None:
 
     Raises psycopg.errors.LockNotAvailable when another refresh is under way for longer than the session's lock_timeout.
     """
-    connection.execute(_script("reports/begin", ""))
+    connection.execute(Statements([], OF_THE_SESSION, "").begin())
 
 
 def refresh(connection: Connection, run_id: str) -> str:
@@ -58,6 +38,8 @@ def refresh(connection: Connection, run_id: str) -> str:
     try:
         with connection.transaction():
             return _refresh(connection, run_id)
+    except definitions.ReportError as error:
+        return f"{NOT_REFRESHED} ({error})"
     except psycopg.Error as error:
         if connection.broken:
             raise
@@ -70,20 +52,17 @@ def first_line(error: psycopg.Error) -> str:
 
 
 def _refresh(connection: Connection, run_id: str) -> str:
-    for name in BUILD[1:]:
-        connection.execute(_script(f"reports/{name}", run_id))
-    failed = [name for name in CHECKS if not _holds(connection, name)]
+    statements = Statements(definitions.read(), OF_THE_SESSION, run_id)
+    for script in statements.build():
+        connection.execute(script)
+    failed = [name for name, check in statements.checks().items() if not _holds(connection, check)]
     if failed:
         return f"{NOT_REFRESHED} (check {', '.join(failed)} fails)"
-    connection.execute(_script("reports/publish", run_id))
+    for script in statements.publish():
+        connection.execute(script)
     return "refreshed"
 
 
-def _holds(connection: Connection, check: str) -> bool:
-    row = connection.execute(_script(f"checks/{check}", "")).fetchone()
+def _holds(connection: Connection, check: sql.Composed) -> bool:
+    row = connection.execute(check).fetchone()
     return row is not None and all(row.values())
-
-
-def _script(name: str, run_id: str) -> Any:
-    text = queries.script(SQL / f"{name}.sql").replace("{{ run_id }}", run_id.replace("'", "''"))
-    return _STAGING.sub(r"pg_temp.\1", text).replace("CREATE UNLOGGED TABLE", "CREATE TEMPORARY TABLE")

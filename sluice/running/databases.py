@@ -13,6 +13,7 @@ from sluice.base import database, queries
 from sluice.base.settings import Settings
 from sluice.landing import folders
 from sluice.ledger import migrate, roles
+from sluice.reports import tables
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class Prepared:
 
 
 def prepare_own(server_url: str, owner_url: str, passwords: Mapping[str, str], settings: Settings) -> Prepared:
-    """Roles and databases on the pipeline's own server, as its superuser; then the ledger's migrations and folders."""
+    """Roles and databases on the pipeline's own server, as its superuser; then the ledger's migrations
+    and folders, and the tables of the reports."""
     with database.connect(server_url, application_name="sluice-init") as connection:
         roles.make_roles(connection, passwords)
     applied = migrate.migrate(owner_url)
+    tables.make(owner_url)
     with database.connect(owner_url, application_name="sluice-init") as connection:
         clock = queries.row(connection, "ledger/status.clock")["now"]
         try:

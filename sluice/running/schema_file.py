@@ -20,7 +20,8 @@ from sluice.running import embedded
 FILE = SQL / "schema.sql"
 _HEAD = """\
 -- The schema that all migrations together make, with its grants. `make schema` writes it, `make check` compares it:
--- nothing runs it, a change of the schema is a migration.
+-- nothing runs it, a change of the schema is a migration. What may be done with the tables of schema report is not said
+-- here: it follows from the files of the reports, and so do tables that no migration makes.
 
 """
 

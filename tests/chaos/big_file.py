@@ -33,6 +33,7 @@ from sluice.generator.records import Shares
 from sluice.landing import mover
 from sluice.ledger import migrate
 from sluice.proof.reconcile import reconcile
+from sluice.reports import tables
 from sluice.running import embedded
 
 RESULTS = PROJECT / "bench" / "results" / "big_file.json"
@@ -98,6 +99,7 @@ def main() -> int:
         server.start()
         settings = Settings(home=str(folder / "home"), database_url=server.url())
         migrate.migrate(server.url())
+        tables.make(server.url())
         outcome = run(settings, rows)
     finally:
         server.stop()

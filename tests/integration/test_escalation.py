@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import jinja2
 import psycopg
 import pytest
 
@@ -22,8 +21,9 @@ from sluice.base.settings import SQL, Settings
 from sluice.ledger import migrate
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
-from sluice.reports import refresh
+from sluice.reports import tables
 from sluice.running import embedded, status
+from tests import reports
 from tests.conftest import PASSWORD
 from tests.loading import Connection, change_contract, event, recount, table
 
@@ -83,6 +83,7 @@ def database_url(request: pytest.FixtureRequest, postgres_server: embedded.Serve
             for trap in _OLD_TRAPS:
                 reader.execute(trap)  # type: ignore[call-overload]
     migrate.migrate(url)
+    tables.make(url)
     yield url
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -208,11 +209,8 @@ def everybody_works(settings: Settings, connection: Connection, load: Land) -> N
 def publish(settings: Settings) -> None:
     """What DAG report_sales does, as its role and as Airflow connects."""
     with psycopg.connect(settings.reader_dsn, autocommit=True) as reader:
-        for names in (refresh.BUILD, ("publish",)):
-            with reader.transaction():
-                for name in names:
-                    text = jinja2.Template((SQL / "reports" / f"{name}.sql").read_text()).render(run_id="by-hand")
-                    reader.execute(text)  # type: ignore[call-overload]
+        reports.build(reader)  # type: ignore[arg-type]
+        reports.publish(reader)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("attacker", ["sluice_reader", "sluice_writer"])

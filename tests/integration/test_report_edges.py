@@ -6,7 +6,6 @@ import uuid
 from decimal import Decimal, localcontext
 from typing import Any
 
-import jinja2
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +13,9 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from sluice.base import database
-from sluice.base.settings import SQL, Settings
-from sluice.reports import refresh, summary
+from sluice.base.settings import Settings
+from sluice.reports import summary
+from tests.reports import refresh
 
 Connection = psycopg.Connection[dict[str, Any]]
 # 12,800 characters that no compression makes fit a row of an index.
@@ -54,23 +54,6 @@ _INSERT = sql.SQL(
 rows = st.lists(st.tuples(*map(st.sampled_from, EDGES.values())), min_size=1, max_size=60)
 
 
-def script(path: str) -> str:
-    return jinja2.Template((SQL / f"{path}.sql").read_text()).render(run_id="by-hand")
-
-
-def publish(reader: Connection) -> None:
-    """What DAG report_sales does, as its role; every check must hold."""
-    with reader.transaction():
-        for name in refresh.BUILD:
-            reader.execute(script(f"reports/{name}"))  # type: ignore[call-overload]
-    for name in refresh.CHECKS:
-        row = reader.execute(script(f"checks/{name}")).fetchone()  # type: ignore[call-overload]
-        assert row is not None
-        assert all(row.values()), (name, row)
-    with reader.transaction():
-        reader.execute(script("reports/publish"))  # type: ignore[call-overload]
-
-
 def told(reader: Connection) -> list[str]:
     with psycopg.connect(reader.info.dsn, password=reader.info.password) as plain:
         return summary.lines(plain)
@@ -94,7 +77,7 @@ def test_reports_survive_any_row_that_events_accepts(
     connection.execute("TRUNCATE events")
     with connection.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
-    publish(reader)
+    refresh(reader)
     counted = connection.execute("SELECT events FROM report.last_refresh").fetchone()
     assert counted == {"events": len(rows)}
     for table, column in (("users", "user_id"), ("products", "product_id"), ("sessions", "session_id")):
@@ -115,7 +98,7 @@ def test_a_key_longer_than_any_index_row_is_reported_and_unique(
     }  # fmt: skip
     for _ in range(2):
         connection.execute(_INSERT, list(values.values()))
-        publish(reader)
+        refresh(reader)
     table = {"user_id": "users", "product_id": "products", "session_id": "sessions"}.get(
         column, "searches_without_result"
     )
@@ -135,7 +118,7 @@ def test_sums_that_are_larger_than_any_of_their_numbers_are_exact(connection: Co
     }  # fmt: skip
     for _ in range(3):
         connection.execute(_INSERT, list(values.values()))
-    publish(reader)
+    refresh(reader)
     with localcontext(prec=60):
         expected = {"units": 3 * most, "revenue": 3 * most * price}
     assert connection.execute("SELECT units, revenue FROM report.products").fetchone() == expected

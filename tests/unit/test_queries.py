@@ -22,9 +22,9 @@ BY_NAME, IN_ORDER = re.compile(r"%\(\w+\)s"), re.compile(r"\$\d")
 
 @functools.cache
 def files() -> dict[str, str]:
-    """The .sql files that hold named queries, without .sql, with their text."""
+    """The .sql files that hold named queries, without .sql, with their text; the reports are used by their place."""
     texts = {str(path.relative_to(SQL).with_suffix("")): path.read_text() for path in sorted(SQL.rglob("*.sql"))}
-    return {file: text for file, text in texts.items() if "-- name:" in text}
+    return {file: text for file, text in texts.items() if "-- name:" in text and not file.startswith("reports/")}
 
 
 @functools.cache

@@ -9,7 +9,8 @@ import pytest
 from airflow.sdk import DAG
 
 from dags import keep_house, report_sales
-from sluice.base.settings import SQL, SettingError, Settings
+from sluice.base.settings import SettingError, Settings
+from sluice.reports import definitions
 from sluice.running import airflow_metadata
 
 
@@ -25,7 +26,7 @@ def chores() -> DAG:
 
 def test_nothing_is_published_before_every_check(reports: DAG) -> None:
     checks = {task_id for task_id in reports.task_ids if task_id.startswith("check_")}
-    assert checks == {f"check_{path.stem}" for path in (SQL / "checks").glob("*.sql")}
+    assert checks == {f"check_{name}" for name in report_sales.STATEMENTS.checks()}
     assert reports.get_task("publish_reports").upstream_task_ids == checks
     assert reports.get_task("publish_reports").trigger_rule == "all_success"
 
@@ -38,29 +39,23 @@ def test_checks_are_never_retried(reports: DAG) -> None:
 def test_every_report_is_built_in_one_transaction(reports: DAG) -> None:
     build = reports.get_task("build_reports")
     assert (build.autocommit, build.split_statements) == (False, False)
-    assert build.sql[0] == "reports/begin.sql"
+    assert build.sql[0] == report_sales.STATEMENTS.begin().as_string()
 
 
-def test_every_sql_file_that_a_task_names_is_there_and_none_is_left_over(reports: DAG) -> None:
-    named: set[str] = set()
-    for task in reports.tasks:
-        sql = getattr(task, "sql", [])
-        named |= {sql} if isinstance(sql, str) else set(sql)
-    here = {str(path.relative_to(SQL)) for folder in ("reports", "checks") for path in (SQL / folder).glob("*.sql")}
-    assert here - named == {"reports/summary.sql"}
-    assert named <= here
+def test_each_report_is_built_checked_published_and_dropped(reports: DAG) -> None:
+    build, publish = ("".join(reports.get_task(name).sql) for name in ("build_reports", "publish_reports"))
+    for report in definitions.read():
+        staging = f'"report_staging"."{report.name}__next"'
+        assert f"CREATE UNLOGGED TABLE {staging} AS" in build
+        assert staging in publish.partition("DROP TABLE")[2]
+        assert (f'INSERT INTO "report"."{report.name}"' in publish) == report.is_published
+        assert not report.key or reports.has_task(f"check_{report.name}")
 
 
-def test_a_staging_table_is_built_published_and_dropped_under_one_name() -> None:
-    build = "".join((SQL / "reports" / f"{name}.sql").read_text() for name in report_sales.BUILD)
-    publish = (SQL / "reports" / "publish.sql").read_text()
-    built = set(re.findall(r"CREATE UNLOGGED TABLE report_staging\.(\w+__next) AS", build))
-    assert built == set(re.findall(r"report_staging\.(\w+__next)", publish.partition("DROP TABLE")[2]))
-    migrations = "".join(path.read_text() for path in (SQL / "migrations").glob("*.up.sql"))
-    tables = re.findall(r"CREATE TABLE report\.(\w+) ", migrations)
-    assert tables
-    assert {f"{name}__next" for name in tables} <= built
-    assert all(f"INSERT INTO report.{name}\n" in publish or f"INSERT INTO report.{name} " in publish for name in tables)
+def test_who_builds_is_filled_in_by_airflow_and_by_nobody_else(reports: DAG) -> None:
+    scripts = [*reports.get_task("build_reports").sql, *reports.get_task("publish_reports").sql]
+    named = [word for script in scripts for word in re.findall(r"\{+.*?\}+", script)]
+    assert set(named) == {"{{ run_id }}"}
 
 
 def test_each_chore_is_its_own_leaf_so_that_no_failure_is_hidden(chores: DAG) -> None:

@@ -1,10 +1,14 @@
+-- report: One row: sessions that viewed, carted, bought; the share (0 to 1) of those of one step that also took the other
+-- key: none
+-- after: sessions
+
 -- Some feeds hold sessions that buy without a cart, or were cut before their first view: the steps are counted as they
 -- are, and a conversion is the share of the sessions of one step that took the other too.
-DROP TABLE IF EXISTS report_staging.funnel__next;
-CREATE UNLOGGED TABLE report_staging.funnel__next AS
+
+-- name: rows :: the report
 WITH stepped AS (
     SELECT views > 0 AS viewed, carts > 0 AS carted, purchases > 0 AS bought
-    FROM report_staging.sessions__next
+    FROM {sessions}
 ),
 counted AS (
     SELECT
@@ -27,3 +31,20 @@ SELECT
     round(viewed_and_bought::numeric / nullif(viewed, 0), 4) AS view_to_buy
 FROM counted
 WHERE sessions > 0;
+
+-- name: check :: steps are within sessions, conversions within 0 and 1
+-- A step cannot have more sessions than there are, nor a conversion be outside of 0 to 1; no row when there are no
+-- sessions.
+WITH sessions AS (
+    SELECT count(*) AS counted FROM {sessions}
+)
+SELECT
+    count(funnel.sessions) = least(max(sessions.counted), 1) AS one_row_unless_there_are_no_sessions,
+    count(*) FILTER (WHERE funnel.sessions <> sessions.counted) = 0 AS every_session_is_counted,
+    count(*) FILTER (WHERE greatest(viewed, carted, bought) > funnel.sessions OR least(viewed, carted, bought) < 0) = 0
+        AS steps_are_within_sessions,
+    count(*) FILTER (
+        WHERE greatest(view_to_cart, cart_to_buy, view_to_buy) > 1 OR least(view_to_cart, cart_to_buy, view_to_buy) < 0
+    ) = 0 AS conversions_are_between_0_and_1
+FROM sessions
+LEFT JOIN {funnel} AS funnel ON true;

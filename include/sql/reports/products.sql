@@ -1,12 +1,15 @@
-DROP TABLE IF EXISTS report_staging.products__next;
-CREATE UNLOGGED TABLE report_staging.products__next AS
+-- report: A product that any event names a row; category is the last by name where events differ
+-- key: product_id
+-- after: sales
+
+-- name: rows :: the report
 WITH sold AS (
     SELECT
         product_id,
         sum(units) AS units,
         count(DISTINCT user_id) FILTER (WHERE event_type = 'purchase') AS buyers,
         sum(amount) AS revenue
-    FROM report_staging.sales__next
+    FROM {sales}
     WHERE product_id IS NOT NULL
     GROUP BY product_id
 ),
@@ -33,3 +36,7 @@ SELECT
     coalesce(sold.revenue, 0) AS revenue
 FROM seen
 LEFT JOIN sold USING (product_id);
+
+-- name: check :: one row, all of it true
+SELECT (SELECT coalesce(sum(events), 0) FROM {products}) = control.events_of_products AS products_add_up_to_events
+FROM {last_refresh} AS control;

@@ -1,8 +1,10 @@
+-- step: A purchase or a cancellation a row, with its signed units and amount
+
 -- Purchases and cancellations. Revenue counts both, signed as they come: a cancellation carries a negative quantity and
 -- total. A feed without totals is price times quantity, one piece when it names no quantity. A sale with neither total
 -- nor price counts as a sale of 0.
-DROP TABLE IF EXISTS report_staging.sales__next;
-CREATE UNLOGGED TABLE report_staging.sales__next AS
+
+-- name: rows :: its rows
 WITH counted AS (
     SELECT
         event_type,

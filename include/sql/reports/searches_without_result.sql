@@ -1,5 +1,7 @@
-DROP TABLE IF EXISTS report_staging.searches_without_result__next;
-CREATE UNLOGGED TABLE report_staging.searches_without_result__next AS
+-- report: What was looked for and not found a row, without regard to case and outer blanks
+-- key: search_query
+
+-- name: rows :: the report
 SELECT
     lower(btrim(search_query)) AS search_query,
     count(*) AS searches,

@@ -1,8 +1,11 @@
-DROP TABLE IF EXISTS report_staging.sessions__next;
-CREATE UNLOGGED TABLE report_staging.sessions__next AS
+-- report: A session a row; events without a session are in no row
+-- key: session_id
+-- after: sales, visits, users
+
+-- name: rows :: the report
 WITH sold AS (
     SELECT session_id, sum(amount) AS revenue
-    FROM report_staging.sales__next
+    FROM {sales}
     WHERE session_id IS NOT NULL
     GROUP BY session_id
 ),
@@ -16,10 +19,22 @@ visited AS (
         sum(views)::bigint AS views,
         sum(carts)::bigint AS carts,
         sum(purchases)::bigint AS purchases
-    FROM report_staging.visits__next
+    FROM {visits}
     WHERE session_id IS NOT NULL
     GROUP BY session_id
 )
 SELECT visited.*, coalesce(sold.revenue, 0) AS revenue
 FROM visited
 LEFT JOIN sold USING (session_id);
+
+-- name: check :: one row, all of it true
+-- Every event of a session is counted once, and every session is of a known user. Sets, not joins: with EXISTS over a
+-- join the planner hopes to stop early, and here there is nothing to find.
+SELECT
+    (SELECT coalesce(sum(events), 0) FROM {sessions}) = control.events_of_sessions AS sessions_add_up_to_events,
+    NOT EXISTS (
+        SELECT user_id FROM {sessions} WHERE user_id IS NOT NULL
+        EXCEPT
+        SELECT user_id FROM {users}
+    ) AS every_session_is_of_a_known_user
+FROM {last_refresh} AS control;

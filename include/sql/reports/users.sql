@@ -1,8 +1,11 @@
-DROP TABLE IF EXISTS report_staging.users__next;
-CREATE UNLOGGED TABLE report_staging.users__next AS
+-- report: A user a row
+-- key: user_id
+-- after: sales, visits
+
+-- name: rows :: the report
 WITH sold AS (
     SELECT user_id, sum(amount) AS revenue
-    FROM report_staging.sales__next
+    FROM {sales}
     WHERE user_id IS NOT NULL
     GROUP BY user_id
 ),
@@ -16,10 +19,14 @@ visited AS (
         sum(views)::bigint AS views,
         sum(carts)::bigint AS carts,
         sum(purchases)::bigint AS purchases
-    FROM report_staging.visits__next
+    FROM {visits}
     WHERE user_id IS NOT NULL
     GROUP BY user_id
 )
 SELECT visited.*, coalesce(sold.revenue, 0) AS revenue
 FROM visited
 LEFT JOIN sold USING (user_id);
+
+-- name: check :: one row, all of it true
+SELECT (SELECT coalesce(sum(events), 0) FROM {users}) = control.events_of_users AS users_add_up_to_events
+FROM {last_refresh} AS control;

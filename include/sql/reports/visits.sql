@@ -1,6 +1,6 @@
--- One row a session and user: the one pass over events that sessions and users are both made from.
-DROP TABLE IF EXISTS report_staging.visits__next;
-CREATE UNLOGGED TABLE report_staging.visits__next AS
+-- step: A session and user a row: the one pass over events that sessions and users are both made from
+
+-- name: rows :: its rows
 SELECT
     session_id,
     user_id,

@@ -1,9 +1,12 @@
+-- report: One row: the run that published, the moment its numbers are of, and their control totals
+-- key: none
+
 -- What the reports must add up to, counted straight from events. The amount of a sale is said here a second time (see
 -- sales.sql), so that a mistake in one of them shows.
-DROP TABLE IF EXISTS report_staging.last_refresh__next;
-CREATE UNLOGGED TABLE report_staging.last_refresh__next AS
+
+-- name: rows :: the report
 SELECT
-    '{{ run_id }}'::text AS built_by,
+    {run_id}::text AS built_by,
     now() AS as_of,
     (SELECT count(*) FROM ledger.audit WHERE action = 'unload') AS unloads,
     count(*) AS events,

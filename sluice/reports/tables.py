@@ -1,0 +1,75 @@
+"""The tables of schema ``report``, made by the owner of the database as the files of the reports say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sluice.base import database, queries
+from sluice.reports import definitions
+from sluice.reports.definitions import Report
+from sluice.reports.statements import OF_THE_SESSION, SCHEMA, Statements, columns, published
+
+Connection = psycopg.Connection[dict[str, Any]]
+_log = logging.getLogger(__name__)
+
+
+def make(url: str, reports: Sequence[Report] | None = None) -> list[str]:
+    """Make the tables that are not there, or whose columns are not the report's any more; the names of those made.
+
+    ``url`` is the owner's, after the migrations. A table that is made anew is empty until the next refresh. What cannot
+    be made is logged and left: loading does not depend on a report.
+    """
+    try:
+        with database.connect(url, application_name="sluice-reports") as connection, connection.transaction():
+            return _make(connection, definitions.read() if reports is None else reports)
+    except (psycopg.Error, definitions.ReportError) as error:
+        _log.error("the tables of the reports stay as they are: %s", str(error).strip())
+        return []
+
+
+def _make(connection: Connection, reports: Sequence[Report]) -> list[str]:
+    draft = Statements(reports, OF_THE_SESSION, "")
+    has_roles = queries.row(connection, "refresh.has_roles")["has_roles"]
+    made = []
+    for report in reports:
+        parts: dict[str, sql.Composable] = {"table": published(report.name), "staging": draft.staging(report.name)}
+        _run(connection, "refresh.make_draft", **parts, rows=draft.rows(report))
+        if report.is_published:
+            if _is_missing(connection, report, **parts):
+                _make_table(connection, report, **parts)
+                made.append(report.name)
+            _run(connection, "refresh.comment", **parts, says=sql.Literal(report.says))
+            _run(connection, "refresh.grant_reading", **parts)
+            if has_roles:
+                _run(connection, "refresh.grant_publishing", **parts)
+    return made
+
+
+def _is_missing(connection: Connection, report: Report, **parts: sql.Composable) -> bool:
+    """Whether the table is not there; one with other columns goes."""
+    found = queries.row(
+        connection,
+        "refresh.is_as_drafted",
+        table=parts["table"].as_string(connection),
+        draft=parts["staging"].as_string(connection),
+    )
+    if found["is_there"] and not found["is_same"]:
+        _log.warning("%s.%s has other columns than its file says: it is made anew", SCHEMA, report.name)
+        _run(connection, "refresh.drop_table", **parts)
+    return not found["is_there"] or not found["is_same"]
+
+
+def _make_table(connection: Connection, report: Report, **parts: sql.Composable) -> None:
+    _run(connection, "refresh.make_table", **parts)
+    if report.key:
+        name = "refresh.add_key" if len(report.key) == 1 else "refresh.add_wide_key"
+        _run(connection, name, **parts, key=columns(report.key))
+
+
+def _run(connection: Connection, name: str, **parts: sql.Composable) -> None:
+    connection.execute(sql.SQL(queries.text(name)).format(**parts))
