@@ -10,6 +10,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from sluice.base import database
 from sluice.ledger import migrate, roles
+from sluice.reports import tables
 from sluice.running import embedded
 
 PASSWORD = "only-for-tests"
@@ -83,6 +84,7 @@ def server(postgres_server: embedded.Server) -> Iterator[embedded.Server]:
     with database.connect(postgres_server.url()) as connection:
         roles.make_roles(connection, dict.fromkeys(roles.ROLES, PASSWORD))
         migrate.migrate(postgres_server.url("sluice", "sluice_owner", PASSWORD))
+        tables.make(postgres_server.url("sluice", "sluice_owner", PASSWORD))
         yield postgres_server
         for name in roles.DATABASES:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
