@@ -33,6 +33,9 @@ TASK = [
 # Like the task of Airflow: it reads what the driver prints, and waits for its end.
 SUBMITTER = """
 import os, subprocess, sys
+
+# One at a time: each starts a JVM that would slow the others down.
+pytestmark = pytest.mark.xdist_group("spark")
 os.environ["SLUICE_SUBMITTER_PID"] = str(os.getpid())
 driver = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 for line in driver.stdout:
