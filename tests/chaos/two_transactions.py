@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluice.loading.load_file import FileLoader
+from sluice.loading.one_load import FileLoad
+from sluice.loading.registered_bytes import reading
 
 LINGERS = "SELECT pg_sleep(1) AS between_two_transactions"
-_in_one_transaction = FileLoader._load_landed
+_in_one_transaction = FileLoad.run
 
 
-def _in_two_transactions(self: FileLoader, file: Any) -> Any:
+def _in_two_transactions(self: FileLoad) -> Any:
     """Find out the tally and forget the rows; commit the tally; linger; commit the rows."""
-    session = self._session
+    session = self.writer.session
     run, commit = session.run, session.commit
     tallies: list[tuple[Any, ...]] = []
 
@@ -28,20 +29,20 @@ def _in_two_transactions(self: FileLoader, file: Any) -> Any:
 
     session.run, session.commit = without_tally, session.rollback  # type: ignore[method-assign]
     try:
-        result = _in_one_transaction(self, file)
+        result = _in_one_transaction(self)
     finally:
         session.run, session.commit = run, commit  # type: ignore[method-assign]
-    self._begin(file.file_id)
+    self.writer.begin(self.file.file_id)
     run("load.mark_loaded", *tallies[0])
     commit()
     with session.connection.cursor() as cursor:
         cursor.execute(LINGERS)
         cursor.fetchall()
     session.rollback()
-    with self._reading(file) as landed:
-        self._copy(file, landed)
+    with reading(self.writer, self.file) as landed:
+        self.copy(landed)
     commit()
     return result
 
 
-FileLoader._load_landed = _in_two_transactions  # type: ignore[method-assign]
+FileLoad.run = _in_two_transactions  # type: ignore[method-assign]

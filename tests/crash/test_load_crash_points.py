@@ -19,7 +19,8 @@ from sluice.base.settings import PROJECT, Settings
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
 from sluice.ledger import file_names
-from sluice.loading.load_file import STAGED_BYTES_MAX, FileLoader
+from sluice.loading.load_file import FileLoader
+from sluice.loading.one_load import STAGED_BYTES_MAX
 from sluice.proof.reconcile import reconcile
 from tests.crash.conftest import Land, Move
 from tests.loading import Connection, event, owners, recount, rejects, state, table

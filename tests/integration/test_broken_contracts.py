@@ -18,9 +18,12 @@ from sluice.contracts import check
 from sluice.contracts.folder import read_contracts
 from sluice.ledger import contract_waits, leases, waiting_files
 from sluice.ledger.leases import EndedHow
+from sluice.loading import afterwards
 from sluice.loading.contract_watch import ContractWatch
+from sluice.loading.landed_file import LandedFile, Tally
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
+from sluice.loading.stream_writer import StreamWriter
 from sluice.proof.reconcile import reconcile
 from sluice.running import load_watch, status
 from sluice.running.instance import Instance
@@ -219,10 +222,13 @@ def test_a_change_between_judging_and_marking_is_not_missed(
 ) -> None:
     (folder / "net.odcs.yaml").write_text(NOT_YAML)
     file_id = land(NET, "net.csv")
-    hold = loader._hold
-    monkeypatch.setattr(
-        loader, "_hold", lambda file, why: ((folder / "net.odcs.yaml").write_text(net()), hold(file, why))[1]
-    )
+    hold = afterwards.hold
+
+    def correct_and_hold(writer: StreamWriter, file: LandedFile, why: str) -> Tally:
+        (folder / "net.odcs.yaml").write_text(net())
+        return hold(writer, file, why)
+
+    monkeypatch.setattr(afterwards, "hold", correct_and_hold)
     loader.load(file_id)
     reader = LandedFilesReader(epoch, 1)
     assert reader.latestOffset({"claim": 0}, ReadMaxFiles(10)) == {"claim": 1}

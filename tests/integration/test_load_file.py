@@ -14,7 +14,8 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.ledger import leases
-from sluice.loading.load_file import FileLoader, Tally
+from sluice.loading.landed_file import Tally
+from sluice.loading.load_file import FileLoader
 from sluice.loading.writer_session import WriterSession
 from tests.loading import HEADER, Connection, change_contract, event
 from tests.public_data import PUBLIC_DATA, needs
@@ -134,7 +135,7 @@ def test_the_same_event_again_is_a_duplicate_and_with_other_content_a_conflict(
 def test_a_big_file_with_duplicates_goes_through_staging(
     loader: FileLoader, land: Land, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.loading.load_file.STAGED_BYTES_MAX", 0)
+    monkeypatch.setattr("sluice.loading.one_load.STAGED_BYTES_MAX", 0)
     loader.load(land(f"{HEADER}\n{event(1)}\n"))
     tally = loader.load(land(f"{HEADER}\n{event(1)}\n{event(2)}\n"))
     assert (tally.rows_loaded, tally.rows_duplicate) == (1, 1)
@@ -292,7 +293,7 @@ def test_a_file_that_cannot_be_loaded_for_a_reason_of_its_own_costs_only_itself(
         raise ValueError("a value that nobody thought of")
 
     with monkeypatch.context() as patched:
-        patched.setattr(loader._judge, "judge", fail)
+        patched.setattr(loader._writer.judge, "judge", fail)
         file_id = land(f"{HEADER}\n{event(1)}\n")
         assert loader.load(file_id).state == "rejected"
     row = file_row(connection, file_id)

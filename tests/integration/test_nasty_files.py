@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from sluice.base.settings import Settings
-from sluice.loading.load_file import FileLoader, Tally
+from sluice.loading.landed_file import Tally
+from sluice.loading.load_file import FileLoader
 from tests.loading import HEADER, Connection, recount, rejects
 from tests.public_data import PUBLIC_DATA, needs
 

@@ -56,7 +56,7 @@ def test_rows_that_a_file_of_another_name_had_as_well_come_back_from_it(
     change_contract(own_contracts, revision="replace")
     load(table(event(1), event(2)))
     other = load(table(event(1), event(2)) + "\n", "other.csv")
-    monkeypatch.setattr("sluice.loading.load_file.STAGED_BYTES_MAX", staged_bytes)
+    monkeypatch.setattr("sluice.loading.one_load.STAGED_BYTES_MAX", staged_bytes)
     second = load(table(event(1), event(2, price="5"), event(3)))
     assert owners(connection) == {1: (other, 1), 2: (other, 2), 3: (second, 3)}
     assert recount(connection) == {other: (2, 0, 0), second: (1, 1, 1)}

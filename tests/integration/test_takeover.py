@@ -197,7 +197,7 @@ def test_a_new_file_that_lands_while_a_changed_one_goes_back_is_not_overwritten(
         if point == "archive.before_move":
             new.write_text("the next one")
 
-    monkeypatch.setattr("sluice.loading.load_file.crash_point", land_now)
+    monkeypatch.setattr("sluice.loading.afterwards.crash_point", land_now)
     loader.load(first)
     assert new.read_text() == "the next one"
     with database.connect(own_contracts.writer_dsn) as writer:

@@ -1,0 +1,241 @@
+"""The one transaction that a file is loaded in: its rows, rejects, duplicates and tally, or nothing of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import adbc_driver_manager
+import numpy as np
+import pyarrow as pa
+
+from sluice.base.crash_points import crash_point
+from sluice.contracts.drift import Drift, says
+from sluice.contracts.judge import Judgement
+from sluice.contracts.matching import Match
+from sluice.contracts.model import Contract, HeaderError
+from sluice.loading import staging
+from sluice.loading.afterwards import path_after
+from sluice.loading.errors import FileRejectedError
+from sluice.loading.feed_look import Look
+from sluice.loading.landed_file import LandedFile, Tally
+from sluice.loading.registered_bytes import reading
+from sluice.loading.rejects import Rejects, header_text
+from sluice.loading.revisions import Replaced, make_way
+from sluice.loading.stream_writer import StreamWriter
+from sluice.loading.writer_session import UNIQUE_VIOLATION
+from sluice.reading.block import Block
+from sluice.reading.csv_records import RecordReader
+from sluice.reading.dialect import Dialect
+from sluice.reading.landed_bytes import LandedBytes
+from sluice.reading.widths import Widths
+
+_log = logging.getLogger(__name__)
+
+# Files up to this size go through the staging table at once: for them a second attempt costs more than the staging.
+STAGED_BYTES_MAX = 4 << 20
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What the transaction has written so far; ``warned`` counts rows that break a rule which only warns."""
+
+    tally: Tally
+    match: Match
+    look: Look
+    replaced: Replaced
+    warned: int
+
+
+class FileLoad:
+    """Loads one file, whose transaction ``writer`` has begun."""
+
+    def __init__(self, writer: StreamWriter, file: LandedFile) -> None:
+        self.writer = writer
+        self.file = file
+
+    def run(self) -> tuple[Tally, str]:
+        """Load it and commit; its tally, and its path from now on.
+
+        Raises FileRejectedError and FileChangedError for what is wrong with the file: then nothing was committed.
+        """
+        file = self.file
+        with reading(self.writer, file) as landed:
+            copied = self.copy(landed)
+        crash_point("load.before_tally")
+        is_news = copied.look.say(file.file_id)
+        path = path_after(self.writer.settings, file, "loaded")
+        self._mark_loaded(copied, landed, path)
+        crash_point("load.before_commit")
+        self.writer.session.commit()
+        crash_point("load.after_commit")
+        if is_news:
+            contract = copied.match.contract.name
+            _log.warning("file %s (%s) of contract %s %s", file.file_id, file.name, contract, copied.look.words)
+        for old, rows in copied.replaced:
+            _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.name, old, rows)
+        return copied.tally, path
+
+    def _mark_loaded(self, copied: Copied, landed: LandedBytes, path: str) -> None:
+        tally, contract = copied.tally, copied.match.contract
+        self.writer.session.run(
+            "load.mark_loaded",
+            self.file.file_id,
+            contract.name,
+            contract.version,
+            tally.rows_read,
+            tally.rows_loaded,
+            tally.rows_rejected,
+            tally.rows_duplicate,
+            copied.warned,
+            self.writer.epoch,
+            socket.gethostname(),
+            path,
+            header_text(copied.match.field_names),
+            landed.marked_encoding,
+            copied.look.drift_text,
+            copied.look.filled_text,
+            json.dumps(contract.dialect.marks | {"record_bytes_max": self.writer.settings.record_bytes_max}),
+        )
+
+    def copy(self, landed: LandedBytes) -> Copied:
+        """Write everything but the tally."""
+        file, stage_first = self.file, self.writer.stage_first
+        if file.bytes == 0:
+            raise FileRejectedError("the file is empty: a file must have a header that names its columns")
+        match, dialect = self._match(landed)
+        contract, look = match.contract, Look(self.writer.session.run, match)
+        _refuse_drift(contract, match.drift)
+        replaced = make_way(self.writer, file, contract)
+        is_staged = file.bytes <= STAGED_BYTES_MAX or contract.name in stage_first
+        if is_staged:
+            self.writer.session.run("load.make_staging")
+        rejects = Rejects(self.writer.session, file.file_id, match)
+        read, good, warned = self._copy_blocks(self._blocks(landed, dialect, match), match, look, rejects, is_staged)
+        duplicates = conflicts = 0
+        if is_staged:
+            duplicates, conflicts = self._from_staging(match, dialect, rejects)
+            if not duplicates and not conflicts:
+                stage_first.discard(contract.name)
+        rejects.flush()
+        _within_budget(contract, rejects.count, read)
+        _refuse_drift(contract, look.drift())
+        loaded = good - duplicates - conflicts
+        tally = Tally(file.file_id, "loaded", read, loaded, rejects.count, duplicates, file.bytes)
+        return Copied(tally, match, look, replaced, warned)
+
+    def _copy_blocks(
+        self, blocks: Iterator[Block], match: Match, look: Look, rejects: Rejects, is_staged: bool
+    ) -> tuple[int, int, int]:
+        """Judge and copy block by block; how many records were read, are good, and are good but warned of."""
+        widths = Widths()
+        read = good = warned = 0
+        try:
+            for block in blocks:
+                judged = self.writer.judge.judge(block, match, file_id=self.file.file_id, sha256=self.file.sha256)
+                _refuse_failed(block, judged, match.contract)
+                look.add(judged.good)
+                self._ingest(judged.good, is_staged)
+                crash_point("load.after_copy")
+                rejects.add(block, judged.bad)
+                widths.add(block)
+                read, good, warned = read + block.records, good + judged.good.num_rows, warned + judged.warned
+        except adbc_driver_manager.Error as error:
+            if error.sqlstate == UNIQUE_VIOLATION:
+                self.writer.stage_first.add(match.contract.name)
+            raise
+        if misfit := widths.misfit(len(match.header)):
+            raise FileRejectedError(misfit, match.contract)
+        return read, good, warned
+
+    def _match(self, landed: LandedBytes) -> tuple[Match, Dialect]:
+        """The contract that knows the header, and the dialect that the file is read in."""
+        contracts = self.writer.contracts()
+        head = landed.head()
+        dialects = {contract: _dialect(contract, landed) for contract in contracts.candidates}
+        try:
+            headers = {dialect: _header(head, dialect) for dialect in {*dialects.values()}}
+            match = contracts.match(
+                [(contract, headers[dialect]) for contract, dialect in dialects.items()],
+                self.writer.settings.columns_max,
+            )
+        except HeaderError as error:
+            raise FileRejectedError(str(error)) from error
+        return match, dialects[match.contract]
+
+    def _blocks(self, landed: LandedBytes, dialect: Dialect, match: Match) -> Iterator[Block]:
+        settings = self.writer.settings
+        reader = RecordReader(
+            landed, dialect, chunk_bytes=settings.chunk_bytes, record_bytes_max=settings.record_bytes_max
+        )
+        reader.header()
+        return reader.blocks(len(match.header))
+
+    def _ingest(self, good: pa.Table, is_staged: bool) -> None:
+        if good.num_rows and is_staged:
+            self.writer.session.copy(good, "staged_events")
+        elif good.num_rows:
+            self.writer.session.copy(good, "events", schema="public")
+
+    def _from_staging(self, match: Match, dialect: Dialect, rejects: Rejects) -> tuple[int, int]:
+        """Insert what was staged; return how many rows are duplicates and how many conflicts (set aside)."""
+        session = self.writer.session
+        if not staging.insert(session):
+            return 0, 0
+        duplicates = session.change("load.note_duplicates")
+        conflicts = np.array([row[0] for row in session.run("load.conflicting_records")], np.int64)
+        if len(conflicts):
+            # Their raw bytes were not kept: they are read once more.
+            with reading(self.writer, self.file) as landed:
+                for block in self._blocks(landed, dialect, match):
+                    session.run("load.say_alive")
+                    rows = np.flatnonzero(np.isin(block.record_numbers, conflicts))
+                    bad = [(int(row), ["event_id.conflict"], "conflict") for row in rows]
+                    rejects.add(replace(block, broken=[]), bad)
+        return duplicates, len(conflicts)
+
+
+def _dialect(contract: Contract, landed: LandedBytes) -> Dialect:
+    marked = landed.marked_encoding
+    return replace(contract.dialect, encoding=marked) if marked else contract.dialect
+
+
+def _header(head: bytes, dialect: Dialect) -> list[str] | None:
+    """The header as ``dialect`` reads it; None when it cannot."""
+    return RecordReader(io.BytesIO(head), dialect, chunk_bytes=len(head) + 1).header()
+
+
+def _refuse_failed(block: Block, judged: Judgement, contract: Contract) -> None:
+    if judged.failed:
+        row, rules = judged.failed[0]
+        raise FileRejectedError(
+            f"record {block.record_numbers[row]} (line {block.line_numbers[row]}) breaks {', '.join(rules)}, which "
+            f"contract {contract.name} says fails the whole file: correct it and land it again",
+            contract,
+        )
+
+
+def _within_budget(contract: Contract, rejected: int, read: int) -> None:
+    percent = 100 * rejected / read if read else 0.0
+    over_rows = contract.budget_rows is not None and rejected > contract.budget_rows
+    over_percent = contract.budget_percent is not None and percent > contract.budget_percent
+    if over_rows or over_percent:
+        budget = f"{contract.budget_rows} rows" if over_rows else f"{contract.budget_percent} %"
+        raise FileRejectedError(
+            f"{rejected} of {read} rows would be rejected ({percent:.2f} %), over the error budget of {budget} of "
+            f"contract {contract.name}: correct the file, or raise errorBudget",
+            contract,
+        )
+
+
+def _refuse_drift(contract: Contract, drift: Drift) -> None:
+    if drift and contract.drift == "reject":
+        raise FileRejectedError(
+            f"the file is not as contract {contract.name} and earlier files let expect, and the contract rejects "
+            f"drift: {says(drift)}: correct the file, describe the columns in the contract, or let drift be warn",
+            contract,
+        )
