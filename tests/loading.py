@@ -44,7 +44,7 @@ class Pause:
 
 
 @contextmanager
-def paused_at(monkeypatch: pytest.MonkeyPatch, point: str, module: str = "sluice.loading.load_file") -> Iterator[Pause]:
+def paused_at(monkeypatch: pytest.MonkeyPatch, point: str, module: str = "sluice.loading.one_load") -> Iterator[Pause]:
     """The first thread of this process that comes to crash point ``point`` of ``module`` stands there until the end."""
     pause = Pause()
     theirs = importlib.import_module(module).crash_point

@@ -41,7 +41,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         r.getMessage()
         for r in caplog.records
-        if r.name == "sluice.loading.load_file" and "contract events" in r.getMessage()
+        if r.name == "sluice.loading.one_load" and "contract events" in r.getMessage()
     ]
 
 

@@ -64,7 +64,9 @@ MODULES = (
     "sluice.landing.mover",
     "sluice.ledger.takeover",
     "sluice.loading.unload",
-    "sluice.loading.load_file",
+    "sluice.loading.one_load",
+    "sluice.loading.revisions",
+    "sluice.loading.afterwards",
     "sluice.loading.replay",
 )
 

@@ -163,7 +163,10 @@ def test_loads_that_have_no_row_of_the_old_file_do_not_wait_for_the_revision_tha
     change_contract(own_contracts, revision="replace")
     load(table(event(1)))
     loaded = load(table(event(3)), "c.csv")
-    with ThreadPoolExecutor() as pool, paused_at(monkeypatch, "load.after_replace") as replacing:
+    with (
+        ThreadPoolExecutor() as pool,
+        paused_at(monkeypatch, "load.after_replace", "sluice.loading.revisions") as replacing,
+    ):
         second = pool.submit(load, table(event(1, price="5")))
         assert replacing.reached.wait(60)
         other = load(table(event(2), event(3)), "other.csv")
