@@ -30,10 +30,10 @@ def set_aside(
     if again.state != "landed":
         writer.session.rollback()
         return Tally(file.file_id, again.state), again.path
-    run("withdraw.lock_file", file.file_id)
+    run("load/withdraw.lock_file", file.file_id)
     path = path_after(writer.settings, file, "rejected", back=cause == "changed")
     name, version = (contract.name, contract.version) if contract else (None, None)
-    run("load.mark_rejected", file.file_id, name, version, writer.epoch, socket.gethostname(), path, error, cause)
+    run("load/load.mark_rejected", file.file_id, name, version, writer.epoch, socket.gethostname(), path, error, cause)
     take_over(run, file.file_id, home=writer.settings.home_dir, by_whom=writer.name, has_rows=False)
     crash_point("load.before_reject")
     writer.session.commit()
@@ -46,7 +46,7 @@ def hold(writer: StreamWriter, file: LandedFile, why: str) -> Tally:
     writer.session.rollback()
     again = writer.begin(file.file_id)
     if again.state == "landed":
-        writer.session.run("load.mark_waiting", file.file_id, writer.contracts_digest, why)
+        writer.session.run("load/load.mark_waiting", file.file_id, writer.contracts_digest, why)
         _log.warning("file %s (%s) waits for a contract: %s", file.file_id, file.name, why)
     writer.session.commit()
     return Tally(file.file_id, again.state)

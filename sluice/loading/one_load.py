@@ -83,7 +83,7 @@ class FileLoad:
     def _mark_loaded(self, copied: Copied, landed: LandedBytes, path: str) -> None:
         tally, contract = copied.tally, copied.match.contract
         self.writer.session.run(
-            "load.mark_loaded",
+            "load/load.mark_loaded",
             self.file.file_id,
             contract.name,
             contract.version,
@@ -113,7 +113,7 @@ class FileLoad:
         replaced = make_way(self.writer, file, contract)
         is_staged = file.bytes <= STAGED_BYTES_MAX or contract.name in stage_first
         if is_staged:
-            self.writer.session.run("load.make_staging")
+            self.writer.session.run("load/load.make_staging")
         rejects = Rejects(self.writer.session, file.file_id, match)
         read, good, warned = self._copy_blocks(self._blocks(landed, dialect, match), match, look, rejects, is_staged)
         duplicates = conflicts = 0
@@ -186,13 +186,13 @@ class FileLoad:
         session = self.writer.session
         if not staging.insert(session):
             return 0, 0
-        duplicates = session.change("load.note_duplicates")
-        conflicts = np.array([row[0] for row in session.run("load.conflicting_records")], np.int64)
+        duplicates = session.change("load/load.note_duplicates")
+        conflicts = np.array([row[0] for row in session.run("load/load.conflicting_records")], np.int64)
         if len(conflicts):
             # Their raw bytes were not kept: they are read once more.
             with reading(self.writer, self.file) as landed:
                 for block in self._blocks(landed, dialect, match):
-                    session.run("load.say_alive")
+                    session.run("load/load.say_alive")
                     rows = np.flatnonzero(np.isin(block.record_numbers, conflicts))
                     bad = [(int(row), ["event_id.conflict"], "conflict") for row in rows]
                     rejects.add(replace(block, broken=[]), bad)

@@ -112,7 +112,7 @@ def replay(
     tally = ReplayTally()
     try:
         replayer = _Replayer(settings, session, judge, rule or "")
-        rows = session.run("replay.files", contract or "", rule or "", file_id or 0)
+        rows = session.run("load/replay.files", contract or "", rule or "", file_id or 0)
         session.rollback()
         for (each,) in rows:
             tally.add(replayer.file(each))
@@ -137,7 +137,7 @@ class _Replayer:
         self._contracts = read_contracts(
             settings.contracts_dir,
             problems=judge.problems,
-            last_usable=lambda: dict(session.run("load.last_usable")),
+            last_usable=lambda: dict(session.run("load/load.last_usable")),
         )
 
     def file(self, file_id: int) -> ReplayTally:
@@ -159,28 +159,28 @@ class _Replayer:
 
     def _file(self, file_id: int) -> ReplayTally:
         run = self._session.run
-        rows = run("replay.lock_file", file_id)
+        rows = run("load/replay.lock_file", file_id)
         if not rows:
             self._session.rollback()
             return ReplayTally()
         name, sha256, contract, header, marked = rows[0]
         file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, marked)
-        run("load.make_staging")
-        run("replay.make_read")
-        run("replay.make_outcomes")
+        run("load/load.make_staging")
+        run("load/replay.make_read")
+        run("load/replay.make_outcomes")
         considered = sum(self._page(file, page) for page in self._pages(file_id))
-        run("replay.lock_read", file_id)
-        [(edited,)] = run("replay.leave_edited", file_id)
+        run("load/replay.lock_read", file_id)
+        [(edited,)] = run("load/replay.leave_edited", file_id)
         considered -= edited
         staging.insert(self._session)
-        run("load.note_duplicates")
-        run("replay.keep_conflicts")
-        run("receipts.follow_replayed", file_id, "replay")
+        run("load/load.note_duplicates")
+        run("load/replay.keep_conflicts")
+        run("load/receipts.follow_replayed", file_id, "replay")
         crash_point("replay.after_insert")
         version = self._contract(contract).version
-        [(loaded, duplicates)] = run("replay.settle", file_id, version)
-        [(kept,)] = run("replay.say_why", file_id, version)
-        by_rule = dict(run("replay.kept_by_rule"))
+        [(loaded, duplicates)] = run("load/replay.settle", file_id, version)
+        [(kept,)] = run("load/replay.say_why", file_id, version)
+        by_rule = dict(run("load/replay.kept_by_rule"))
         if considered != loaded + duplicates + kept:
             raise AssertionError(
                 f"file {file_id}: {considered} rejects were judged, but {loaded} + {duplicates} + {kept} settled"
@@ -208,7 +208,7 @@ class _Replayer:
 
     def _pages(self, file_id: int) -> Iterator[list[_Reject]]:
         after = 0
-        while rows := self._session.table("replay.rejects", file_id, after, self._rule).to_pylist():
+        while rows := self._session.table("load/replay.rejects", file_id, after, self._rule).to_pylist():
             after = rows[-1]["record_number"]
             yield [_Reject(**{**row, "fields": _fields(row["fields"])}) for row in rows]
 

@@ -21,7 +21,7 @@ def make_way(writer: StreamWriter, file: LandedFile, contract: Contract) -> Repl
     if contract.revision == "append":
         return []
     # Two revisions at once would each find no other.
-    writer.session.run("withdraw.lock_name", contract.name, file.name)
+    writer.session.run("load/withdraw.lock_name", contract.name, file.name)
     others = _same_name(writer, file, contract)
     if contract.revision == "replace":
         return _replace(writer, file, contract, others)
@@ -41,7 +41,7 @@ def _replace(writer: StreamWriter, file: LandedFile, contract: Contract, others:
         raise FileRejectedError(why, contract, cause="undoes")
     if others:
         for file_id in others:
-            run("withdraw.hold_file", file_id)
+            run("load/withdraw.hold_file", file_id)
         # One of them may have left while it was waited for.
         others = _same_name(writer, file, contract)
     if newer := [file_id for file_id in others if file_id > file.file_id]:
@@ -52,7 +52,7 @@ def _replace(writer: StreamWriter, file: LandedFile, contract: Contract, others:
             cause="name",
         )
     replaced = [(file_id, _withdraw(writer, file, file_id)) for file_id in others]
-    run("withdraw.replace_duplicates", file.file_id, file.name, contract.name)
+    run("load/withdraw.replace_duplicates", file.file_id, file.name, contract.name)
     if others:
         crash_point("load.after_replace")
     return replaced
@@ -72,5 +72,5 @@ def _withdraw(writer: StreamWriter, file: LandedFile, old: int) -> int:
 
 
 def _same_name(writer: StreamWriter, file: LandedFile, contract: Contract) -> list[int]:
-    rows = writer.session.run("withdraw.find_same_name", file.name, contract.name, file.file_id)
+    rows = writer.session.run("load/withdraw.find_same_name", file.name, contract.name, file.file_id)
     return [row[0] for row in rows]

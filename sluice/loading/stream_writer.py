@@ -48,13 +48,13 @@ class StreamWriter:
         """
         if self.put_off:
             # Many may need what one transaction holds: one has waited for it, the others ask, so that a batch goes on.
-            self.session.run("load.be_brief")
-        held = self.session.run("load.hold_stream", self.epoch)
+            self.session.run("load/load.be_brief")
+        held = self.session.run("load/load.hold_stream", self.epoch)
         if not held:
             self.session.rollback()
             raise StreamFenced(f"stream {self.epoch} has ended or was fenced: it may not write any more")
         self.ledger_id = held[0][0]
-        rows = self.session.run("load.lock_file", file_id)
+        rows = self.session.run("load/load.lock_file", file_id)
         if not rows:
             self.session.rollback()
             raise LookupError(
@@ -70,7 +70,7 @@ class StreamWriter:
             self._contracts = read_contracts(
                 folder,
                 problems=self.judge.problems,
-                last_usable=lambda: dict(self.session.run("load.last_usable")),
+                last_usable=lambda: dict(self.session.run("load/load.last_usable")),
             )
         return self._contracts
 

@@ -49,21 +49,21 @@ class WriterSession:
         return connection
 
     def run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Run query ``file.name`` of include/sql/load; its rows, if it has any."""
+        """Run query ``load/file.name``; its rows, if it has any."""
         with self.connection.cursor() as cursor:
-            cursor.execute(_text(name), parameters or None)
+            cursor.execute(queries.text(name), parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def table(self, name: str, *parameters: Any) -> pa.Table:
-        """Run query ``file.name``; its rows as a table."""
+        """Run query ``load/file.name``; its rows as a table."""
         with self.connection.cursor() as cursor:
-            cursor.execute(_text(name), parameters or None)
+            cursor.execute(queries.text(name), parameters or None)
             return cursor.fetch_arrow_table()
 
     def change(self, name: str) -> int:
-        """Run statement ``file.name``; how many rows it wrote."""
+        """Run statement ``load/file.name``; how many rows it wrote."""
         with self.connection.cursor() as cursor:
-            cursor.execute(_text(name))
+            cursor.execute(queries.text(name))
             return int(cursor.rowcount)
 
     def copy(self, rows: pa.Table, table: str, *, schema: str | None = None) -> None:
@@ -88,7 +88,3 @@ class WriterSession:
                 connection.close()
             except adbc_driver_manager.Error as error:
                 _log.debug("closing a broken connection: %s", error)
-
-
-def _text(name: str) -> str:
-    return queries.text(name if "/" in name else f"load/{name}")

@@ -326,7 +326,7 @@ import sys, time
 from sluice.base.settings import load
 from sluice.loading.writer_session import WriterSession
 session = WriterSession(load().writer_dsn, "chaos-frozen")
-session.run("withdraw.hold_file", int(sys.argv[1]))
+session.run("load/withdraw.hold_file", int(sys.argv[1]))
 time.sleep(600)
 """
 _WAITS = """

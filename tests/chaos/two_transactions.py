@@ -22,7 +22,7 @@ def _in_two_transactions(self: FileLoad) -> Any:
     tallies: list[tuple[Any, ...]] = []
 
     def without_tally(name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        if name != "load.mark_loaded":
+        if name != "load/load.mark_loaded":
             return run(name, *parameters)
         tallies.append(parameters)
         return []
@@ -33,7 +33,7 @@ def _in_two_transactions(self: FileLoad) -> Any:
     finally:
         session.run, session.commit = run, commit  # type: ignore[method-assign]
     self.writer.begin(self.file.file_id)
-    run("load.mark_loaded", *tallies[0])
+    run("load/load.mark_loaded", *tallies[0])
     commit()
     with session.connection.cursor() as cursor:
         cursor.execute(LINGERS)

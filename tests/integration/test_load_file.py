@@ -262,7 +262,7 @@ def test_what_is_read_a_second_time_for_conflicts_is_held_against_size_and_hash_
     run = WriterSession.run
 
     def change_it_first(self: WriterSession, name: str, *parameters: object) -> object:
-        if name == "load.conflicting_records":
+        if name == "load/load.conflicting_records":
             path.write_bytes(path.read_bytes().replace(b",5,", b",6,"))
         return run(self, name, *parameters)
 

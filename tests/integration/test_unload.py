@@ -469,7 +469,7 @@ _HOLD = """
 import sys, time
 from sluice.loading.writer_session import WriterSession
 session = WriterSession(sys.argv[1], "frozen")
-session.run("withdraw.hold_file", int(sys.argv[2]))
+session.run("load/withdraw.hold_file", int(sys.argv[2]))
 print("held", flush=True)
 time.sleep(60)
 """

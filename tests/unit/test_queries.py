@@ -61,7 +61,6 @@ def test_no_two_queries_of_a_file_have_one_name(file: str) -> None:
 
 def test_each_query_is_used() -> None:
     used = {name for folder in PROGRAMS for _, name in written(folder)}
-    used |= {f"load/{name}" for name in used}
     assert names() - used == set()
 
 
