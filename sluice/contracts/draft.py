@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sluice.contracts.draft_columns import Draft, column_part, derived_parts, targets_of
+from sluice.contracts.findings import Harm
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
 from sluice.contracts.matching import Match, match
@@ -28,7 +29,7 @@ def draft(path: Path, name: str | None = None) -> Draft:
     sample = profile(path)
     drafted = Draft(name or feed_name(path), "")
     targets = targets_of(sample)
-    drafted.notes += _reading_notes(sample)
+    _reading_findings(sample, drafted)
     properties = [
         column_part(column, targets.get(column.name), drafted)
         for column in sample.columns
@@ -39,7 +40,8 @@ def draft(path: Path, name: str | None = None) -> Draft:
     drafted.text = _as_text(document, drafted)
     if not drafted.missing:
         document, broken = _signed(sample, document, drafted)
-        drafted.notes += [f"{rows:,} rows of the sample break {rule}" for rule, rows in broken.most_common()]
+        for rule, rows in broken.most_common():
+            drafted.found(f"{rows:,} rows of the sample break {rule}", Harm.LOST_ROWS)
         drafted.text = _as_text(document, drafted)
     return drafted
 
@@ -51,7 +53,8 @@ def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[
         custom = [*document.get("customProperties", []), {"property": "cancellations", "value": "positive"}]
         positive = {**document, "customProperties": custom, "schema": document["schema"]}
         if (again := _trial(sample, positive))[SIGN] < broken[SIGN]:
-            drafted.notes.append("cancellations have a positive quantity or total in the sample: both are negated")
+            text = "cancellations have a positive quantity or total in the sample: both are negated"
+            drafted.found(text, Harm.WRONG_VALUES)
             return positive, again
     return document, broken
 
@@ -63,24 +66,27 @@ def feed_name(path: Path) -> str:
     return words or "feed"
 
 
-def _reading_notes(sample: Profile) -> list[str]:
-    notes = []
+def _reading_findings(sample: Profile, drafted: Draft) -> None:
     if sample.broken:
         share = f"{sample.broken:,} of {sample.records:,} records"
-        notes.append(f"{share} cannot be read as the header says (fields missing or too many, broken or stray quotes)")
-    if sample.stray_quotes:
-        notes.append(
-            f"{sample.stray_quotes:,} records have a quote inside an unquoted field: each load counts a warning"
+        drafted.found(
+            f"{share} cannot be read as the header says (fields missing or too many, broken or stray quotes)",
+            Harm.LOST_ROWS,
         )
+    if sample.stray_quotes:
+        text = f"{sample.stray_quotes:,} records have a quote inside an unquoted field: each load counts a warning"
+        drafted.found(text, Harm.NOTE)
     if sample.marked_encoding is None and sample.dialect.encoding != "utf-8":
-        notes.append(f"the bytes are not UTF-8; {sample.dialect.encoding} is a guess: look at letters with accents")
+        text = f"the bytes are not UTF-8; {sample.dialect.encoding} is a guess: look at letters with accents"
+        drafted.found(text, Harm.WRONG_VALUES, question=True)
     if not sample.is_whole:
-        notes.append(f"only the first {sample.records:,} records were looked at")
+        drafted.found(f"only the first {sample.records:,} records were looked at", Harm.LATER_FILES)
     if sample.marked_encoding and sample.dialect.is_transcoded:
-        notes.append("files of this feed need their byte order mark, or csv.encoding below must say utf-16")
+        text = "files of this feed need their byte order mark, or csv.encoding below must say utf-16"
+        drafted.found(text, Harm.LATER_FILES)
     if unnamed := [str(i) for i, column in enumerate(sample.columns, start=1) if not column.name]:
-        notes.append(f"columns {', '.join(unnamed)} have no name: their values go to extra as column_{unnamed[0]} …")
-    return notes
+        text = f"columns {', '.join(unnamed)} have no name: their values go to extra as column_{unnamed[0]} …"
+        drafted.found(text, Harm.NOTE)
 
 
 def _document(name: str, path: Path, sample: Profile, properties: list[dict[str, Any]]) -> dict[str, Any]:

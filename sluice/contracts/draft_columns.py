@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluice.contracts.event_columns import EVENT_COLUMNS
+from sluice.contracts.findings import Finding, Harm
 from sluice.contracts.model import can_be_described, normal
 from sluice.contracts.profile import ColumnProfile, Profile
 from sluice.contracts.sql.text import literal, quoted
@@ -37,12 +38,25 @@ _OWN_ID = re.compile(r"(id|no|nr|number|key)$")
 
 @dataclass
 class Draft:
-    """``text`` is the contract as YAML. ``missing`` says what a person must fill in before it can be used."""
+    """``text`` is the contract as YAML; ``findings`` are what a person should know of it."""
 
     name: str
     text: str
-    missing: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def found(self, text: str, harm: Harm, *, where: str = "", question: bool = False, line: int | None = None) -> None:
+        """One more finding."""
+        self.findings.append(Finding(text, harm, question, where, line))
+
+    @property
+    def missing(self) -> list[str]:
+        """What a person must fill in before the draft can be used."""
+        return [str(finding) for finding in self.findings if finding.harm is Harm.UNUSABLE]
+
+    @property
+    def notes(self) -> list[str]:
+        """Everything else that was found."""
+        return [str(finding) for finding in self.findings if finding.harm is not Harm.UNUSABLE]
 
 
 def targets_of(sample: Profile) -> dict[str, str]:
@@ -99,11 +113,13 @@ def column_part(column: ColumnProfile, target: str | None, drafted: Draft) -> di
         part["examples"] = [example[:80] for example in column.examples]
     if kind == "string" and _is_enum(column):
         part["enum"] = [{"value": value} for value in sorted(column.values)]
-        drafted.notes.append(f"{column.name}: only the {column.distinct} values of the sample are allowed (enum)")
+        text = f"only the {column.distinct} values of the sample are allowed (enum)"
+        drafted.found(text, Harm.LATER_FILES, where=column.name)
     if custom := _custom(column, kind):
         part["customProperties"] = custom
     if column.is_ambiguous:
-        drafted.notes.append(f"{column.name}: day and month may be the other way round than {column.formats[0]!r} says")
+        text = f"day and month may be the other way round than {column.formats[0]!r} says"
+        drafted.found(text, Harm.WRONG_VALUES, where=column.name, question=True)
     return part
 
 
@@ -140,7 +156,8 @@ def derived_parts(sample: Profile, targets: dict[str, str], drafted: Draft) -> l
     if "event_type" not in filled:
         derived.append({"name": _free("event_type", sample), "physicalName": "event_type", "logicalType": "string"})
         derived[-1]["transformLogic"] = literal(drafted.name)
-        drafted.notes.append(f"no column says what a row is: every row becomes an event of type {drafted.name!r}")
+        text = f"no column says what a row is: every row becomes an event of type {drafted.name!r}"
+        drafted.found(text, Harm.WRONG_VALUES)
     if "event_time" not in filled:
         derived += _event_time(sample, drafted)
     return derived
@@ -153,11 +170,11 @@ def _event_id(sample: Profile, targets: dict[str, str], drafted: Draft) -> str:
         if can_be_described(c.name) and c.is_unique and _OWN_ID.search(_plain(c.name)) and c.name not in targets
     ]
     if not own:
-        drafted.notes.append("no column is an id of the row: the id is made of the file's content and the row's number")
+        text = "no column is an id of the row: the id is made of the file's content and the row's number"
+        drafted.found(text, Harm.NOTE)
         return "record_id(file_sha256, record_number)"
-    drafted.notes.append(
-        f"{own[0].name} is unique in the sample, so the id is made of it; if it is no id, use record_id"
-    )
+    text = "is unique in the sample, so the id is made of it; if it is no id, use record_id"
+    drafted.found(text, Harm.WRONG_VALUES, where=own[0].name, question=True)
     return f"feed_id({literal(drafted.name)}, {_sql_name(own[0].name)})"
 
 
@@ -169,7 +186,7 @@ def _event_time(sample: Profile, drafted: Draft) -> list[dict[str, Any]]:
             numbers = [int(value) for value in column.values]
             for factor, unit in ((1_000_000, "seconds"), (1_000, "milliseconds")):
                 if all(10**15 <= number * factor < 10**16 for number in numbers):
-                    drafted.notes.append(f"{column.name} is taken for {unit} since 1970")
+                    drafted.found(f"is taken for {unit} since 1970", Harm.WRONG_VALUES, where=column.name)
                     moment = f"make_timestamptz(CAST({_sql_name(column.name)} * {factor} AS BIGINT))"
                     return [
                         {
@@ -179,10 +196,12 @@ def _event_time(sample: Profile, drafted: Draft) -> list[dict[str, Any]]:
                             "transformLogic": moment,
                         }
                     ]
-    drafted.missing.append(
-        "event_time: no column of the file is a moment in a known format. Say which column it is "
+    drafted.found(
+        "no column of the file is a moment in a known format. Say which column it is "
         "(physicalName: event_time, with its formats), or add a column with a transformLogic, such as "
-        "make_timestamptz(…) of a number or a constant TIMESTAMPTZ '2026-01-31 12:00:00Z'"
+        "make_timestamptz(…) of a number or a constant TIMESTAMPTZ '2026-01-31 12:00:00Z'",
+        Harm.UNUSABLE,
+        where="event_time",
     )
     return []
 

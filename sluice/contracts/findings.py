@@ -1,0 +1,39 @@
+"""What the look at a file found that a person should know, before the drafted contract is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Harm(IntEnum):
+    """What it costs when nobody looks at a finding, the worst first."""
+
+    UNUSABLE = 0
+    """The draft cannot be used before a person has filled something in."""
+    LOST_ROWS = 1
+    """Rows are set aside."""
+    WRONG_VALUES = 2
+    """Rows load, and may mean something else than the feed meant: the draft guesses."""
+    LATER_FILES = 3
+    """This file loads; a later one may not."""
+    NOTE = 4
+    """Nothing: it says what was decided, and why."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    ``where`` is a column's name, or empty: then it is about the file. ``line`` is the line of the file (from 1) that
+    shows it, where one does. A ``question`` is a guess that only a person who knows the feed can confirm.
+    """
+
+    text: str
+    harm: Harm
+    question: bool = False
+    where: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}" if self.where else self.text
