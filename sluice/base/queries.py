@@ -28,10 +28,10 @@ def one(on: psycopg.Connection[Row] | psycopg.Cursor[Row], name: str, /, *values
 
 def row(on: psycopg.Connection[Row] | psycopg.Cursor[Row], name: str, /, *values: Any, **named: Any) -> Row:
     """The first row of a query that always has one. Raises LookupError when it has none, psycopg.Error."""
-    found = one(on, name, *values, **named)
-    if found is None:
+    first = one(on, name, *values, **named)
+    if first is None:
         raise LookupError(f"query {name} returned no row")
-    return found
+    return first
 
 
 def all(  # noqa: A001 - the module's name stands before it
@@ -57,6 +57,11 @@ def parse(text: str) -> dict[str, str]:
     """The queries of the text of a .sql file, by name."""
     parts = HEADER.split(text)
     return {name: body.strip().rstrip(";") for name, body in zip(parts[1::3], parts[3::3], strict=True)}
+
+
+def descriptions(text: str) -> dict[str, str]:
+    """What the headers of a .sql file say that its queries return, by name."""
+    return dict(HEADER.findall(text))
 
 
 def script(path: Path) -> str:

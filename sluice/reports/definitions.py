@@ -25,7 +25,8 @@ class Report:
     """One report, or a step that others are made from and that is not published.
 
     ``says`` is what a row is, for people. ``key`` are the columns that tell rows apart, none when there is one row.
-    ``rows`` and ``check`` are SQL in which ``{name}`` stands for the table that was built of the report of that name.
+    ``rows`` and ``check`` are SQL in which ``{name}`` stands for the table that was built of the report of that name;
+    ``check_says`` is what the check makes sure of, for people.
     """
 
     name: str
@@ -35,17 +36,18 @@ class Report:
     after: tuple[str, ...]
     rows: str
     check: str
+    check_says: str
 
 
 def read(folder: Path = FOLDER) -> list[Report]:
     """Every report of ``folder``, those that others are made from first. Raises ReportError."""
-    found = {path.stem: parse(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))}
-    for report in found.values():
-        if unknown := sorted(set(report.after) - set(found)):
+    reports = {path.stem: parse(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))}
+    for report in reports.values():
+        if unknown := sorted(set(report.after) - set(reports)):
             raise ReportError(f"{report.name}.sql comes after {', '.join(unknown)}: there is no such file beside it")
     try:
-        order = TopologicalSorter({name: report.after for name, report in found.items()}).static_order()
-        return [found[name] for name in order]
+        order = TopologicalSorter({name: report.after for name, report in reports.items()}).static_order()
+        return [reports[name] for name in order]
     except CycleError as error:
         raise ReportError(
             f"each of these reports comes after another one of them: {', '.join(error.args[1])}"
@@ -71,6 +73,7 @@ def parse(name: str, text: str) -> Report:
         after=_names(header.get("after", _NONE)),
         rows=parts["rows"],
         check=parts.get("check", ""),
+        check_says=queries.descriptions(text).get("check", ""),
     )
 
 

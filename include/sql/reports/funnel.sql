@@ -32,9 +32,7 @@ SELECT
 FROM counted
 WHERE sessions > 0;
 
--- name: check :: steps are within sessions, conversions within 0 and 1
--- A step cannot have more sessions than there are, nor a conversion be outside of 0 to 1; no row when there are no
--- sessions.
+-- name: check :: one row unless there are no sessions; no step has more sessions than there are; shares are within 0 and 1
 WITH sessions AS (
     SELECT count(*) AS counted FROM {sessions}
 )

@@ -37,6 +37,6 @@ SELECT
 FROM seen
 LEFT JOIN sold USING (product_id);
 
--- name: check :: one row, all of it true
+-- name: check :: its events add up to those that name a product, counted apart
 SELECT (SELECT coalesce(sum(events), 0) FROM {products}) = control.events_of_products AS products_add_up_to_events
 FROM {last_refresh} AS control;

@@ -13,8 +13,7 @@ SELECT
 FROM {sales}
 GROUP BY 1;
 
--- name: check :: hours add up to events, counted apart, on the same snapshot
--- Revenue of the hours is the revenue of events, counted apart, on the same snapshot; so is the number of sales.
+-- name: check :: its revenue and sales add up to those of `events`, counted apart on the same snapshot
 WITH by_hour AS (
     SELECT coalesce(sum(revenue), 0) AS revenue, coalesce(sum(purchases + cancellations), 0) AS sales
     FROM {revenue_by_hour}

@@ -27,9 +27,8 @@ SELECT visited.*, coalesce(sold.revenue, 0) AS revenue
 FROM visited
 LEFT JOIN sold USING (session_id);
 
--- name: check :: one row, all of it true
--- Every event of a session is counted once, and every session is of a known user. Sets, not joins: with EXISTS over a
--- join the planner hopes to stop early, and here there is nothing to find.
+-- name: check :: its events add up to those of sessions, counted apart; every user of a session is in `report.users`
+-- Sets, not joins: with EXISTS over a join the planner hopes to stop early, and here there is nothing to find.
 SELECT
     (SELECT coalesce(sum(events), 0) FROM {sessions}) = control.events_of_sessions AS sessions_add_up_to_events,
     NOT EXISTS (

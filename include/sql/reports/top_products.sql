@@ -20,7 +20,7 @@ SELECT *
 FROM ranked
 WHERE least(rank_by_revenue, rank_by_units, rank_by_buyers) <= 100;
 
--- name: check :: one row, all of it true
+-- name: check :: every row is in `report.products`, with its revenue
 SELECT NOT EXISTS (
     SELECT product_id, revenue FROM {top_products}
     EXCEPT

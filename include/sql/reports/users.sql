@@ -27,6 +27,6 @@ SELECT visited.*, coalesce(sold.revenue, 0) AS revenue
 FROM visited
 LEFT JOIN sold USING (user_id);
 
--- name: check :: one row, all of it true
+-- name: check :: its events add up to those of users, counted apart
 SELECT (SELECT coalesce(sum(events), 0) FROM {users}) = control.events_of_users AS users_add_up_to_events
 FROM {last_refresh} AS control;
