@@ -81,12 +81,24 @@ def _column_changes(before: Column, after: Column) -> Iterator[Change]:
         old, new = getattr(before, attribute), getattr(after, attribute)
         if old != new:
             yield _value_change(f"column {name}: {what}", old, new)
+    yield from _number_changes(before, after)
     for alias in sorted(set(before.names) - set(after.names)):
         yield Change(f"column {name} no longer answers to {alias!r}", "writers")
     for alias in sorted(set(after.names) - set(before.names)):
         yield Change(f"column {name} also answers to {alias!r}")
     yield from registry.column_changes(before, after)
     yield from _zone_changes(before, after)
+
+
+def _number_changes(before: Column, after: Column) -> Iterator[Change]:
+    name = before.name
+    if (old := before.thousands_separator) != (new := after.thousands_separator):
+        text = f"column {name}: thousandsSeparator {shown(old or None)} → {shown(new or None)}"
+        yield Change(text, "writers" if old else "")
+    if fewer := sorted(set(before.currency) - set(after.currency)):
+        yield Change(f"column {name}: currency no longer allows {', '.join(fewer)}", "writers")
+    if more := sorted(set(after.currency) - set(before.currency)):
+        yield Change(f"column {name}: currency also allows {', '.join(more)}")
 
 
 def _value_change(what: str, old: object, new: object) -> Change:

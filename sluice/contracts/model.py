@@ -37,7 +37,8 @@ class Column:
     """One column of a feed. ``target`` is a column of events, or None: then the value goes to ``extra``.
 
     ``digits`` bounds a number's digits before and after the point; ``integer`` is the DuckDB type of an integer;
-    ``is_float`` allows exponents. ``value_map`` maps the file's texts to others, None to null. ``declared`` is, by rule
+    ``is_float`` allows exponents. ``thousands_separator`` may stand between groups of three digits, one of ``currency``
+    before or after the number. ``value_map`` maps the file's texts to others, None to null. ``declared`` is, by rule
     type, what the contract says of it; ``options`` are the standard's logicalTypeOptions as they stand.
     """
 
@@ -55,6 +56,8 @@ class Column:
     formats: tuple[str, ...] = ()
     value_map: Mapping[str, str | None] = field(default_factory=dict)
     decimal_separator: str = "."
+    thousands_separator: str = ""
+    currency: tuple[str, ...] = ()
     trim: bool = False
     transform: str | None = None
 

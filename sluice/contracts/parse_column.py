@@ -9,11 +9,12 @@ from open_data_contract_standard.model import SchemaProperty
 
 from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.model import Column, ContractError
+from sluice.contracts.number_format import number_format
 from sluice.contracts.properties import custom_properties, file_text, true_or_false
 from sluice.contracts.rules import registry
 from sluice.contracts.rules.rule_types import LOGICAL_TYPES
 
-_COLUMN_PROPERTIES = ("formats", "valueMap", "decimalSeparator", "trim")
+_COLUMN_PROPERTIES = ("formats", "valueMap", "decimalSeparator", "thousandsSeparator", "currency", "trim")
 _NUMERIC = re.compile(r"(?:numeric|decimal|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 _FLOATS = {"real", "float", "float4", "float8", "double", "double precision"}
 _INTEGERS = {
@@ -48,7 +49,7 @@ def parse_column(item: SchemaProperty) -> Column:
         options=options,
         formats=tuple(map(str, formats)) if logical_type in ("timestamp", "date") else (),
         value_map=_value_map(name, custom.get("valueMap", {})),
-        decimal_separator=_decimal_separator(name, custom.get("decimalSeparator", ".")),
+        **number_format(name, logical_type, custom),
         trim=true_or_false(custom.get("trim", False), f"{name}: trim"),
         transform=item.transformLogic,
     )
@@ -89,9 +90,3 @@ def _value_map(name: str, value_map: Any) -> dict[str, str | None]:
     return {
         file_text(key, where): None if value is None else file_text(value, where) for key, value in value_map.items()
     }
-
-
-def _decimal_separator(name: str, separator: Any) -> str:
-    if separator not in (".", ","):
-        raise ContractError(f"{name}: decimalSeparator is {separator!r}: it must be '.' or ','")
-    return str(separator)

@@ -113,7 +113,7 @@ def _typed(text: str, column: Column) -> Any:
     if column.kind == "uuid" and _UUID.fullmatch(text):
         return text.replace("-", "").lower()
     if column.kind in ("numeric", "bigint"):
-        number = text.replace(column.decimal_separator, ".") if column.decimal_separator != "." else text
+        number = _plain_number(text, column)
         return Decimal(number) if _NUMBER.fullmatch(number) else _UNKNOWN
     if column.kind == "timestamptz" and not column.formats and _MOMENT.fullmatch(text):
         try:
@@ -121,6 +121,18 @@ def _typed(text: str, column: Column) -> Any:
         except (ValueError, OverflowError):  # no such moment: whatever events has is wrong
             return text
     return _UNKNOWN
+
+
+def _plain_number(text: str, column: Column) -> str:
+    """The text of a number as Python reads it: without a sign of its currency, and marks between its thousands."""
+    for sign in sorted(column.currency, key=len, reverse=True):
+        if sign in text:
+            text = re.sub(r"^([+-]?)\s", r"\1", text.replace(sign, "", 1)).strip()
+            break
+    if column.thousands_separator:
+        is_blank = column.thousands_separator.isspace()
+        text = re.sub(r"\s", "", text) if is_blank else text.replace(column.thousands_separator, "")
+    return text.replace(column.decimal_separator, ".")
 
 
 def _columns(contract: Contract, header: Sequence[str]) -> Iterator[tuple[int, str, Column | None]]:

@@ -48,6 +48,10 @@ def found_changes(edit: Edit) -> list[Change]:
     return changes(before, after)
 
 
+def number(name: str, value: Any) -> list[dict[str, Any]]:
+    return [{"property": name, "value": value}]
+
+
 BREAKING: list[tuple[str, Edit, str]] = [
     ("readers", lambda d: d["schema"][0]["properties"].remove(column(d, "brand")), "brand is gone from extra"),
     ("readers", lambda d: column(d, "user_session").update(physicalName="ip_address"), "moves from events.session_id"),
@@ -107,6 +111,8 @@ COMPATIBLE: list[tuple[Edit, str]] = [
         "csv.strayQuote none → warn",
     ),
     (lambda d: d["schema"][0]["properties"].append({"name": "shop", "logicalType": "string"}), "shop is new"),
+    (lambda d: column(d, "price").update(customProperties=number("thousandsSeparator", ",")), "none → ,"),
+    (lambda d: column(d, "price").update(customProperties=number("currency", ["€"])), "currency also allows €"),
     (lambda d: column(d, "event_type")["enum"].append({"value": "refund"}), "enum also allows refund"),
     (lambda d: column(d, "brand").update(synonyms=[{"synonym": "Marke"}]), "also answers to 'marke'"),
     (lambda d: column(d, "price")["logicalTypeOptions"].update(minimum=-1), "minimum 0 → -1"),
@@ -120,6 +126,19 @@ def test_a_change_that_breaks_somebody_is_named_first(whom: str, edit: Edit, tex
     first = found_changes(edit)[0]
     assert first.breaks == whom
     assert text in first.text
+
+
+def test_marks_of_numbers_that_are_no_longer_read_break_writers() -> None:
+    marked = document()
+    column(marked, "price")["customProperties"] = [
+        *number("thousandsSeparator", ","),
+        *number("currency", ["€", "EUR"]),
+    ]
+    before, after = (parse_contract(yaml.safe_dump(d), Path("rees46.odcs.yaml")) for d in (marked, document()))
+    assert [(change.breaks, change.text) for change in changes(before, after)] == [
+        ("writers", "column price: thousandsSeparator , → none"),
+        ("writers", "column price: currency no longer allows EUR, €"),
+    ]
 
 
 @pytest.mark.parametrize(("edit", "text"), COMPATIBLE, ids=[text for _, text in COMPATIBLE])

@@ -134,6 +134,53 @@ def test_a_decimal_comma_is_read_where_the_contract_says_so(judge: Judge) -> Non
     assert Feed(judge, column).values("price", list(expected)) == expected
 
 
+def number(target: str, kind: str = "number", **custom: Any) -> dict[str, Any]:
+    """Column x, which fills ``target``, with these customProperties."""
+    properties = [{"property": name, "value": value} for name, value in custom.items()]
+    return {"name": "x", "physicalName": target, "logicalType": kind, "customProperties": properties}
+
+
+def test_a_separator_of_thousands_stands_between_groups_of_three_digits(judge: Judge) -> None:
+    german = Feed(judge, number("price", decimalSeparator=",", thousandsSeparator="."))
+    expected: dict[str, Any] = {
+        "1.001,50": Decimal("1001.5"),
+        "1001,50": Decimal("1001.5"),
+        "-1.234.567": Decimal(-1234567),
+        "999": Decimal(999),
+        "1.234.567.890.123.456,0000": Decimal(1234567890123456),
+        "12.345.678.901.234.567,5": BAD,
+        **dict.fromkeys(
+            ("1.5", "1.23,5", "1234.567", "1,234.50", "1..234", ".234", "1.234.", "1.234,567.8", "1 234"), BAD
+        ),
+    }
+    assert german.values("price", list(expected)) == expected
+    french = Feed(judge, number("price", decimalSeparator=",", thousandsSeparator=" "))
+    expected = {"1 234,5": Decimal("1234.5"), "1\u00a0234": Decimal(1234), "1\u202f234": Decimal(1234), "1  234": BAD}
+    assert french.values("price", list(expected)) == expected
+    whole = Feed(judge, number("quantity", "integer", thousandsSeparator="."))
+    expected = {"1.234": 1234, "9.223.372.036.854.775.807": 9223372036854775807, "9.223.372.036.854.775.808": BAD}
+    assert whole.values("quantity", list(expected)) == expected
+    swiss = Feed(judge, number("price", thousandsSeparator="'"))
+    assert swiss.values("price", ["1'234.50"]) == {"1'234.50": Decimal("1234.5")}
+
+
+def test_only_the_signs_of_currency_that_are_declared_stand_beside_a_number(judge: Judge) -> None:
+    feed = Feed(judge, number("price", currency=["€", "EUR", "E", "Fr.", "R$"]))
+    expected: dict[str, Any] = {
+        **dict.fromkeys(
+            ("9.50", "€9.50", "€ 9.50", "9.50€", "9.50 €", "9.50\u00a0EUR", "EUR\u202f9.50", "Fr. 9.50"), Decimal("9.5")
+        ),
+        **dict.fromkeys(("-€9.50", "€-9.50", "€ -9.50", "-9.50 EUR", "R$-9.50"), Decimal("-9.5")),
+        **dict.fromkeys(
+            ("$9.50", "€9.50€", "9.50  €", "(9.50)", "-€-9.50", "9.50-", "€", "9€50", "9.50 USD", "eur 9.50", "9E5"),
+            BAD,
+        ),
+    }
+    assert feed.values("price", list(expected)) == expected
+    both = Feed(judge, number("price", currency=["€"], decimalSeparator=",", thousandsSeparator=" "))
+    assert both.values("price", ["1 234,50 €"]) == {"1 234,50 €": Decimal("1234.5")}
+
+
 def test_an_integer_is_whole_and_fits(judge: Judge) -> None:
     feed = Feed(judge, {"name": "x", "physicalName": "quantity", "logicalType": "integer"})
     expected: dict[str, Any] = {

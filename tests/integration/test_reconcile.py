@@ -198,6 +198,21 @@ def test_a_sampled_record_that_is_not_what_the_file_says_is_named(
     assert says in sentence
 
 
+def test_numbers_with_thousands_and_currency_are_compared_as_what_they_mean(
+    load: Land, own_contracts: Settings, connection: Connection
+) -> None:
+    document = change_contract(own_contracts)
+    price = next(c for c in document["schema"][0]["properties"] if c["name"] == "price")
+    marks = {"decimalSeparator": ",", "thousandsSeparator": ".", "currency": ["€"]}
+    price["customProperties"] = [{"property": name, "value": value} for name, value in marks.items()]
+    write_contract(own_contracts, document)
+    load(table(event(1, price='"-€ 1.234,50"'), event(2, price="1.001 €"), event(3, price="1.01 €")))
+    assert recount(own_contracts).broken == []
+    connection.execute("UPDATE events SET price = 1.001 WHERE record_number = 2")
+    [sentence] = recount(own_contracts).broken
+    assert "price is Decimal('1.0010'), the file says '1.001 €'" in sentence
+
+
 def test_a_duplicate_is_compared_with_the_row_that_it_repeats(
     load: Land, own_contracts: Settings, connection: Connection
 ) -> None:

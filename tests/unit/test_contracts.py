@@ -79,6 +79,38 @@ def test_every_contract_in_the_project_is_usable_and_its_sql_is_sound(path: Path
         ([{"name": "x", "customProperties": [{"property": "valuemap", "value": {}}]}], {}, "did you mean valueMap"),
         ([{"name": "x", "customProperties": [{"property": "trim", "value": "yes"}]}], {}, "must be true or false"),
         ([{"name": "x", "customProperties": [{"property": "decimalSeparator", "value": ";"}]}], {}, "'.' or ','"),
+        (
+            [
+                {
+                    "name": "x",
+                    "logicalType": "number",
+                    "customProperties": [{"property": "thousandsSeparator", "value": "."}],
+                }
+            ],
+            {},
+            "x: thousandsSeparator and decimalSeparator are both '.': make them differ",
+        ),
+        (
+            [{"name": "x", "customProperties": [{"property": "currency", "value": ["€"]}]}],
+            {},
+            "x: currency means nothing for a string: it is for integer, number",
+        ),
+        (
+            [{"name": "x", "logicalType": "number", "customProperties": [{"property": "currency", "value": "€"}]}],
+            {},
+            "x: currency is '€': write a list",
+        ),
+        (
+            [
+                {
+                    "name": "x",
+                    "logicalType": "integer",
+                    "customProperties": [{"property": "thousandsSeparator", "value": "0"}],
+                }
+            ],
+            {},
+            "x: thousandsSeparator is '0': it must be one character",
+        ),
         ([], {"csv": {"separator": ";;"}}, "must be one ASCII character"),
         ([], {"csv": {"separator": '"'}}, "quote or escape is too"),
         ([], {"csv": {"delimiter": ";"}}, "it may hold encoding, escape, nulls, quote, separator, strayQuote"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sluice.contracts.model import Column, Contract
+from sluice.contracts.sql.numbers import number
 from sluice.contracts.sql.text import literal, matches, quoted
 from sluice.contracts.sql.times import moment
 
-_FLOAT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
 # 32 hex digits, with all of a uuid's hyphens or none of them.
 UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}"
 
@@ -82,32 +82,10 @@ def _typed(column: Column) -> str:
     source = source_of(column)
     if column.kind == "uuid":
         return f"CASE WHEN {matches(source, UUID)} THEN replace(lower({source}), '-', '') END"
-    if column.logical_type == "integer":
-        shape = rf"[+-]?0*[0-9]{{1,{_whole_digits(column)}}}"
-        return f"CASE WHEN {matches(source, shape)} THEN try_cast({source} AS {typed_as(column)}) END"
-    if column.logical_type == "number":
-        return _number(column, source)
+    if column.logical_type in ("integer", "number"):
+        return number(column, source, typed_as(column))
     if column.logical_type in ("timestamp", "date"):
         return moment(column, source)
     if column.logical_type == "boolean":
         return f"CASE lower({source}) WHEN 'true' THEN true WHEN 'false' THEN false END"
     return source
-
-
-def _whole_digits(column: Column) -> int:
-    return (
-        column.digits[0]
-        if column.kind == "numeric"
-        else {"BIGINT": 19, "INTEGER": 10, "SMALLINT": 5}.get(column.integer, 38)
-    )
-
-
-def _number(column: Column, source: str) -> str:
-    whole, decimals = column.digits
-    point = "\\" + column.decimal_separator
-    fraction = rf"{point}[0-9]{{1,{decimals}}}0*" if decimals else rf"{point}0+"
-    shape = rf"[+-]?0*([0-9]{{1,{whole or 1}}}({point}|{fraction})?|{fraction})"
-    if column.is_float:
-        shape = _FLOAT.replace(r"\.", point)
-    plain = source if column.decimal_separator == "." else f"replace({source}, ',', '.')"
-    return f"CASE WHEN {matches(source, shape)} THEN try_cast({plain} AS {typed_as(column)}) END"
