@@ -6,6 +6,7 @@ docs/contracts.md shows how each part of the standard is used here.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.reading.dialect import Dialect
+from sluice.reading.layout import Layout
 
 SEVERITIES = ("warn", "reject", "fail")
 REVISIONS = ("append", "replace", "reject")
@@ -98,6 +100,24 @@ class Contract:
     cancellations: str
     drift: str
     path: Path
+    layout: Layout
+    files: tuple[str, ...]
+
+    def takes(self, file_name: str) -> bool:
+        """Whether files of this name may be the contract's: ``files`` fits it, or is empty.
+
+        ``files`` are shell patterns; case does not matter, nor whether .gz or .zst is left out.
+        """
+        name = file_name.casefold()
+        names = {name, name.removesuffix(".gz"), name.removesuffix(".zst")}
+        return not self.files or any(
+            fnmatch.fnmatchcase(each, pattern.casefold()) for pattern in self.files for each in names
+        )
+
+    @functools.cached_property
+    def own_header(self) -> list[str]:
+        """The names of the file's columns, in the contract's order."""
+        return [column.name for column in self.read_columns]
 
     @functools.cached_property
     def read_columns(self) -> tuple[Column, ...]:

@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft201909Validator, ValidationError
 from open_data_contract_standard.model import OpenDataContractStandard
 
-from sluice.contracts.dialect import parse_dialect
+from sluice.contracts.dialect import parse_dialect, parse_layout
 from sluice.contracts.model import Contract, ContractError
 from sluice.contracts.parse_column import parse_column
 from sluice.contracts.properties import custom_properties
@@ -20,7 +20,7 @@ from sluice.contracts.rules.contract_rules import read_predicates
 from sluice.contracts.validate import validate
 from sluice.contracts.yaml12 import Yaml
 
-_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations", "drift")
+_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations", "drift", "files")
 
 
 def parse_contract(text: str, path: Path) -> Contract:
@@ -49,6 +49,12 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         [*(model.customProperties or []), *(table.customProperties or [])], _CONTRACT_PROPERTIES, "contract"
     )
     budget = _budget(custom.get("errorBudget", {}))
+    layout, file_patterns = parse_layout(custom.get("csv", {})), _file_patterns(custom.get("files", []))
+    if not layout.names_columns and not file_patterns:
+        raise ContractError(
+            f"csv.header is {layout.header}, so any file would fit: say which files are this feed's by their names, "
+            'such as files: ["berlin-*.csv"]'
+        )
     properties = table.properties or []
     return Contract(
         name=model.name or model.id or path.name.removesuffix(".odcs.yaml"),
@@ -64,6 +70,8 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         cancellations=str(custom.get("cancellations", "negative")),
         drift=str(custom.get("drift", "warn")),
         path=path,
+        layout=layout,
+        files=file_patterns,
     )
 
 
@@ -86,6 +94,13 @@ def _standard_problem(error: ValidationError) -> str:
     if is_column and isinstance(column, dict) and "logicalType" not in column:
         return f"column {column.get('name')!r} needs a logicalType (string, integer, number, timestamp, …)"
     return error.message[:200]
+
+
+def _file_patterns(patterns: Any) -> tuple[str, ...]:
+    is_list = isinstance(patterns, list) and all(isinstance(each, str) and each.strip() for each in patterns)
+    if not is_list or any("/" in each for each in patterns):
+        raise ContractError(f'files is {patterns!r}: write a list of patterns of file names, such as ["berlin-*.csv"]')
+    return tuple(patterns)
 
 
 def _budget(budget: Any) -> dict[str, Any]:

@@ -11,9 +11,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a feed writes CSV. ``separator``, ``quote`` and ``escape`` are single ASCII characters.
+    """How a feed writes CSV. ``quote`` and ``escape`` are single ASCII characters.
 
-    ``encoding`` is a name that Python's codecs know. ``nulls`` are the texts that, unquoted, stand for no value.
+    ``separator`` is one or more characters; of several that overlap the first counts. A line that begins with
+    ``comment``, where a record would begin, is no record; quotes and escapes mean nothing in it.
+    ``encoding`` is a name that Python's codecs know. ``nulls`` are the texts that, unquoted, stand for no value; they
+    are held against a field as it stands in the file, escape characters included.
     ``stray_quote`` says what a quote inside an unquoted field does: ``warn`` or ``reject``; None rejects the record
     where its fields may be shifted, and warns otherwise.
 
@@ -26,11 +29,12 @@ class Dialect:
     encoding: str = "utf-8"
     nulls: tuple[str, ...] = ("",)
     stray_quote: str | None = None
+    comment: str | None = None
 
     @property
     def marks(self) -> dict[str, Any]:
         """What decides where records begin and end, and their fields, for JSON."""
-        return {name: getattr(self, name) for name in ("separator", "quote", "escape", "encoding")}
+        return {name: getattr(self, name) for name in ("separator", "quote", "escape", "encoding", "comment")}
 
     @property
     def is_transcoded(self) -> bool:

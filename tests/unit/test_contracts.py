@@ -17,6 +17,7 @@ from sluice.contracts.model import Contract, ContractError, HeaderError
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.sql.times import date_pattern
 from sluice.reading.csv_records import RecordReader
+from sluice.reading.layout import Layout
 
 SHIPPED = PROJECT / "include" / "contracts"
 ID = {"name": "event_id", "transformLogic": "record_id(file_sha256, record_number)"}
@@ -111,9 +112,26 @@ def test_every_contract_in_the_project_is_usable_and_its_sql_is_sound(path: Path
             {},
             "x: thousandsSeparator is '0': it must be one character",
         ),
-        ([], {"csv": {"separator": ";;"}}, "must be one ASCII character"),
-        ([], {"csv": {"separator": '"'}}, "quote or escape is too"),
-        ([], {"csv": {"delimiter": ";"}}, "it may hold encoding, escape, nulls, quote, separator, strayQuote"),
+        ([], {"csv": {"quote": "''"}}, "must be one ASCII character"),
+        ([], {"csv": {"separator": "123456789"}}, "must be 1 to 8 characters"),
+        ([], {"csv": {"separator": "|\n"}}, "no line end among them"),
+        ([], {"csv": {"separator": '"'}}, "holds quote or escape"),
+        ([], {"csv": {"separator": '|"|'}}, "holds quote or escape"),
+        ([], {"csv": {"separator": "§", "encoding": "shift_jis"}}, "cannot be told apart in shift_jis"),
+        ([], {"csv": {"separator": "→", "encoding": "cp1252"}}, "cannot be told apart in cp1252"),
+        ([], {"csv": {"comment": '"'}}, "as a record may begin"),
+        ([], {"csv": {"comment": ",,"}}, "as a record may begin"),
+        ([], {"csv": {"comment": ""}}, "must be 1 to 8 characters"),
+        ([], {"csv": {"delimiter": ";"}}, "it may hold comment, encoding, escape, footer, header, headerLines, nulls"),
+        ([], {"csv": {"header": "second"}}, "must be one of first, none, ignore"),
+        ([], {"csv": {"header": "none"}}, "say which files are this feed's"),
+        ([], {"csv": {"header": "none", "headerLines": 2}, "files": ["x.csv"]}, "csv.header is none: drop one"),
+        ([], {"csv": {"headerLines": 0}}, "must be a whole number from 1"),
+        ([], {"csv": {"skipLines": True}}, "must be a whole number from 0"),
+        ([], {"csv": {"footer": "(Total"}}, "is no regular expression"),
+        ([], {"csv": {"footer": "Total|.*"}}, "which any record begins with"),
+        ([], {"files": "x-*.csv"}, "write a list of patterns"),
+        ([], {"files": ["in/x-*.csv"]}, "write a list of patterns"),
         ([], {"csv": {"strayQuote": "keep"}}, "csv.strayQuote is 'keep': it must be warn or reject"),
         ([], {"csv": {"encoding": "klingon"}}, "csv.encoding is 'klingon'"),
         ([], {"csv": {"encoding": "utf-7"}}, "keeps ASCII"),
@@ -224,6 +242,17 @@ def test_what_is_no_contract_of_the_standard_is_refused_with_the_place(text: str
     with pytest.raises(ContractError) as refused:
         parse_contract(text, Path("test.odcs.yaml"))
     assert reason in str(refused.value)
+
+
+def test_a_contract_says_what_of_a_file_is_no_record() -> None:
+    csv = {"separator": "~|~", "comment": "//", "skipLines": 2, "header": "ignore", "headerLines": 3, "footer": "Sum"}
+    contract = parsed(csv=csv, files=["Berlin-*.csv"])
+    assert (contract.dialect.separator, contract.dialect.comment) == ("~|~", "//")
+    assert contract.layout == Layout(2, "ignore", 3, "Sum")
+    taken = [name for name in ("berlin-1.CSV", "berlin-1.csv.gz", "x-berlin-1.csv", "x.csv") if contract.takes(name)]
+    assert taken == ["berlin-1.CSV", "berlin-1.csv.gz"]
+    assert parsed().layout == Layout()
+    assert parsed().takes("x.csv")
 
 
 def test_a_quote_as_its_own_escape_means_a_doubled_quote() -> None:
