@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from enum import Enum, auto
 from typing import NamedTuple
 
 from sluice.proof.second_reader.fields import Fields
@@ -24,17 +23,9 @@ class Lines(NamedTuple):
     is_cut: bool
 
 
-class _State(Enum):
-    """What the end of a line stands in."""
-
-    FIELD_START = auto()
-    IN_QUOTES = auto()
-    IN_PLAIN = auto()  # the line end is escaped
-    WHOLE = auto()
-    BROKEN = auto()
-
-
-_GOES_ON = (_State.IN_QUOTES, _State.IN_PLAIN)
+# What the end of a line stands in: integers, as every line with a quote asks for them several times.
+_FIELD_START, _IN_QUOTES, _IN_PLAIN, _WHOLE, _BROKEN = range(5)
+_GOES_ON = (_IN_QUOTES, _IN_PLAIN)  # in an unquoted field the line end is escaped
 
 
 class Records:
@@ -70,46 +61,49 @@ class Records:
 
         Its first line alone when its quotes do not fit or it gets too long; the others then wait to be read again.
         """
-        taken = [first]
-        state, end = self._state_after(first.marks, _State.FIELD_START)
+        state, end = self._state_after(first.marks, _FIELD_START)
+        if state == _WHOLE:  # by far the most
+            return first.marks[:end], first.raw[: end * self._units.size], 0
+        return self._record_of_lines(first, state)
+
+    def _record_of_lines(self, first: Line, state: int) -> tuple[bytes, bytes, int]:
+        taken, end = [first], 0
         length = self._units.length(first.raw)
         while state in _GOES_ON:
             line = self._next_line()
             if line is None:
-                state, end = (_State.WHOLE if state == _State.IN_PLAIN else _State.BROKEN), len(taken[-1].marks)
+                state, end = (_WHOLE if state == _IN_PLAIN else _BROKEN), len(taken[-1].marks)
                 break
             taken.append(line)
             length += self._units.length(line.raw)
             state, end = self._state_after(line.marks, state)
             if line.is_cut or (state in _GOES_ON and length > self._units.record_bytes_max):
-                state = _State.BROKEN
+                state = _BROKEN
         marks = b"".join(line.marks for line in taken[:-1]) + taken[-1].marks[:end]
         raw = b"".join(line.raw for line in taken)[: len(marks) * self._units.size]
-        if state == _State.BROKEN or self._units.is_too_long(raw):
+        if state == _BROKEN or self._units.is_too_long(raw):
             self._waiting.extendleft(reversed(taken[1:]))
             return first.marks.rstrip(b"\r\n"), first.content(self._units), 0
         return marks, raw, len(taken) - 1
 
-    def _state_after(self, marks: bytes, state: _State) -> tuple[_State, int]:
+    def _state_after(self, marks: bytes, state: int) -> tuple[int, int]:
         """The state after a line that begins in ``state``, and where the record ends in it when it is whole."""
-        at = 0
+        quote, separator = self._fields.quote, self._fields.separator
+        after_quoted, after_plain = self._fields.after_quoted, self._fields.after_plain
+        at, size = 0, len(marks)
         while True:
-            if state == _State.FIELD_START and marks.startswith(self._fields.quote, at):
-                state, at = _State.IN_QUOTES, at + 1
-            if state == _State.IN_QUOTES:
-                at = self._fields.after_quoted(marks, at)
+            if state == _IN_QUOTES or (state == _FIELD_START and marks.startswith(quote, at)):
+                at = after_quoted(marks, at + (state == _FIELD_START))
                 if at < 0:
-                    return _State.IN_QUOTES, 0
-                if at == len(marks) or marks[at] in b"\r\n":
-                    return _State.WHOLE, at
-                if not marks.startswith(self._fields.separator, at):
-                    return _State.BROKEN, 0
+                    return _IN_QUOTES, 0
             else:
-                at = self._fields.after_plain(marks, at)
+                at = after_plain(marks, at)
                 if at < 0:
-                    return _State.BROKEN, 0
-                if at > len(marks):
-                    return _State.IN_PLAIN, 0
-                if at == len(marks) or marks[at] in b"\r\n":
-                    return _State.WHOLE, at
-            state, at = _State.FIELD_START, at + 1
+                    return _BROKEN, 0
+                if at > size:
+                    return _IN_PLAIN, 0
+            if at == size or marks[at] in b"\r\n":
+                return _WHOLE, at
+            if not marks.startswith(separator, at):
+                return _BROKEN, 0
+            state, at = _FIELD_START, at + 1
