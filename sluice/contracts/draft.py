@@ -12,30 +12,33 @@ from typing import Any
 
 import yaml
 
-from sluice.contracts.draft_columns import Draft, column_part, derived_parts, targets_of
+from sluice.contracts.draft_columns import Draft, column_part, shown
+from sluice.contracts.draft_derived import derived_parts
+from sluice.contracts.draft_targets import describable, targets_of, time_sources
 from sluice.contracts.findings import Harm
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
 from sluice.contracts.matching import Match, match
-from sluice.contracts.model import HeaderError, can_be_described
+from sluice.contracts.model import HeaderError
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import Profile, profile, read_header
+from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.rules.contract_rules import SIGN
 from sluice.reading.landed_bytes import LandedBytes
+
+# More columns than a query judges in good time; nothing is lost in extra.
+_DESCRIBED_MOST = 200
 
 
 def draft(path: Path, name: str | None = None) -> Draft:
     """Draft a contract for files like the one at ``path``. Raises ProfileError, OSError, UnreadableFileError."""
     sample = profile(path)
     drafted = Draft(name or feed_name(path), "")
-    targets = targets_of(sample)
+    times = time_sources(sample)
+    targets = targets_of(sample, times)
     _reading_findings(sample, drafted)
-    properties = [
-        column_part(column, targets.get(column.name), drafted)
-        for column in sample.columns
-        if can_be_described(column.name)
-    ]
-    properties = [*derived_parts(sample, targets, drafted), *properties]
+    properties = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
+    properties = [*derived_parts(sample, targets, times, drafted), *properties]
     document = _document(drafted.name, path, sample, properties)
     drafted.text = _as_text(document, drafted)
     if not drafted.missing:
@@ -44,6 +47,26 @@ def draft(path: Path, name: str | None = None) -> Draft:
             drafted.found(f"{rows:,} rows of the sample break {rule}", Harm.LOST_ROWS)
         drafted.text = _as_text(document, drafted)
     return drafted
+
+
+def _described(sample: Profile, targets: dict[str, str], drafted: Draft) -> list[ColumnProfile]:
+    """The columns that the contract describes: of very many, those that fill events, and the first others."""
+    columns = [column for column in sample.columns if describable(column)]
+    if nul := [column.name for column in sample.columns if "\0" in column.name]:
+        text = (
+            f"{', '.join(map(shown, nul[:5]))} cannot be described, for its NUL: its values go to extra as they stand"
+        )
+        drafted.found(text, Harm.NOTE)
+    if len(columns) <= _DESCRIBED_MOST:
+        return columns
+    text = f"only {_DESCRIBED_MOST} of {len(columns):,} columns are described: the others go to extra as they stand"
+    drafted.found(text, Harm.NOTE)
+    first = {column.name for column in columns[:_DESCRIBED_MOST]}
+    return [column for column in columns if column.name in first or _is_needed(column, targets)]
+
+
+def _is_needed(column: ColumnProfile, targets: dict[str, str]) -> bool:
+    return column.name in targets or column.is_unique or column.is_named_like_a_time
 
 
 def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], Counter[str]]:

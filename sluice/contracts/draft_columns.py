@@ -1,4 +1,4 @@
-"""Drafts the columns of a contract: which column of events each fills, and those that are derived."""
+"""Drafts what a contract says of a column of the file, and says what of it is doubtful."""
 
 from __future__ import annotations
 
@@ -6,34 +6,16 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from sluice.contracts.draft_targets import EVENT_TYPES_MOST, plain_name
 from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.findings import Finding, Harm
-from sluice.contracts.model import can_be_described, normal
-from sluice.contracts.profile import ColumnProfile, Profile
-from sluice.contracts.sql.text import literal, quoted
+from sluice.contracts.profiling.columns import ColumnProfile
+from sluice.contracts.profiling.nulls import WORDS
 
-_ENUM_VALUES, _ROWS_A_VALUE = 20, 20
-# Names that columns of events go by in other shops, letters and digits only.
-_SYNONYMS = {
-    "event_id": "eventid eventuuid uuid guid messageid",
-    "event_time": "eventtime timestamp time datetime date occurredat createdat eventdate eventtimestamp ts invoicedate "
-    "orderdate purchasedate servertime at",
-    "event_type": "eventtype event eventname type action activity",
-    "user_id": "userid user customerid customer clientid visitorid memberid accountid shopperid",
-    "product_id": "productid product sku itemid item stockcode articleid asin upc ean",
-    "category": "category categorycode categoryname productcategory department",
-    "price": "price unitprice itemprice productprice",
-    "session_id": "sessionid session usersession visitid sessionuuid",
-    "ip_address": "ipaddress ip clientip remoteaddr remoteip",
-    "user_agent": "useragent browser agent",
-    "search_query": "searchquery query searchterm searchphrase keyword keywords",
-    "search_results_count": "searchresultscount resultscount results hits",
-    "quantity": "quantity qty units",
-    "total_amount": "totalamount total amount ordertotal linetotal revenue totalprice",
-    "payment_method": "paymentmethod payment paymenttype paymethod",
-}
+_ROWS_A_VALUE, _ROWS_OF_EACH, _LONGEST_WORD = 20, 3, 40
 _ID_LIKE = re.compile(r"(id|no|nr|code|number|key|zip|postcode|phone|sku|ean|upc|isbn)$")
-_OWN_ID = re.compile(r"(id|no|nr|number|key)$")
+_WORD = re.compile(r"[^\W\d_][\w .&/+'-]*")
+_SHOWN = 60
 
 
 @dataclass
@@ -59,40 +41,8 @@ class Draft:
         return [str(finding) for finding in self.findings if finding.harm is not Harm.UNUSABLE]
 
 
-def targets_of(sample: Profile) -> dict[str, str]:
-    """By column name: the column of events that it most likely is."""
-    chosen: dict[str, str] = {}
-    for target, synonyms in _SYNONYMS.items():
-        ranked = [target.replace("_", ""), *synonyms.split()]
-        fitting = [c for c in sample.columns if _plain(c.name) in ranked and c.name not in chosen and _fits(c, target)]
-        if fitting:
-            chosen[min(fitting, key=lambda column: ranked.index(_plain(column.name))).name] = target
-    moments = [c.name for c in sample.columns if c.kind == "timestamp" and c.name and c.name not in chosen]
-    if "event_time" not in chosen.values() and moments:
-        chosen[moments[0]] = "event_time"
-    return chosen
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _fits(column: ColumnProfile, target: str) -> bool:
-    kind = EVENT_COLUMNS[target]
-    if kind == "uuid":
-        return column.is_uuid and column.is_unique
-    if kind == "timestamptz":
-        return column.kind == "timestamp"
-    if kind == "numeric":
-        is_small = all(len(value.strip().lstrip("+-0").split(".")[0].split(",")[0]) <= 16 for value in column.values)
-        return column.kind in ("integer", "number") and column.decimals <= 4 and is_small
-    if kind == "bigint":
-        return column.kind == "integer" and all(len(value.strip()) <= 18 for value in column.values)
-    return target != "event_type" or column.distinct <= _ENUM_VALUES
-
-
 def column_part(column: ColumnProfile, target: str | None, drafted: Draft) -> dict[str, Any]:
-    """What the contract says of a column of the file that fills ``target``; what is doubtful goes to the notes."""
+    """What the contract says of a column of the file that fills ``target``; what is doubtful goes to the findings."""
     kind = _logical_type(column, target)
     part: dict[str, Any] = {"name": column.name}
     if target is None and column.name in EVENT_COLUMNS:
@@ -103,113 +53,109 @@ def column_part(column: ColumnProfile, target: str | None, drafted: Draft) -> di
     part |= {"logicalType": kind, "description": f"{nulls}, {column.distinct:,} different values in the sample."}
     if target == "event_id":
         part |= {"primaryKey": True}
-    if column.kind == "float":
-        part["physicalType"] = "double precision"
-    elif kind == "number" and target is None and column.decimals > 10:
-        part["physicalType"] = f"numeric(38,{column.decimals})"
+    if physical := _physical_type(column, kind, target):
+        part["physicalType"] = physical
     if column.null_share == 0 and column.rows and target is not None:
         part["required"] = True
     if column.examples:
         part["examples"] = [example[:80] for example in column.examples]
     if kind == "string" and _is_enum(column):
-        part["enum"] = [{"value": value} for value in sorted(column.values)]
+        words = sorted(word for word in column.null_words)
+        part["enum"] = [{"value": value} for value in [*words, *sorted(column.values)]]
         text = f"only the {column.distinct} values of the sample are allowed (enum)"
         drafted.found(text, Harm.LATER_FILES, where=column.name)
     if custom := _custom(column, kind):
         part["customProperties"] = custom
-    if column.is_ambiguous:
-        text = f"day and month may be the other way round than {column.formats[0]!r} says"
-        drafted.found(text, Harm.WRONG_VALUES, where=column.name, question=True)
+    _say_what_is_doubtful(column, kind, target, drafted)
     return part
 
 
 def _logical_type(column: ColumnProfile, target: str | None) -> str:
-    is_id = column.kind in ("integer", "number", "float") and _ID_LIKE.search(_plain(column.name)) is not None
-    if (target is not None and EVENT_COLUMNS[target] == "text") or (target is None and is_id):
+    is_number = column.kind in ("integer", "number", "float")
+    is_id = is_number and _ID_LIKE.search(plain_name(column.name)) is not None
+    has_zeros = column.number is not None and column.number.has_leading_zeros
+    if (target is not None and EVENT_COLUMNS[target] == "text") or (target is None and (is_id or has_zeros)):
         return "string"
+    if target is None and column.misfits is not None:
+        return "string"  # extra keeps the text anyway, so a type would cost rows and give nothing
     return "number" if column.kind == "float" else column.kind
 
 
+def _physical_type(column: ColumnProfile, kind: str, target: str | None) -> str | None:
+    if column.kind == "float" and kind == "number":
+        return "double precision"
+    if kind == "number" and target is None and column.number is not None and column.number.decimals > 10:
+        return f"numeric(38,{column.number.decimals})"
+    return None
+
+
 def _is_enum(column: ColumnProfile) -> bool:
-    few = 0 < column.distinct <= _ENUM_VALUES and column.rows >= _ROWS_A_VALUE * column.distinct
-    return few and not _ID_LIKE.search(_plain(column.name))
+    """Whether the values are a list of words: few, each of them often, and no codes or numbers."""
+    is_few = 2 <= column.distinct <= EVENT_TYPES_MOST and column.rows >= _ROWS_A_VALUE * column.distinct
+    if not is_few or min(column.counts.values()) < _ROWS_OF_EACH or _ID_LIKE.search(plain_name(column.name)):
+        return False
+    return all(len(value) <= _LONGEST_WORD and _WORD.fullmatch(value) for value in column.counts)
 
 
 def _custom(column: ColumnProfile, kind: str) -> list[dict[str, Any]]:
     custom: dict[str, Any] = {}
-    if kind == "timestamp" and column.formats:
-        custom["formats"] = list(column.formats)
-    if kind == "number" and column.decimal_separator != ".":
-        custom["decimalSeparator"] = column.decimal_separator
-    if kind != "string" and column.null_words:
-        custom["valueMap"] = {word.strip(): None for word in sorted(column.null_words)}
+    if kind == "timestamp" and column.moments is not None and column.moments.formats:
+        custom["formats"] = list(column.moments.formats)
+    if kind in ("integer", "number") and (number := column.number) is not None:
+        if number.decimal_separator != ".":
+            custom["decimalSeparator"] = number.decimal_separator
+        if number.thousands_separator:
+            custom["thousandsSeparator"] = number.thousands_separator
+        if number.currency:
+            custom["currency"] = list(number.currency)
+    # A text is held against the map as it stands in the file, everything else without the blanks around it.
+    words = {word if kind == "string" and not column.is_uuid else word.strip(" ") for word in column.null_words}
+    words -= {""} if kind != "string" else set()
+    if words:
+        custom["valueMap"] = dict.fromkeys(sorted(words))
     return [{"property": key, "value": value} for key, value in custom.items()]
 
 
-def derived_parts(sample: Profile, targets: dict[str, str], drafted: Draft) -> list[dict[str, Any]]:
-    """The columns that an event must have and that no column of the file fills."""
-    derived: list[dict[str, Any]] = []
-    filled = set(targets.values())
-    if "event_id" not in filled:
-        derived.append({"name": _free("event_id", sample), "physicalName": "event_id", "logicalType": "string"})
-        derived[-1] |= {"primaryKey": True, "transformLogic": _event_id(sample, targets, drafted)}
-    if "event_type" not in filled:
-        derived.append({"name": _free("event_type", sample), "physicalName": "event_type", "logicalType": "string"})
-        derived[-1]["transformLogic"] = literal(drafted.name)
-        text = f"no column says what a row is: every row becomes an event of type {drafted.name!r}"
-        drafted.found(text, Harm.WRONG_VALUES)
-    if "event_time" not in filled:
-        derived += _event_time(sample, drafted)
-    return derived
+def _say_what_is_doubtful(column: ColumnProfile, kind: str, target: str | None, drafted: Draft) -> None:
+    _say_misfits(column, kind, target, drafted)
+    if kind == "string" and (words := sorted(word for word in column.null_words if word.strip() in WORDS)):
+        text = f"{', '.join(map(repr, words))} {'is' if len(words) == 1 else 'are'} taken for no value (valueMap)"
+        drafted.found(text, Harm.WRONG_VALUES, where=column.name, question=True)
+    if column.moments is not None and (other := column.moments.other_order) and kind == "timestamp":
+        first = shown(column.examples[0])
+        text = f"day and month may be the other way round than {column.moments.formats[0]!r} says: look at {first}"
+        drafted.found(f"{text}; otherwise write {other!r}", Harm.WRONG_VALUES, where=column.name, question=True)
+    if column.number is not None and column.number.is_ambiguous and kind in ("integer", "number"):
+        value = next((value for value in column.counts if set(value) & set(".,")), column.examples[0])
+        said = "with separators between thousands" if column.number.thousands_separator else "with decimals"
+        text = f"{shown(value)} is read as a number {said}, and could be the other"
+        drafted.found(text, Harm.WRONG_VALUES, where=column.name, question=True)
+    if column.accounting is not None:
+        text = f"{shown(column.accounting)} looks like a negative number of accountants, which is read as text only"
+        drafted.found(text, Harm.WRONG_VALUES, where=column.name)
 
 
-def _event_id(sample: Profile, targets: dict[str, str], drafted: Draft) -> str:
-    own = [
-        c
-        for c in sample.columns
-        if can_be_described(c.name) and c.is_unique and _OWN_ID.search(_plain(c.name)) and c.name not in targets
+def _say_misfits(column: ColumnProfile, kind: str, target: str | None, drafted: Draft) -> None:
+    bad = column.misfits
+    is_text_anyway = kind == "string" and (target is not None or _ID_LIKE.search(plain_name(column.name)) is not None)
+    if bad is None or is_text_anyway:
+        return
+    share = f"{column.rows - bad.rows:,} of {column.rows:,} fit {_fitted(column)}"
+    fit = f"{share}; line {bad.line:,} does not: {shown(bad.value)}"
+    if kind == "string":
+        drafted.found(f"{fit}. It stays text, so that no row is lost", Harm.NOTE, where=column.name, line=bad.line)
+    else:
+        drafted.found(f"{fit}. What does not fit is set aside", Harm.LOST_ROWS, where=column.name, line=bad.line)
+
+
+def _fitted(column: ColumnProfile) -> str:
+    if column.moments is not None:
+        return " or ".join(column.moments.formats) or "ISO 8601"
+    return {"integer": "whole numbers", "number": "numbers", "float": "numbers", "boolean": "true and false"}[
+        column.kind
     ]
-    if not own:
-        text = "no column is an id of the row: the id is made of the file's content and the row's number"
-        drafted.found(text, Harm.NOTE)
-        return "record_id(file_sha256, record_number)"
-    text = "is unique in the sample, so the id is made of it; if it is no id, use record_id"
-    drafted.found(text, Harm.WRONG_VALUES, where=own[0].name, question=True)
-    return f"feed_id({literal(drafted.name)}, {_sql_name(own[0].name)})"
 
 
-def _event_time(sample: Profile, drafted: Draft) -> list[dict[str, Any]]:
-    """Seconds or milliseconds since 1970 become a moment; otherwise a person must say where the time is."""
-    ranked = _SYNONYMS["event_time"].split()
-    for column in sample.columns:
-        if _plain(column.name) in ranked and column.kind == "integer" and column.values:
-            numbers = [int(value) for value in column.values]
-            for factor, unit in ((1_000_000, "seconds"), (1_000, "milliseconds")):
-                if all(10**15 <= number * factor < 10**16 for number in numbers):
-                    drafted.found(f"is taken for {unit} since 1970", Harm.WRONG_VALUES, where=column.name)
-                    moment = f"make_timestamptz(CAST({_sql_name(column.name)} * {factor} AS BIGINT))"
-                    return [
-                        {
-                            "name": _free("event_time", sample),
-                            "physicalName": "event_time",
-                            "logicalType": "timestamp",
-                            "transformLogic": moment,
-                        }
-                    ]
-    drafted.found(
-        "no column of the file is a moment in a known format. Say which column it is "
-        "(physicalName: event_time, with its formats), or add a column with a transformLogic, such as "
-        "make_timestamptz(…) of a number or a constant TIMESTAMPTZ '2026-01-31 12:00:00Z'",
-        Harm.UNUSABLE,
-        where="event_time",
-    )
-    return []
-
-
-def _free(name: str, sample: Profile) -> str:
-    taken = {normal(column.name) for column in sample.columns}
-    return name if name not in taken else next(f for i in range(2, 99) if (f := f"{name}_{i}") not in taken)
-
-
-def _sql_name(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else quoted(name)
+def shown(value: str) -> str:
+    """A value of the file for people: in quotes, in one line, of bounded length."""
+    return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…")
