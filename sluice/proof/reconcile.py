@@ -26,6 +26,7 @@ from sluice.ledger import archive, contract_waits, quarantine
 from sluice.proof.row_check import Held, RowCheck, sample
 from sluice.proof.second_reader import reader
 from sluice.proof.second_reader.landed import DamagedFileError
+from sluice.proof.second_reader.layout import Layout
 from sluice.proof.second_reader.reader import Reading
 
 Row = dict[str, Any]
@@ -185,11 +186,13 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
         raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
     path = archive.where(settings.home_dir, file["path"])
     marks = {"record_bytes_max": settings.record_bytes_max} | (file["read_as"] or {})
+    layout = {name: marks.pop(name) for name in Layout.__dataclass_fields__ if name in marks}
     reading = reader.read(
         path,
         file["name"],
         record_bytes_max=marks.pop("record_bytes_max"),
         dialect=replace(contract.dialect, **marks),
+        layout=Layout(**layout),
         wanted=records,
         fields_max=len(file["header"] or []),
     )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sluice.proof.second_reader import landed as landed_for_the_recount
 from sluice.proof.second_reader.fields import Field
 from sluice.proof.second_reader.landed import DamagedFileError
+from sluice.proof.second_reader.layout import Layout
 from sluice.proof.second_reader.reader import Reading, read
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
@@ -254,3 +255,88 @@ def test_a_record_that_is_too_long_is_read_alike_whatever_is_in_hand(
     errors = "surrogatepass" if dialect.encoding.startswith("utf") else "ignore"
     data = ("x,y\n" + "".join(pieces)).encode(dialect.encoding, errors)
     assert_the_readers_agree(folder, data, dialect, longest=longest, chunk=chunk)
+
+
+# --- layouts, and marks of several characters
+
+
+def in_layout(folder: Path, text: str, dialect: Dialect, layout: Layout) -> list[tuple[int, str, list[str] | None]]:
+    """(line, text, fields) of each record, in the order of their numbers, which are from 1 on without a gap."""
+    path = folder / "x.csv"
+    path.write_bytes(text.encode(dialect.encoding))
+    found = read(path, "x.csv", dialect, range(100), record_bytes_max=1 << 20, layout=layout)
+    assert list(found.wanted) == list(range(1, found.records + 1))
+    return [
+        (
+            one.line,
+            one.raw.decode(dialect.encoding),
+            None if one.fields is None else [field.text for field in one.fields],
+        )
+        for one in found.wanted.values()
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize("separator", ["||", "~|~", "§", "§🛒", "|||"])
+def test_a_separator_of_several_characters_counts_where_it_first_stands_whole(
+    folder: Path, separator: str, encoding: str
+) -> None:
+    cells = ["1", f'"a{separator}b"', "a|b", "é🛒"]
+    text = f"a\n{separator.join(cells)}\n{separator}\n"
+    assert in_layout(folder, text, Dialect(separator, encoding=encoding), Layout()) == [
+        (2, separator.join(cells), ["1", f"a{separator}b", "a|b", "é🛒"]),
+        (3, separator, ["", ""]),
+    ]
+
+
+def test_of_separators_that_overlap_the_first_counts(folder: Path) -> None:
+    assert in_layout(folder, 'a\nx|||"y\n', Dialect("||"), Layout()) == [(2, 'x|||"y', ["x", '|"y'])]
+
+
+def test_comments_are_no_records_and_mean_nothing_inside_a_record(folder: Path) -> None:
+    text = '# "made\na,b\n#\n1,"x\n# y"\n #,2\n3,# z\n#'
+    assert in_layout(folder, text, Dialect(comment="#"), Layout()) == [
+        (4, '1,"x\n# y"', ["1", "x\n# y"]),
+        (6, " #,2", [" #", "2"]),
+        (7, "3,# z", ["3", "# z"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("above", "layout", "line"),
+    [
+        ('a "title\n\na,b\n', Layout(skip_lines=2), 4),
+        ("sep=,\na,b\n", Layout(), 3),
+        ('"sep=,"\r\na,b\n', Layout(skip_lines=1), 3),
+        ("", Layout(header="none"), 1),
+        ("sep=,\n", Layout(header="none"), 2),
+        ('\n\na,"b\n', Layout(header="ignore"), 4),
+        ('#\n\n"\n#\n"\n', Layout(header="ignore", header_lines=2), 6),
+        ('t\n"\n', Layout(skip_lines=1, header="ignore"), 3),
+        ('a,"b\nc"\n\nd,e\n', Layout(header_lines=2), 5),
+    ],
+)
+def test_what_stands_above_the_records_counts_as_lines_only(
+    folder: Path, above: str, layout: Layout, line: int
+) -> None:
+    assert in_layout(folder, above + "1,2\n", Dialect(comment="#"), layout) == [(line, "1,2", ["1", "2"])]
+
+
+@pytest.mark.parametrize(("header", "records"), [("first", 0), ("ignore", 0), ("none", 1)])
+def test_a_file_that_is_over_before_its_records_has_none(folder: Path, header: str, records: int) -> None:
+    assert len(in_layout(folder, "a,b\n", Dialect(), Layout(header=header))) == records
+    assert in_layout(folder, "a,b", Dialect(), Layout(3, header, 2)) == []
+
+
+def test_the_footer_is_the_longest_run_of_such_records_at_the_end(folder: Path) -> None:
+    text = 'a,b\nTotal,1\n1,2\n"Total",3\n\n#\nTotal,"4\n"\n'
+    layout = Layout(footer='"?Total')
+    assert [line for line, _, _ in in_layout(folder, text, Dialect(comment="#"), layout)] == [2, 3]
+    assert in_layout(folder, "a,b\nTotal,1\n", Dialect(), layout) == []
+
+
+def test_a_field_is_known_as_it_is_written(folder: Path) -> None:
+    path = folder / "x.csv"
+    path.write_text('a,b\n\\N,"\\N"\n')
+    [record] = read(path, "x.csv", Dialect(escape="\\"), {1}, record_bytes_max=100).wanted.values()
+    assert record.fields == [Field("N", "\\N", False, False), Field("N", '"\\N"', True, False)]

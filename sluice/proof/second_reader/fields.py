@@ -14,7 +14,7 @@ class Dialect(Protocol):
 
     @property
     def separator(self) -> str:
-        """One ASCII character."""
+        """One or more characters; of several that overlap the first counts."""
 
     @property
     def quote(self) -> str:
@@ -28,12 +28,17 @@ class Dialect(Protocol):
     def encoding(self) -> str:
         """A name that Python's codecs know; a byte order mark wins over it."""
 
+    @property
+    def comment(self) -> str | None:
+        """A line that begins with it where a record would begin is no record."""
+
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its text without quotes and escapes. ``was_plain`` says that it stood there just so."""
+    """One field: its text without quotes and escapes, and as it is ``written``. ``was_plain``: it has neither."""
 
     text: str
+    written: str
     was_quoted: bool
     was_plain: bool
 
@@ -42,11 +47,13 @@ class Fields:
     """The fields of records in ``dialect``, whose bytes are of ``encoding``."""
 
     def __init__(self, dialect: Dialect, encoding: str, units: Units) -> None:
-        self.separator, self.quote = dialect.separator.encode(), dialect.quote.encode()
+        self.separator, self.quote = units.mark(dialect.separator), dialect.quote.encode()
         self.escape = dialect.escape.encode() if dialect.escape else b""
+        self.comment = units.mark(dialect.comment) if dialect.comment else None
         self._encoding = encoding
         self._unit = units.size
-        self._plain_stop = re.compile(b"[" + re.escape(self.separator + b"\r\n" + self.escape) + b"]")
+        stops = [self.separator, b"\r", b"\n", *filter(None, [self.escape])]
+        self._plain_stop = re.compile(b"|".join(map(re.escape, stops)))
 
     def after_quoted(self, marks: bytes, at: int) -> int:
         """Where a quoted field, of which ``at`` is inside, is over: just after its closing quote; -1 when not here."""
@@ -93,7 +100,7 @@ class Fields:
             fields.append(field)
             if end >= len(marks) or (most is not None and len(fields) > most):
                 return fields
-            at = end + 1
+            at = end + len(self.separator)
 
     def _field_end(self, marks: bytes, at: int) -> int:
         while True:
@@ -112,7 +119,7 @@ class Fields:
             return None
         inside = text[1:-1] if is_quoted else text
         value = _unescaped(inside, self.quote.decode() if is_quoted else "", self.escape.decode())
-        return Field(value, is_quoted, not is_quoted and value == text and self.quote.decode() not in text)
+        return Field(value, text, is_quoted, not is_quoted and value == text and self.quote.decode() not in text)
 
 
 def _unescaped(text: str, quote: str, escape: str) -> str:

@@ -45,7 +45,8 @@ def lines_of(chunks: Iterator[bytes], units: Units) -> Iterator[Line]:
         yield from _with_bytes(lines, rest[:used], units)
         rest = rest[used:]
         if units.is_too_long(rest, is_whole=False) and not marks.endswith(b"\r"):
-            yield Line(_OTHER * (SHOWN_OF_A_LONG_LINE // units.size), rest[:SHOWN_OF_A_LONG_LINE], True)
+            shown = rest[:SHOWN_OF_A_LONG_LINE]
+            yield Line(units.marks(shown), shown, True)
             rest, skipping = rest[len(rest) - len(rest) % units.size :], True
     if rest and not skipping:
         odd = _OTHER if len(rest) % units.size else b""

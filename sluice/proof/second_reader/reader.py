@@ -3,7 +3,7 @@
 It goes line by line over the bytes, with find() and a state; the loader's (sluice/reading) goes over whole chunks with
 NumPy and leaves the fields to Arrow. The rules are the same: a quote opens a field only at its start and closes it only
 before a separator, a line end or the end of the file; LF, CRLF and CR end a line; a record whose quotes do not fit ends
-with its first line; empty lines are no records.
+with its first line; empty lines are no records, nor are comments, nor what the layout says stands above and below them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sluice.proof.second_reader.fields import Dialect, Field, Fields
 from sluice.proof.second_reader.landed import Hashed, decompressed, without_byte_order_mark
+from sluice.proof.second_reader.layout import Footer, Layout
 from sluice.proof.second_reader.records import Records
 from sluice.proof.second_reader.units import Units
 
@@ -22,7 +23,7 @@ from sluice.proof.second_reader.units import Units
 class Record:
     """One record: ``raw`` are the file's own bytes without the line end; ``is_cut`` when they are too many to keep.
 
-    ``number`` counts from 1 after the header, ``line`` from 1 at the file's start. ``fields`` is None when they cannot
+    ``number`` counts from 1 after any header, ``line`` from 1 at the file's start. ``fields`` is None when they cannot
     be told apart with certainty: its quotes do not fit, it holds NUL, or bytes that are not of the encoding.
     """
 
@@ -35,7 +36,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Reading:
-    """A whole file: its records after the header, those that were wanted, its bytes and sha256 as it lies on disk."""
+    """A whole file: its records between header and footer, the wanted ones, its bytes and sha256 as it lies on disk."""
 
     records: int
     wanted: dict[int, Record]
@@ -50,6 +51,7 @@ def read(
     wanted: Collection[int],
     *,
     record_bytes_max: int,
+    layout: Layout = Layout(),  # noqa: B008
     fields_max: int | None = None,
 ) -> Reading:
     """Read the file at ``path``, whose landed ``name`` says how it is compressed, and keep the records ``wanted``.
@@ -61,13 +63,17 @@ def read(
     with open(path, "rb") as file:
         hashed = Hashed(file)
         chunks, encoding = without_byte_order_mark(decompressed(hashed, name), dialect.encoding)
-        units = Units(encoding, record_bytes_max)
+        units = Units(encoding, record_bytes_max, dialect.separator + (dialect.comment or ""))
         fields = Fields(dialect, encoding, units)
-        records, kept = 0, dict[int, Record]()
-        for number, (line, marks, raw, is_cut) in enumerate(Records(chunks, fields, units)):
-            records = number
-            if number in wanted and number:
+        number, footer, kept = 0, Footer(layout.footer, units), dict[int, Record]()
+        found = Records(chunks, fields, units, layout)
+        for number, (line, marks, raw, is_cut) in enumerate(found, start=1 - layout.header_records):
+            if number > 0:
+                footer.pass_by(raw, is_cut=is_cut)
+            if number in wanted and number > 0:
                 apart = None if is_cut else fields.of_record(marks, raw, fields_max)
                 kept[number] = Record(number, line, raw, is_cut, apart)
         hashed.drain()
+    records = max(number, 0) - footer.records
+    kept = {number: record for number, record in kept.items() if number <= records}
     return Reading(records, kept, hashed.size, hashed.sha256.hexdigest())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from sluice.proof.second_reader.fields import Fields
+from sluice.proof.second_reader.layout import Layout
 from sluice.proof.second_reader.lines import SHOWN_OF_A_LONG_LINE, Line, lines_of
 from sluice.proof.second_reader.units import Units
 
@@ -28,20 +30,27 @@ _FIELD_START, _IN_QUOTES, _IN_PLAIN, _WHOLE, _BROKEN = range(5)
 _GOES_ON = (_IN_QUOTES, _IN_PLAIN)  # in an unquoted field the line end is escaped
 
 
-class Records:
-    """Finds the records in ``chunks``, the header too; units are those of the file's encoding."""
+# A spreadsheet's word to itself: which separator the file has.
+_SEPARATOR_LINE = re.compile(r"sep=.|\"sep=.\"", re.IGNORECASE)
 
-    def __init__(self, chunks: Iterator[bytes], fields: Fields, units: Units) -> None:
+
+class Records:
+    """Finds the records in ``chunks``, those of the header too; units are those of the file's encoding."""
+
+    def __init__(self, chunks: Iterator[bytes], fields: Fields, units: Units, layout: Layout) -> None:
         self._fields = fields
         self._units = units
+        self._layout = layout
         self._lines = lines_of(chunks, units)
         self._waiting = deque[Line]()  # lines that were looked at in vain
 
     def __iter__(self) -> Iterator[Lines]:
-        quote, escape = self._fields.quote, self._fields.escape or self._fields.quote
-        number = 0
+        quote, escape, comment = self._fields.quote, self._fields.escape or self._fields.quote, self._fields.comment
+        number = self._pass_over()
         while line := self._next_line():
             number += 1
+            if comment and line.marks.startswith(comment):
+                continue
             content = line.raw if line.is_cut else line.content(self._units)
             if line.is_cut or self._units.is_too_long(content):
                 yield Lines(number, line.marks, content[:SHOWN_OF_A_LONG_LINE], True)
@@ -52,6 +61,23 @@ class Records:
                 number += more
             elif content:
                 yield Lines(number, line.marks.rstrip(b"\r\n"), content, False)
+
+    def _pass_over(self) -> int:
+        """Pass over the lines above the records, and say how many they are."""
+        first = self._next_line()
+        if first is None:
+            return 0
+        self._waiting.append(first)
+        names_separator = _SEPARATOR_LINE.fullmatch(self._units.shown(first.content(self._units)))
+        skipped, ignored, passed = self._layout.skip_lines or bool(names_separator), self._layout.ignored_lines, 0
+        while (passed < skipped or ignored) and (line := self._next_line()):
+            ignored -= passed >= skipped and not self._is_empty_or_comment(line)
+            passed += 1
+        return passed
+
+    def _is_empty_or_comment(self, line: Line) -> bool:
+        comment = self._fields.comment
+        return not line.marks.rstrip(b"\r\n") or (comment is not None and line.marks.startswith(comment))
 
     def _next_line(self) -> Line | None:
         return self._waiting.popleft() if self._waiting else next(self._lines, None)
@@ -106,4 +132,4 @@ class Records:
                 return _WHOLE, at
             if not marks.startswith(separator, at):
                 return _BROKEN, 0
-            state, at = _FIELD_START, at + 1
+            state, at = _FIELD_START, at + len(separator)

@@ -6,6 +6,7 @@ import codecs
 import re
 
 _NOT_ASCII = re.compile("[^\0-\x7f]")
+_OTHER = "\x80"
 _THREE_BYTES = "sluice.three_bytes"
 
 
@@ -18,25 +19,44 @@ codecs.register_error(_THREE_BYTES, _three_bytes_each)
 
 
 class Units:
-    """The units of ``encoding``, each of ``size`` bytes. Records may be ``record_bytes_max`` long."""
+    """The units of ``encoding``, each of ``size`` bytes. Records may be ``record_bytes_max`` long.
 
-    def __init__(self, encoding: str, record_bytes_max: int) -> None:
+    ``letters``, of which there are few, can be told apart in marks though they are not ASCII.
+    """
+
+    def __init__(self, encoding: str, record_bytes_max: int, letters: str = "") -> None:
         self.size = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
         self._encoding = encoding
         self.record_bytes_max = record_bytes_max
+        self._bytes_of: dict[str, str] = {}
+        if self.size > 1:
+            units = dict.fromkeys(_NOT_ASCII.findall(self._text(letters.encode(encoding))))
+            self._bytes_of = {unit: chr(0x81 + i) for i, unit in enumerate(units)}
+
+    def mark(self, text: str) -> bytes:
+        """What ``text`` of ``letters`` and ASCII is in marks."""
+        return self.marks(text.encode(self._encoding))
 
     def marks(self, data: bytes) -> bytes:
         """One byte a whole unit of ``data``: itself when the unit is ASCII (or a byte), another one otherwise."""
         if self.size == 1:
             return data
-        data = data[: len(data) - len(data) % self.size]
+        text = self._text(data[: len(data) - len(data) % self.size])
+        bytes_of = self._bytes_of
+        marks = _NOT_ASCII.sub((lambda unit: bytes_of.get(unit[0], _OTHER)) if bytes_of else _OTHER, text)
+        return marks.encode("latin-1")
+
+    def shown(self, raw: bytes) -> str:
+        """``raw`` as text; bytes that are not of the encoding as \\xNN."""
+        return raw.decode(self._encoding, "backslashreplace")
+
+    def _text(self, data: bytes) -> str:
+        """A letter a unit."""
         if self.size == 2:  # as UTF-32, in which half a surrogate pair is a unit of its own
             wide, is_big = bytearray(2 * len(data)), self._encoding.endswith("be")
             wide[0::4], wide[1::4] = data[is_big::2], data[1 - is_big :: 2]
-            text = wide.decode("utf-32-le", "replace")
-        else:
-            text = data.decode(self._encoding, "replace")
-        return _NOT_ASCII.sub("\x80", text).encode("latin-1")
+            return wide.decode("utf-32-le", "surrogatepass")
+        return data.decode(self._encoding, "replace")
 
     def is_too_long(self, raw: bytes, *, is_whole: bool = True) -> bool:
         """Whether ``raw`` is longer than a record may be."""
