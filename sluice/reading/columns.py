@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.csv
 
 from sluice.reading.dialect import Dialect
+from sluice.reading.fields import is_null, split, text
+from sluice.reading.parser_bytes import for_the_parser
 
 
 def text_columns(records: bytes, width: int, rows: int, dialect: Dialect) -> pa.Table | None:
@@ -19,19 +21,22 @@ def text_columns(records: bytes, width: int, rows: int, dialect: Dialect) -> pa.
     schema = pa.schema([(name, pa.string()) for name in names])
     if not rows:
         return schema.empty_table()
-    records = _for_the_parser(records, dialect)
+    prepared = for_the_parser(records, dialect)
+    if prepared is None:
+        return None
+    size = len(prepared.records)
     table = pyarrow.csv.read_csv(
-        pa.BufferReader(records),
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=len(records) + 1),
+        pa.BufferReader(prepared.records),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=size + 1),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=dialect.separator,
+            delimiter=prepared.separator,
             quote_char=dialect.quote,
             escape_char=dialect.escape or False,
-            newlines_in_values=dialect.quote.encode() in records,
+            newlines_in_values=dialect.quote.encode() in prepared.records,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=schema,
-            null_values=list(dialect.nulls),
+            null_values=prepared.nulls,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
@@ -39,11 +44,12 @@ def text_columns(records: bytes, width: int, rows: int, dialect: Dialect) -> pa.
     return table if table.num_rows == rows else None
 
 
-def _for_the_parser(records: bytes, dialect: Dialect) -> bytes:
-    if codecs.lookup(dialect.text_encoding).name not in ("utf-8", "ascii"):
-        records = records.decode(dialect.text_encoding).encode()
-    if dialect.escape or not records.endswith(b"\n"):
-        records += b"\n"  # without it, the parser calls an empty last field quoted when the one before it is
-    if records.startswith(codecs.BOM_UTF8):
-        records = codecs.BOM_UTF8 + records  # the parser takes one off, but here it is part of a value
-    return records
+def slow_columns(records: Iterable[bytes], width: int, dialect: Dialect) -> pa.Table:
+    """As ``text_columns``, field by field: for records that no parser could be made to read."""
+    rows = [
+        [None if is_null(part, dialect) else text(part, dialect) for part in split(record, dialect)]
+        for record in records
+    ]
+    if any(len(row) != width for row in rows):
+        raise AssertionError("the parser and the record scanner disagree on the number of records")
+    return pa.table({f"c{i}": pa.array([row[i] for row in rows], pa.string()) for i in range(width)})

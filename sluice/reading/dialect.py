@@ -47,6 +47,16 @@ class Dialect:
         return "utf-8" if self.is_transcoded else self.encoding
 
     @cached_property
+    def separator_bytes(self) -> bytes:
+        """The separator as it stands in bytes of ``text_encoding``."""
+        return self.separator.encode(self.text_encoding)
+
+    @cached_property
+    def comment_bytes(self) -> bytes | None:
+        """What a comment begins with, in bytes of ``text_encoding``."""
+        return self.comment.encode(self.text_encoding) if self.comment else None
+
+    @cached_property
     def quoted_field(self) -> re.Pattern[bytes]:
         """Matches a quoted field with its quotes."""
         quote = re.escape(self.quote.encode())
@@ -60,11 +70,16 @@ class Dialect:
     @cached_property
     def plain_field(self) -> re.Pattern[bytes]:
         """Matches an unquoted field."""
-        separator = re.escape(self.separator.encode())
-        if self.escape is None:
-            return re.compile(rb"[^%b\r\n]*+" % separator)
-        escape = re.escape(self.escape.encode())
-        return re.compile(rb"(?:[^%b%b\r\n]++|%b.)*+" % (separator, escape, escape), re.DOTALL)
+        first = re.escape(self.separator_bytes[:1])
+        escape = re.escape(self.escape.encode()) if self.escape else b""
+        others = rb"[^%b%b\r\n]" % (first, escape)
+        if len(self.separator_bytes) == 1 and not escape:
+            return re.compile(rb"%b*+" % others)
+        parts = [rb"%b++" % others]
+        parts += [rb"%b." % escape] if escape else []
+        if len(self.separator_bytes) > 1:  # its first byte may stand alone
+            parts.append(rb"(?!%b)%b" % (re.escape(self.separator_bytes), first))
+        return re.compile(rb"(?:%b)*+" % b"|".join(parts), re.DOTALL)
 
     @cached_property
     def stray_quotes(self) -> re.Pattern[bytes]:

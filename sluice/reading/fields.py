@@ -14,18 +14,18 @@ def split(record: bytes, dialect: Dialect, most: int | None = None) -> list[byte
 
     Where quoting breaks, the rest of the record is the last field.
     """
-    position, parts = 0, list[bytes]()
+    position, parts, separator = 0, list[bytes](), dialect.separator_bytes
     while True:
         is_quoted = record[position : position + 1] == dialect.quote.encode()
         match = (dialect.quoted_field if is_quoted else dialect.plain_field).match(record, position)
         if match is None:
             return [*parts, record[position:]]
-        if match.end() < len(record) and record[match.end()] != ord(dialect.separator):
+        if match.end() < len(record) and not record.startswith(separator, match.end()):
             return [*parts, record[position:]]
         parts.append(match.group())
         if match.end() >= len(record) or len(parts) == most:
             return parts
-        position = match.end() + 1
+        position = match.end() + len(separator)
 
 
 def text(part: bytes, dialect: Dialect) -> str:
@@ -55,4 +55,4 @@ def requoted(parts: Sequence[bytes], dialect: Dialect) -> bytes:
     safe = [
         quote + pattern.sub(doubled, part) + quote if quote in part and part[:1] != quote else part for part in parts
     ]
-    return dialect.separator.encode().join(safe) + b"\n"
+    return dialect.separator_bytes.join(safe) + b"\n"

@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sluice.reading.block import Flags, Integers
 from sluice.reading.dialect import Dialect
 from sluice.reading.lines import LF, carriage_returns, line_ends
+from sluice.reading.separators import Codes, separators_in, starts_with
 from sluice.reading.stretch import Stretch
-
-Codes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -32,14 +30,16 @@ class Scan:
 
 
 @dataclass
-class _Marks:
+class Marks:
     """Which bytes are marks, one flag a byte; an escaped one is none.
 
+    ``separators`` are the first bytes of separators, ``separator_ends`` their last ones: of one byte the same flags.
     ``line_ends`` are the last bytes of line ends, ``returns`` all CRs; ``returns`` and ``quotes`` are None when there
     are none. ``is_open`` when the end of the bytes stands inside quotes or just after an escape character.
     """
 
     separators: Flags
+    separator_ends: Flags
     line_ends: Flags
     returns: Flags | None
     quotes: Flags | None
@@ -69,41 +69,70 @@ def scan(buffer: bytes, begin: int, stop: int, dialect: Dialect, *, is_last: boo
             last_bytes, nexts = np.append(last_bytes, len(codes)), np.append(nexts, len(codes))
     starts = np.concatenate(([0], nexts[:-1]))[: len(nexts)]
     ends = _ends(codes, marks.returns, starts, last_bytes)
+    comments = None
+    if dialect.comment_bytes is not None:
+        rest = np.append(starts, nexts[-1:] if len(nexts) else 0)
+        begin_one = starts_with(codes, rest, dialect.comment_bytes)
+        # A comment is over at its line end whatever the quotes and escapes in it, which the parity has counted.
+        doubtful = np.flatnonzero(begin_one & _has_marks(codes, rest, np.append(ends, len(codes)), dialect))
+        comments = begin_one[:-1]
+        if len(doubtful):
+            is_suspicious = True
+            starts, ends, nexts = (positions[: doubtful[0]] for positions in (starts, ends, nexts))
+            comments = comments[: doubtful[0]]
     too_long = np.flatnonzero(ends - starts > record_bytes_max)
     if len(too_long):
         # Only the slow path knows what becomes of a record that is too long.
         is_suspicious = True
         starts, ends, nexts = (positions[: too_long[0]] for positions in (starts, ends, nexts))
+        comments = comments[: too_long[0]] if comments is not None else None
     if not len(nexts):
         return Scan(None, is_suspicious)
     # A record has one field more than separators; those that count are sorted, so two searches count them.
     separators = np.flatnonzero(marks.separators)
     widths = np.searchsorted(separators, ends) - np.searchsorted(separators, starts) + 1
-    return Scan(Stretch(starts + begin, ends + begin, nexts + begin, widths), is_suspicious)
+    return Scan(Stretch(starts + begin, ends + begin, nexts + begin, widths, comments), is_suspicious)
 
 
-def _marks(buffer: bytes, begin: int, stop: int, dialect: Dialect, is_last: bool) -> _Marks:
+def _has_marks(codes: Codes, starts: Integers, ends: Integers, dialect: Dialect) -> Flags:
+    """Which of ``codes[starts[i]:ends[i]]`` have a quote or an escape character."""
+    flags = codes == ord(dialect.quote)
+    if dialect.escape is not None:
+        flags |= codes == ord(dialect.escape)
+    at = np.flatnonzero(flags)
+    has_one: Flags = np.searchsorted(at, ends) > np.searchsorted(at, starts)
+    return has_one
+
+
+def marks_outside_quotes(records: bytes, dialect: Dialect) -> Marks:
+    """The marks that count in ``records``, which are well-formed and whole; separators by their first bytes."""
+    marks = _marks(records, 0, len(records), dialect, is_last=True)
+    _take_quoted_marks_away(marks)
+    return marks
+
+
+def _marks(buffer: bytes, begin: int, stop: int, dialect: Dialect, is_last: bool) -> Marks:
     """The marks of ``buffer[begin:stop]``, inside quotes or not."""
     codes = np.frombuffer(buffer, np.uint8, stop - begin, begin)
     returns = carriage_returns(buffer, begin, stop)
     has_quotes = buffer.find(dialect.quote.encode(), begin, stop) >= 0
-    marks = _Marks(
-        separators=codes == ord(dialect.separator),
+    escaped = None if dialect.escape is None else _escaped(codes, ord(dialect.escape))
+    separators, separator_ends = separators_in(codes, dialect.separator_bytes, escaped)
+    marks = Marks(
+        separators=separators,
+        separator_ends=separator_ends,
         line_ends=line_ends(codes, returns, is_last=is_last),
         returns=returns,
         quotes=codes == ord(dialect.quote) if has_quotes else None,
     )
-    if dialect.escape is not None:
+    if dialect.escape is not None and escaped is not None:
         # Before parity: an escaped quote neither opens nor closes anything, so it must not be counted.
-        _take_escaped_marks_away(marks, codes, ord(dialect.escape))
+        marks.is_open = bool(codes[-1] == ord(dialect.escape) and not escaped[-1])
+        _take_escaped_marks_away(marks, ~escaped)
     return marks
 
 
-def _take_escaped_marks_away(marks: _Marks, codes: Codes, escape: int) -> None:
-    escaped = _escaped(codes, escape)
-    marks.is_open = bool(codes[-1] == escape and not escaped[-1])
-    unescaped = ~escaped
-    marks.separators &= unescaped
+def _take_escaped_marks_away(marks: Marks, unescaped: Flags) -> None:
     marks.line_ends &= unescaped
     if marks.returns is not None:
         marks.returns &= unescaped
@@ -123,7 +152,7 @@ def _escaped(codes: Codes, escape: int) -> Flags:
     return flags
 
 
-def _take_quoted_marks_away(marks: _Marks) -> int | None:
+def _take_quoted_marks_away(marks: Marks) -> int | None:
     """Leave the separators and line ends outside quotes; return where the first quote stands that does not fit."""
     if marks.quotes is None:
         return None
@@ -132,26 +161,28 @@ def _take_quoted_marks_away(marks: _Marks) -> int | None:
     inside = (np.cumsum(marks.quotes, dtype=np.uint8) & 1).astype(bool)
     marks.is_open |= bool(inside[-1])
     # What a quote may stand beside. Of CRLF both: a closing quote stands before its CR, an opening one after its LF.
-    edges = marks.separators | marks.line_ends | marks.quotes
+    edges = marks.line_ends | marks.quotes
     if marks.returns is not None:
         edges |= marks.returns
-    offender = _first_offending_quote(edges, np.flatnonzero(marks.quotes))
+    before = edges | marks.separator_ends
+    after = before if marks.separator_ends is marks.separators else edges | marks.separators
+    offender = _first_offending_quote(before, after, np.flatnonzero(marks.quotes))
     marks.line_ends &= ~inside
     marks.separators &= ~inside
     return offender
 
 
-def _first_offending_quote(edges: Flags, at: Integers) -> int | None:
+def _first_offending_quote(before: Flags, after: Flags, at: Integers) -> int | None:
     """Position of the first quote that neither opens nor closes a field nor is one of a pair; None when all fit.
 
-    ``edges`` are the bytes that a quote may stand beside: separators, line ends and other quotes, none of them escaped.
-    ``at`` are the positions of all quotes.
+    ``before`` and ``after`` are the bytes that may stand before an opening quote and after a closing one: separators,
+    line ends and other quotes, none of them escaped. ``at`` are the positions of all quotes.
     """
     # By parity: the first opens, the second closes, and so on. Outside stands before one and after the other.
     opening, closing = at[::2], at[1::2]
-    bad_opening = opening[~edges[opening - 1] & (opening > 0)]  # at 0 a record starts
-    closing = closing[closing < len(edges) - 1]  # what follows the last byte is looked at when it is in hand
-    bad_closing = closing[~edges[closing + 1]]
+    bad_opening = opening[~before[opening - 1] & (opening > 0)]  # at 0 a record starts
+    closing = closing[closing < len(after) - 1]  # what follows the last byte is looked at when it is in hand
+    bad_closing = closing[~after[closing + 1]]
     bad = [int(group[0]) for group in (bad_opening, bad_closing) if len(group)]
     return min(bad) if bad else None
 

@@ -39,7 +39,9 @@ def problems(
     for i in _undecodable(buffer, records, dialect.text_encoding):
         if rules.get(i) != "record.too_long":  # whose raw bytes are not all there, and may end in half a letter
             rules[i] = "record.invalid_bytes"
-    return rules
+    if records.comments is None:
+        return rules
+    return {i: rule for i, rule in rules.items() if not records.comments[i]}
 
 
 def _nul_positions(buffer: bytes, first: int, last: int) -> Integers:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from sluice.reading import stray_quotes
 from sluice.reading.dialect import Dialect
@@ -23,11 +25,16 @@ class SlowPath:
     is_last: bool
 
     def record(self, start: int) -> Stretch | None:
-        """The record at ``start``; None when its end is not in the buffer yet.
+        """The record, or comment, at ``start``; None when its end is not in the buffer yet.
 
         One that is longer than a record may be ends with its first line, whatever else is in the buffer: so the answer
         does not depend on where the file was cut into chunks.
         """
+        comment = self.dialect.comment_bytes
+        if comment and self.buffer.startswith(comment, start):
+            return self._comment(start)
+        if comment and self._may_go_on(start, comment):
+            return None
         whole = self._well_quoted(start)
         end = int(whole.ends[0]) if whole else len(self.buffer)
         return whole if end - start <= self.record_bytes_max else self._over_long(start)
@@ -39,6 +46,15 @@ class SlowPath:
             end -= 1  # half a letter has no bytes of the file
         return Stretch.of_one(start, end, following, 0, problem="record.too_long")
 
+    def _may_go_on(self, at: int, text: bytes) -> bool:
+        """Whether what is in hand ends within ``text``, which begins at ``at``."""
+        in_hand = len(self.buffer) - at
+        return not self.is_last and in_hand < len(text) and text.startswith(self.buffer[at:])
+
+    def _comment(self, start: int) -> Stretch | None:
+        line = self._first_line(start)
+        return replace(line, comments=np.ones(1, np.bool_), problem="") if line else None
+
     def _over_long(self, start: int) -> Stretch | None:
         line = self._first_line(start)
         if line and line.ends[0] - start > self.record_bytes_max:
@@ -48,7 +64,7 @@ class SlowPath:
     def _well_quoted(self, start: int) -> Stretch | None:
         """The record at ``start``, or its first line when its quoting breaks; None when its end is not in hand yet."""
         buffer, dialect, size = self.buffer, self.dialect, len(self.buffer)
-        quote, separator = ord(dialect.quote), ord(dialect.separator)
+        quote, separator = ord(dialect.quote), dialect.separator_bytes
         position, has_stray_quote = start, False
         parts: list[bytes] = []
         while True:
@@ -57,16 +73,19 @@ class SlowPath:
             stop = match.end() if match else size
             if stop >= size and not self.is_last:
                 return None  # the field may go on
-            if match is None or (stop < size and buffer[stop] not in (separator, LF, CR)):
+            is_separated = buffer.startswith(separator, stop)
+            if match and not is_separated and self._may_go_on(stop, separator):
+                return None
+            if match is None or (stop < size and not is_separated and buffer[stop] not in (LF, CR)):
                 # No closing quote, text after it, or an escape character that is the buffer's last byte.
                 dangling_escape = match is not None and not is_quoted
                 return None if dangling_escape and not self.is_last else self._first_line(start)
             part = match.group()
             has_stray_quote |= not is_quoted and quote in part
             parts.append(part)
-            if stop >= size or buffer[stop] != separator:
+            if not is_separated:
                 return self._of_parts(start, stop, parts, has_stray_quote)
-            position = stop + 1
+            position = stop + len(separator)
 
     def _of_parts(self, start: int, stop: int, parts: list[bytes], has_stray_quote: bool) -> Stretch | None:
         """The record ``buffer[start:stop]``; None when it is not certain yet where its line end stops."""

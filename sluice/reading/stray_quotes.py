@@ -32,11 +32,11 @@ def _runs(buffer: bytes, start: int, parts: Sequence[bytes], dialect: Dialect) -
         end = start + len(part)
         matches = dialect.stray_quotes.finditer(buffer, start, end) if part[:1] != quote else ()
         yield from ((match.start(), match.end(), end) for match in matches if match[1])
-        start = end + 1
+        start = end + len(dialect.separator_bytes)
 
 
 def _reaches_over(buffer: bytes, start: int, separator: int, stop: int, dialect: Dialect) -> bool:
     """Whether a quoted field could begin at ``start`` that closes well beyond ``separator``, before ``stop``."""
     match = dialect.quoted_field.match(buffer, start, stop)
     end = match.end() if match else 0
-    return end > separator and (end == stop or buffer[end] == ord(dialect.separator))
+    return end > separator and (end == stop or buffer.startswith(dialect.separator_bytes, end))
