@@ -170,7 +170,7 @@ SELECT copied.file_id, copied.record_number, copied.event_id
 FROM copied_events AS copied
 JOIN public.events AS present USING (event_id)
 WHERE (present.file_id, present.record_number) <> (copied.file_id, copied.record_number)
-    AND to_jsonb(present) - ARRAY['file_id', 'record_number'] = to_jsonb(copied) - ARRAY['file_id', 'record_number'];
+    AND {same_content};
 
 -- name: settle_rejects :: rejects that a replay had brought to events say what their rows are now
 UPDATE ledger.rejects AS reject

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql
 
 from sluice.base.settings import SQL
 
@@ -51,6 +52,11 @@ def text(name: str) -> str:
     """The text of query ``name``: its file under include/sql, without .sql, a dot, and its name there."""
     file, _, query = name.partition(".")
     return _file(file)[query]
+
+
+def compose(name: str, **parts: sql.Composable) -> sql.Composed:
+    """Query ``name`` with ``parts`` in the places of its text that have their names in braces: ``{table}``."""
+    return sql.SQL(text(name)).format(**parts)
 
 
 def parse(text: str) -> dict[str, str]:

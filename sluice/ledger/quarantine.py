@@ -67,8 +67,11 @@ def _example(row: dict[str, Any]) -> list[str]:
 def _remedy(row: dict[str, Any]) -> list[str]:
     query, names = _edit(row)
     fields = json.dumps(dict.fromkeys(names, PLACEHOLDER), ensure_ascii=not "".join(names).isprintable())
-    edit = sql.SQL(queries.text(query)).format(
-        fields=sql.Literal(fields), file_id=sql.Literal(row["file_id"]), record_number=sql.Literal(row["record_number"])
+    edit = queries.compose(
+        query,
+        fields=sql.Literal(fields),
+        file_id=sql.Literal(row["file_id"]),
+        record_number=sql.Literal(row["record_number"]),
     )
     return [
         "To bring rows back, correct the contract under include/contracts, or a row's fields with `make psql`",

@@ -19,6 +19,7 @@ from psycopg.rows import tuple_row
 from sluice.base import queries
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
+from sluice.contracts.event_columns import PLACE, same_content
 from sluice.loading import unload
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -26,7 +27,6 @@ Row = dict[str, Any]
 
 SHOWN = 20
 _PAGE = 1000
-_ROW = ("file_id", "record_number")
 
 
 class _Staging(NamedTuple):
@@ -185,7 +185,7 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     _take_rows(ledger, replaced, "left_behind.copy_duplicates", "copied_events", columns["copied_events"], file_ids)
     _renumber(ledger, chosen, ["copied_events"])
     _put(ledger, "left_behind.put_events", columns["copied_events"])
-    queries.run(ledger, "left_behind.note_duplicates")
+    ledger.execute(queries.compose("left_behind.note_duplicates", same_content=same_content("copied", "present")))
     queries.run(ledger, "left_behind.settle_rejects")
     queries.run(ledger, "left_behind.put_conflicts")
     queries.run(ledger, "left_behind.settle_files")
@@ -216,9 +216,9 @@ def _stage(
 def _take_rows(
     ledger: Connection, replaced: Connection, query: str, staging: str, columns: list[str], file_ids: list[int]
 ) -> None:
-    content = [name for name in columns if name not in _ROW]
-    source = sql.SQL(queries.text(query)).format(columns=_list(columns), content=_list(content))
-    target = sql.SQL(queries.text("left_behind.take")).format(table=sql.Identifier(staging), columns=_list(columns))
+    content = [name for name in columns if name not in PLACE]
+    source = queries.compose(query, columns=_list(columns), content=_list(content))
+    target = queries.compose("left_behind.take", table=sql.Identifier(staging), columns=_list(columns))
     with (
         replaced.cursor() as there,
         ledger.cursor() as here,
@@ -230,18 +230,17 @@ def _take_rows(
 
 
 def _renumber(ledger: Connection, chosen: list[Row], stagings: list[str]) -> None:
-    renumber = sql.SQL(queries.text("left_behind.renumber"))
     for row in chosen:
         if row["waiting"] not in (None, row["file_id"]):
             for staging in stagings:
-                ledger.execute(renumber.format(table=sql.Identifier(staging)), dict(row))
+                ledger.execute(queries.compose("left_behind.renumber", table=sql.Identifier(staging)), dict(row))
 
 
 def _put(ledger: Connection, query: str, columns: list[str], **parameters: object) -> None:
     but_id = columns[1:]
     excluded = sql.SQL(", ").join(sql.SQL("EXCLUDED.") + sql.Identifier(name) for name in but_id)
     parts = {"columns": _list(columns), "columns_but_id": _list(but_id), "excluded": excluded}
-    ledger.execute(sql.SQL(queries.text(query)).format(**parts), parameters or None)
+    ledger.execute(queries.compose(query, **parts), parameters or None)
 
 
 def _replace_older(settings: Settings, ledger: Connection, replaced: Connection, chosen: list[Row]) -> list[int]:

@@ -186,14 +186,14 @@ class FileLoad:
         session = self.writer.session
         if not staging.insert(session):
             return 0, 0
-        duplicates = session.change("load/load.note_duplicates")
-        conflicts = np.array([row[0] for row in session.run("load/load.conflicting_records")], np.int64)
-        if len(conflicts):
+        duplicates, conflicts = staging.sort_repeated(session)
+        if conflicts:
             # Their raw bytes were not kept: they are read once more.
+            sought = np.array(conflicts, np.int64)
             with reading(self.writer, self.file) as landed:
                 for block in self._blocks(landed, dialect, match):
                     session.run("load/load.say_alive")
-                    rows = np.flatnonzero(np.isin(block.record_numbers, conflicts))
+                    rows = np.flatnonzero(np.isin(block.record_numbers, sought))
                     bad = [(int(row), ["event_id.conflict"], "conflict") for row in rows]
                     rejects.add(replace(block, broken=[]), bad)
         return duplicates, len(conflicts)

@@ -173,7 +173,7 @@ class _Replayer:
         [(edited,)] = run("load/replay.leave_edited", file_id)
         considered -= edited
         staging.insert(self._session)
-        run("load/load.note_duplicates")
+        staging.sort_repeated(self._session)
         run("load/replay.keep_conflicts")
         run("load/receipts.follow_replayed", file_id, "replay")
         crash_point("replay.after_insert")

@@ -6,6 +6,7 @@ transaction ends, and only then is the row called a duplicate or a conflict. Wha
 
 from __future__ import annotations
 
+from sluice.contracts.event_columns import same_content
 from sluice.loading.errors import RowsMovedError
 from sluice.loading.writer_session import WriterSession
 
@@ -24,3 +25,9 @@ def insert(session: WriterSession) -> int:
         if held != rows:
             raise RowsMovedError(f"{rows - held} of {rows} rows were in events and are not any more")
     return present
+
+
+def sort_repeated(session: WriterSession) -> tuple[int, list[int]]:
+    """Note the staged rows that are there with equal content; how many, and the records of those with other content."""
+    [(duplicates, conflicts)] = session.run("load/load.sort_repeated", same_content=same_content("staged", "present"))
+    return int(duplicates), conflicts or []

@@ -9,6 +9,7 @@ from typing import Any
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
+from psycopg import sql
 
 from sluice.base import database, queries
 
@@ -48,10 +49,11 @@ class WriterSession:
             raise
         return connection
 
-    def run(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Run query ``load/file.name``; its rows, if it has any."""
+    def run(self, name: str, *parameters: Any, **parts: sql.Composable) -> list[tuple[Any, ...]]:
+        """Run query ``load/file.name``; its rows, if it has any. ``parts`` are its places in braces."""
+        text = queries.compose(name, **parts).as_string() if parts else queries.text(name)
         with self.connection.cursor() as cursor:
-            cursor.execute(queries.text(name), parameters or None)
+            cursor.execute(text, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def table(self, name: str, *parameters: Any) -> pa.Table:

@@ -39,17 +39,17 @@ class Statements:
 
     def begin(self) -> sql.Composed:
         """The first statements of the transaction that builds: one snapshot, and no other refresh until it ends."""
-        return _query("refresh.begin", control=published(CONTROL))
+        return queries.compose("refresh.begin", control=published(CONTROL))
 
     def build(self) -> list[sql.Composed]:
         """A script a staging table, after ``begin``, and the statistics of all."""
         made = [
-            _query(self._workshop.build, staging=self.staging(report.name), rows=self.rows(report))
+            queries.compose(self._workshop.build, staging=self.staging(report.name), rows=self.rows(report))
             for report in self._reports
         ]
         return [
             *made,
-            _query("refresh.analyze", stagings=self._all([report for report in self._reports if report.key])),
+            queries.compose("refresh.analyze", stagings=self._all([report for report in self._reports if report.key])),
         ]
 
     def checks(self) -> dict[str, sql.Composed]:
@@ -59,14 +59,14 @@ class Statements:
 
     def publish(self) -> list[sql.Composed]:
         """The statements of the transaction that publishes what was built and checked."""
-        begin = _query(
+        begin = queries.compose(
             "refresh.begin_publishing",
             control=published(CONTROL),
             staging=self.staging(CONTROL),
             run_id=self._run_id,
         )
         made = [self._publish(report) for report in self._reports if report.is_published]
-        return [begin, *made, _query("refresh.drop_staging", stagings=self._all(self._reports))]
+        return [begin, *made, queries.compose("refresh.drop_staging", stagings=self._all(self._reports))]
 
     def staging(self, name: str) -> sql.Identifier:
         """The table that was built of the report ``name``."""
@@ -84,17 +84,17 @@ class Statements:
         own = self._own(report.check) if report.check else None
         if not report.key:
             return own
-        keys = _query("refresh.check_key", staging=self.staging(report.name), key=columns(report.key))
-        return keys if own is None else _query("refresh.check_both", check=own, check_key=keys)
+        keys = queries.compose("refresh.check_key", staging=self.staging(report.name), key=columns(report.key))
+        return keys if own is None else queries.compose("refresh.check_both", check=own, check_key=keys)
 
     def _publish(self, report: Report) -> sql.Composed:
         table, staging = published(report.name), self.staging(report.name)
         if not report.key:
-            return _query("refresh.publish_whole", table=table, staging=staging)
+            return queries.compose("refresh.publish_whole", table=table, staging=staging)
         same = sql.SQL(" AND ").join(
             sql.SQL("published.{0} = outdated.{0}").format(sql.Identifier(column)) for column in report.key
         )
-        return _query("refresh.publish_by_key", table=table, staging=staging, same_key=same)
+        return queries.compose("refresh.publish_by_key", table=table, staging=staging, same_key=same)
 
     def _all(self, reports: Sequence[Report]) -> sql.Composed:
         return sql.SQL(", ").join(self.staging(report.name) for report in reports)
@@ -108,7 +108,3 @@ def published(name: str) -> sql.Identifier:
 def columns(names: Sequence[str]) -> sql.Composed:
     """Column names, with commas between them."""
     return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def _query(name: str, **parts: sql.Composable) -> sql.Composed:
-    return sql.SQL(queries.text(name)).format(**parts)

@@ -72,4 +72,4 @@ def _make_table(connection: Connection, report: Report, **parts: sql.Composable)
 
 
 def _run(connection: Connection, name: str, **parts: sql.Composable) -> None:
-    connection.execute(sql.SQL(queries.text(name)).format(**parts))
+    connection.execute(queries.compose(name, **parts))

@@ -53,37 +53,21 @@ WHERE present.file_id = staged.file_id
         WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND classid = 7215 AND objsubid = 2
     );
 
--- name: note_duplicates :: nothing; the staged rows that are there already, with equal content
-INSERT INTO ledger.duplicates (file_id, record_number, event_id)
-SELECT staged.file_id, staged.record_number, staged.event_id
-FROM staged_events AS staged
-JOIN public.events AS present USING (event_id)
-WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record_number)
-    AND (
-        staged.event_type, staged.event_time, staged.user_id, staged.product_id, staged.category, staged.price,
-        staged.session_id, staged.ip_address, staged.user_agent, staged.search_query, staged.search_results_count,
-        staged.quantity, staged.total_amount, staged.payment_method, staged.extra
-    ) IS NOT DISTINCT FROM (
-        present.event_type, present.event_time, present.user_id, present.product_id, present.category, present.price,
-        present.session_id, present.ip_address, present.user_agent, present.search_query, present.search_results_count,
-        present.quantity, present.total_amount, present.payment_method, present.extra
-    );
-
--- name: conflicting_records :: the records whose event_id is there with other content
-SELECT staged.record_number
-FROM staged_events AS staged
-JOIN public.events AS present USING (event_id)
-WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record_number)
-    AND (
-        staged.event_type, staged.event_time, staged.user_id, staged.product_id, staged.category, staged.price,
-        staged.session_id, staged.ip_address, staged.user_agent, staged.search_query, staged.search_results_count,
-        staged.quantity, staged.total_amount, staged.payment_method, staged.extra
-    ) IS DISTINCT FROM (
-        present.event_type, present.event_time, present.user_id, present.product_id, present.category, present.price,
-        present.session_id, present.ip_address, present.user_agent, present.search_query, present.search_results_count,
-        present.quantity, present.total_amount, present.payment_method, present.extra
-    )
-ORDER BY staged.record_number;
+-- name: sort_repeated :: one row: how many duplicates were noted, and the records that conflict (NULL: none does)
+-- Staged rows whose event_id is there already, under another place: with equal content a duplicate, else a conflict.
+WITH repeated AS (
+    SELECT staged.file_id, staged.record_number, staged.event_id, {same_content} AS is_same
+    FROM staged_events AS staged
+    JOIN public.events AS present USING (event_id)
+    WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record_number)
+), noted AS (
+    INSERT INTO ledger.duplicates (file_id, record_number, event_id)
+    SELECT file_id, record_number, event_id FROM repeated WHERE is_same
+    RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM noted) AS duplicates,
+    (SELECT array_agg(record_number ORDER BY record_number) FROM repeated WHERE NOT is_same) AS conflicts;
 
 -- name: say_alive :: the file is read a second time: for long, perhaps, and PostgreSQL ends a client that says nothing
 SELECT 1;
