@@ -58,6 +58,17 @@ FROM ledger.files
 WHERE state = 'landed'
 ORDER BY file_id;
 
+-- name: arrival :: in the database that was replaced: when the rows of a file landed, if it was to have rows
+-- As JSON, since an older database may lack the column.
+SELECT sha256, coalesce((to_jsonb(files) ->> 'rows_landed_at')::timestamptz, landed_at) AS landed_at
+FROM ledger.files
+WHERE file_id = %(file_id)s AND state IN ('landed', 'loaded');
+
+-- name: keep_arrival :: nothing; the bytes land again with the moment that they had
+INSERT INTO ledger.arrivals (sha256, landed_at)
+VALUES (%(sha256)s, %(landed_at)s)
+ON CONFLICT (sha256) DO NOTHING;
+
 -- name: sealed_since :: in the database that was replaced: tallies that were verified before their files were deleted
 SELECT file_id, sha256, sealed_at
 FROM ledger.files

@@ -12,6 +12,12 @@ CREATE SCHEMA report_staging;
 
 -- Tables
 
+CREATE TABLE ledger.arrivals (
+    sha256 text NOT NULL,
+    landed_at timestamp with time zone NOT NULL,
+    CONSTRAINT arrivals_pkey PRIMARY KEY (sha256)
+);
+
 CREATE TABLE ledger.audit (
     audit_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
     at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
@@ -108,6 +114,7 @@ CREATE TABLE ledger.files (
     receipt_version smallint,
     receipt_at timestamp with time zone,
     read_as jsonb,
+    rows_landed_at timestamp with time zone,
     CONSTRAINT a_file_is_in_a_known_state CHECK ((state = ANY (ARRAY['landed'::text, 'loaded'::text, 'rejected'::text, 'duplicate'::text, 'replaced'::text, 'unloaded'::text]))),
     CONSTRAINT a_file_is_rejected_for_a_known_cause CHECK ((rejected_for = ANY (ARRAY['content'::text, 'name'::text, 'undoes'::text, 'changed'::text, 'gone'::text]))),
     CONSTRAINT a_file_lies_in_one_of_our_folders CHECK (((path = ''::text) OR ((path ~ '^(incoming|processing|archive)/'::text) AND (path !~ '/\.\.(/|$)'::text)))),
@@ -505,6 +512,8 @@ COMMENT ON TABLE report.users IS 'One row a user';
 
 GRANT USAGE ON SCHEMA ledger TO sluice_reader;
 GRANT USAGE ON SCHEMA ledger TO sluice_writer;
+GRANT DELETE, INSERT, SELECT ON TABLE ledger.arrivals TO sluice_writer;
+GRANT SELECT ON TABLE ledger.arrivals TO sluice_reader;
 GRANT INSERT, SELECT ON TABLE ledger.audit TO sluice_writer;
 GRANT SELECT ON TABLE ledger.audit TO sluice_reader;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.batches TO sluice_writer;

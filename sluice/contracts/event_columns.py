@@ -6,6 +6,8 @@ contract, judges, loads and compares rows follows. A test holds them together an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 # The columns of table events that a feed may fill, and how the judge must hand each to PostgreSQL.
@@ -36,10 +38,14 @@ PLACE = ("file_id", "record_number")
 CONTENT = (*(name for name in EVENT_COLUMNS if name != "event_id"), EXTRA)
 
 
-def same_content(one: str, other: str) -> sql.Composed:
-    """SQL that is true when the rows of the tables ``one`` and ``other`` say the same, and false otherwise."""
-    return sql.SQL("(({}) IS NOT DISTINCT FROM ({}))").format(_content(one), _content(other))
+def same_content(one: str, other: str, *, whenever: bool = False) -> sql.Composed:
+    """SQL that is true when the rows of the tables ``one`` and ``other`` say the same, and false otherwise.
+
+    ``whenever``: their moments may differ, being those at which their files landed.
+    """
+    names = [name for name in CONTENT if not (whenever and name == "event_time")]
+    return sql.SQL("(({}) IS NOT DISTINCT FROM ({}))").format(_content(one, names), _content(other, names))
 
 
-def _content(table: str) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(table, name) for name in CONTENT)
+def _content(table: str, names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(table, name) for name in names)

@@ -78,8 +78,10 @@ class Judge:
         """What of a sound contract's SQL is likely a mistake: place, reason and remedy."""
         return problems.warnings(self._duckdb, contract)
 
-    def judge(self, block: Block, match: Match, *, file_id: int, sha256: str) -> Judgement:
-        """Judge every readable row of ``block``.
+    def judge(
+        self, block: Block, match: Match, *, file_id: int, sha256: str, landed_at: int | None = None
+    ) -> Judgement:
+        """Judge every readable row of ``block``; ``landed_at``: when its file landed, in microseconds since 1970.
 
         Raises ContractError when the contract's own SQL does not run, BlockTooLargeError when not even a few rows can
         be judged in the memory there is, duckdb.IOException when the temporary folder is full.
@@ -89,6 +91,7 @@ class Judge:
         records = block.columns.append_column("record_number", pa.array(block.record_numbers, pa.int64()))
         records = records.append_column("row", pa.array(np.arange(rows), pa.int64()))
         self._duckdb.execute(f"SET TimeZone = {literal(match.contract.timezone)}")
+        self._duckdb.execute(f"SET VARIABLE sluice_landed_at = {'NULL' if landed_at is None else int(landed_at)}")
         return _divide(pa.concat_tables(self._judged(records, match, file_id, sha256)), block.stray_quotes)
 
     def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> list[pa.Table]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ CANCELLATIONS = ("negative", "positive")
 DRIFTS = ("warn", "reject")
 # What an expression may name besides the contract's own columns.
 RECORD_NAMES = ("record_number", "file_sha256")
+_LANDED_AT = re.compile(r"\blanded_at\s*\(", re.IGNORECASE)
 
 
 class ContractError(ValueError):
@@ -128,6 +130,11 @@ class Contract:
     def derived_columns(self) -> tuple[Column, ...]:
         """The columns that are derived from those of the file, and from derived ones before them."""
         return tuple(column for column in self.columns if column.transform is not None)
+
+    @functools.cached_property
+    def is_timed_by_arrival(self) -> bool:
+        """Whether event_time is made of the moment at which the file landed: then it is no part of a row's content."""
+        return any(c.target == "event_time" and _LANDED_AT.search(c.transform or "") for c in self.derived_columns)
 
     def missing(self, header: Iterable[str]) -> list[str]:
         """Names of the required columns that ``header`` lacks; of all columns when none is required."""

@@ -34,6 +34,7 @@ def problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> list[
         for problem in expressions.problems(connection, column.transform or "", known, wanted, is_derived=True):
             reasons.append(f"{column.name}: transformLogic: {problem}")
         known.append(column)
+    reasons += _arrival_problems(connection, contract) if not reasons else []
     reasons += registry.problems(connection, contract)
     return reasons
 
@@ -73,6 +74,27 @@ def _format_problems(contract: Contract) -> Iterator[str]:
                 date_pattern(pattern)
             except ValueError as error:
                 yield f"{column.name}: {error}"
+
+
+def _arrival_problems(connection: duckdb.DuckDBPyConnection, contract: Contract) -> Iterator[str]:
+    """The moment of arrival makes event_time and nothing else, of rows whose ids are made of the file's content.
+
+    With ids of the feed's own, the same row in two files would have the moment of whichever is loaded first.
+    """
+    for column in contract.derived_columns:
+        if column.target != "event_time" and "landed_at" in _calls(connection, column):
+            yield f"{column.name}: landed_at() can only make event_time: take it out of this transformLogic"
+    ids = next((c for c in contract.columns if c.target == "event_id"), None)
+    if contract.is_timed_by_arrival and ids and (not ids.transform or "record_id" not in _calls(connection, ids)):
+        yield (
+            f"{ids.name}: event_time is the moment of arrival, so the same row in two files would be two events: "
+            "derive event_id by record_id(file_sha256, record_number), and let the feed's own id go to extra"
+        )
+
+
+def _calls(connection: duckdb.DuckDBPyConnection, column: Column) -> set[str]:
+    """The functions that a derived column calls."""
+    return {str(part.get("function_name", "")).lower() for part in parts_of(parsed(connection, column))}
 
 
 def _column_problems(connection: duckdb.DuckDBPyConnection, column: Column) -> Iterator[str]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LandedFile:
-    """The ledger's row, locked; ``path`` is below the home folder, ``bytes`` and ``sha256`` are those registered."""
+    """The ledger's row, locked; ``path`` is below the home folder, ``bytes`` and ``sha256`` are those registered.
+
+    ``landed_at`` is in microseconds since 1970.
+    """
 
     file_id: int
     name: str
@@ -16,6 +19,7 @@ class LandedFile:
     bytes: int
     state: str
     claim: int | None
+    landed_at: int
 
     @property
     def is_archived(self) -> bool:

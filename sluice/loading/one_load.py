@@ -136,7 +136,7 @@ class FileLoad:
         read = good = warned = 0
         try:
             for block in blocks:
-                judged = self.writer.judge.judge(block, match, file_id=self.file.file_id, sha256=self.file.sha256)
+                judged = self._judge(block, match)
                 _refuse_failed(block, judged, match.contract)
                 look.add(judged.good)
                 self._ingest(judged.good, is_staged)
@@ -167,6 +167,10 @@ class FileLoad:
             raise FileRejectedError(str(error)) from error
         return match, dialects[match.contract]
 
+    def _judge(self, block: Block, match: Match) -> Judgement:
+        file = self.file
+        return self.writer.judge.judge(block, match, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at)
+
     def _blocks(self, landed: LandedBytes, dialect: Dialect, match: Match) -> Iterator[Block]:
         settings = self.writer.settings
         reader = RecordReader(
@@ -186,7 +190,7 @@ class FileLoad:
         session = self.writer.session
         if not staging.insert(session):
             return 0, 0
-        duplicates, conflicts = staging.sort_repeated(session)
+        duplicates, conflicts = staging.sort_repeated(session, match.contract)
         if conflicts:
             # Their raw bytes were not kept: they are read once more.
             sought = np.array(conflicts, np.int64)

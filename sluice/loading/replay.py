@@ -93,6 +93,7 @@ class _File:
     contract: str
     header: tuple[str, ...] | None
     marked_encoding: str | None
+    landed_at: int
 
 
 class _NotJudgedError(Exception):
@@ -163,8 +164,8 @@ class _Replayer:
         if not rows:
             self._session.rollback()
             return ReplayTally()
-        name, sha256, contract, header, marked = rows[0]
-        file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, marked)
+        name, sha256, contract, header, marked, landed_at = rows[0]
+        file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, marked, landed_at)
         run("load/load.make_staging")
         run("load/replay.make_read")
         run("load/replay.make_outcomes")
@@ -173,7 +174,7 @@ class _Replayer:
         [(edited,)] = run("load/replay.leave_edited", file_id)
         considered -= edited
         staging.insert(self._session)
-        staging.sort_repeated(self._session)
+        staging.sort_repeated(self._session, self._contract(contract))
         run("load/replay.keep_conflicts")
         run("load/receipts.follow_replayed", file_id, "replay")
         crash_point("replay.after_insert")
@@ -232,7 +233,7 @@ class _Replayer:
         for header, records in readable.items():
             found = _match(contract, header)
             block = _block([reject for reject, _ in records], [values for _, values in records], len(header), dialect)
-            judged = self._judge.judge(block, found, file_id=file.file_id, sha256=file.sha256)
+            judged = self._judge.judge(block, found, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at)
             if judged.good.num_rows:
                 self._session.copy(judged.good, "staged_events")
             outcomes += [_outcome(records[row][0], rules, error_class) for row, rules, error_class in judged.bad]

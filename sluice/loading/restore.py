@@ -228,7 +228,14 @@ def _reland_page(
         elif before is not None and before["state"] == "unloaded":
             found.kept.append(f"{before['name']} (file {before['file_id']})")
         else:
+            if replaced is not None and before is not None:
+                _keep_arrival(ledger, replaced, before["file_id"])
             found.returned.append(_return(settings, path, before))
+
+
+def _keep_arrival(ledger: Connection, replaced: Connection, file_id: int) -> None:
+    if (arrival := queries.one(replaced, "restore.arrival", file_id=file_id)) is not None:
+        queries.run(ledger, "restore.keep_arrival", **arrival)
 
 
 def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], found: Relanded) -> None:

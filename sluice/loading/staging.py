@@ -7,6 +7,7 @@ transaction ends, and only then is the row called a duplicate or a conflict. Wha
 from __future__ import annotations
 
 from sluice.contracts.event_columns import same_content
+from sluice.contracts.model import Contract
 from sluice.loading.errors import RowsMovedError
 from sluice.loading.writer_session import WriterSession
 
@@ -27,7 +28,8 @@ def insert(session: WriterSession) -> int:
     return present
 
 
-def sort_repeated(session: WriterSession) -> tuple[int, list[int]]:
+def sort_repeated(session: WriterSession, contract: Contract) -> tuple[int, list[int]]:
     """Note the staged rows that are there with equal content; how many, and the records of those with other content."""
-    [(duplicates, conflicts)] = session.run("load/load.sort_repeated", same_content=same_content("staged", "present"))
+    same = same_content("staged", "present", whenever=contract.is_timed_by_arrival)
+    [(duplicates, conflicts)] = session.run("load/load.sort_repeated", same_content=same)
     return int(duplicates), conflicts or []

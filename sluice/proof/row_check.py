@@ -24,6 +24,7 @@ RANDOM_RECORDS = 8
 _CONTENT_CUT = "record.too_long"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-](0\d|1[0-5]):[0-5]\d)")
+_LANDED_AT = re.compile(r"\s*landed_at\s*\(\s*\)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _UNKNOWN = object()
 
@@ -46,14 +47,20 @@ def sample(sha256: str, records: int) -> set[int]:
 
 
 class RowCheck:
-    """Checks records of one file. ``header`` are the names that the ledger keeps of it, or None."""
+    """Checks records of one file. ``header`` are the names that the ledger keeps of it, or None.
 
-    def __init__(self, contract: Contract, version: str, header: Sequence[str] | None, encoding: str) -> None:
+    ``landed_at``: the moment of arrival that the ledger has for its rows.
+    """
+
+    def __init__(
+        self, contract: Contract, version: str, header: Sequence[str] | None, encoding: str, landed_at: datetime
+    ) -> None:
         self._contract = contract
         self._version = version
         comparable = header is not None and version == contract.version and _is_plain(encoding)
         self._columns = list(_columns(contract, header)) if header is not None and comparable else []
         self._width = len(header) if header is not None else 0
+        self._arrival = landed_at if version == contract.version and _is_arrival(contract) else None
 
     def difference(self, record: Record, held: Held) -> str:
         """What is wrong with a record's place or values in the tables; empty when nothing is."""
@@ -70,6 +77,8 @@ class RowCheck:
             return ""
         if record.fields is None or len(record.fields) != self._width:
             return f"{where} is in events, but it cannot be read as {self._width} fields"
+        if held.event is not None and self._arrival not in (None, row["event_time"]):
+            return f"{where}: event_time is {row['event_time']}, its bytes landed at {self._arrival}"
         return next((f"{where}: {wrong}" for wrong in self._value_differences(record.fields, row)), "")
 
     def _value_differences(self, fields: Sequence[Field], row: Row) -> Iterator[str]:
@@ -145,6 +154,12 @@ def _columns(contract: Contract, header: Sequence[str]) -> Iterator[tuple[int, s
             yield place, name, None
         elif column is not None and not column.value_map:
             yield place, column.name, column
+
+
+def _is_arrival(contract: Contract) -> bool:
+    """Whether event_time is the moment of arrival as it is."""
+    moment = next((c.transform for c in contract.derived_columns if c.target == "event_time"), None)
+    return _LANDED_AT.fullmatch(moment or "") is not None
 
 
 def _raw_difference(record: Record, reject: Row) -> str:

@@ -7,8 +7,12 @@ SELECT pg_advisory_lock(%(key)s);
 SELECT pg_advisory_unlock(%(key)s);
 
 -- name: insert_landed :: the new file_id, or nothing when the same bytes are landed or loaded already
-INSERT INTO ledger.files (name, path, sha256, bytes, landed_at)
-VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s)
+-- Bytes that a restore lands again keep the moment that their rows had.
+WITH kept AS (
+    DELETE FROM ledger.arrivals WHERE sha256 = %(sha256)s RETURNING landed_at
+)
+INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, rows_landed_at)
+VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, (SELECT landed_at FROM kept))
 ON CONFLICT (sha256) WHERE state IN ('landed', 'loaded') DO NOTHING
 RETURNING file_id;
 

@@ -3,7 +3,8 @@
 -- name: files_to_verify :: every file that has left the landed state, oldest first
 SELECT
     file_id, name, path, sha256, bytes, contract, contract_version, state, sealed_at IS NOT NULL AS is_sealed,
-    header, marked_encoding, read_as, rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
+    coalesce(rows_landed_at, landed_at) AS landed_at, header, marked_encoding, read_as,
+    rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
 FROM ledger.files
 WHERE state <> 'landed'
 ORDER BY file_id;

@@ -15,3 +15,6 @@ CREATE OR REPLACE MACRO record_id(file_sha256, record_number) AS
 
 -- The id of a row whose feed has ids of its own that are no uuids.
 CREATE OR REPLACE MACRO feed_id(feed, own_id) AS uuid5_hex(feed || ':' || own_id);
+
+-- The moment at which the file landed, as the ledger has it: the judge says it before each block.
+CREATE OR REPLACE MACRO landed_at() AS make_timestamptz(getvariable('sluice_landed_at')::BIGINT);

@@ -9,8 +9,10 @@ FOR KEY SHARE;
 -- name: be_brief :: locks are asked for, hardly waited for, until the transaction ends
 SET LOCAL lock_timeout = '50ms';
 
--- name: lock_file :: the file's row
-SELECT file_id, name, path, sha256, bytes, state, claim
+-- name: lock_file :: the file's row; landed_at in microseconds since 1970
+SELECT
+    file_id, name, path, sha256, bytes, state, claim,
+    (extract(epoch FROM coalesce(rows_landed_at, landed_at)) * 1000000)::bigint AS landed_at
 FROM ledger.files
 WHERE file_id = $1
 FOR NO KEY UPDATE;

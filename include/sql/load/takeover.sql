@@ -73,6 +73,7 @@ SET state = 'loaded',
     header = original.header,
     marked_encoding = original.marked_encoding,
     read_as = original.read_as,
+    rows_landed_at = coalesce(original.rows_landed_at, original.landed_at),
     landed_again_at = clock_timestamp(),
     loaded_at = clock_timestamp()
 FROM ledger.files AS original
