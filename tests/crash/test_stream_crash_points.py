@@ -21,6 +21,9 @@ from tests.crash.conftest import Land, Move
 from tests.loading import Connection, event, recount, state, table
 from tests.streaming import Tree, spark_environment, submit_command
 
+# One at a time: each starts a JVM that would slow the others down.
+pytestmark = pytest.mark.xdist_group("spark")
+
 SOURCE = ["source.before_commit", "source.after_commit"]
 TASK = [
     "load.after_copy",
@@ -33,9 +36,6 @@ TASK = [
 # Like the task of Airflow: it reads what the driver prints, and waits for its end.
 SUBMITTER = """
 import os, subprocess, sys
-
-# One at a time: each starts a JVM that would slow the others down.
-pytestmark = pytest.mark.xdist_group("spark")
 os.environ["SLUICE_SUBMITTER_PID"] = str(os.getpid())
 driver = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 for line in driver.stdout:
