@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from sluice.running import processes
 
 JOBS = PROJECT / "spark_jobs"
 LOCAL = "local[2,4]"  # four attempts a task; plain local[2] never retries
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0  # how long until a test fails; none waits for so long on a machine of its own
 
 
 def submit_command(*arguments: str, master: str = LOCAL, conf: dict[str, str] | None = None) -> list[str]:
@@ -59,7 +60,8 @@ class Tree:
     def __exit__(self, *_: object) -> None:
         left = self.processes()
         for process in left:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended with another one
+                process.kill()
         self._root.wait()
 
     def processes(self) -> list[psutil.Process]:
@@ -71,7 +73,8 @@ class Tree:
         told: set[int] = set()
         while new := [process for process in self.processes() if process.pid not in told]:
             for process in new:
-                process.send_signal(how)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(how)
                 told.add(process.pid)
 
     def kill_root(self) -> None:

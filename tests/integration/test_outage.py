@@ -20,13 +20,12 @@ from spark_jobs.keeper import Keeper
 from tests.chaos.proxy import Proxy
 from tests.full_disk import SmallDisk, small_disk
 from tests.loading import HEADER, Connection, event, table
-from tests.streaming import Tree, spark_environment, submit_command
+from tests.streaming import PATIENCE_SECONDS, Tree, spark_environment, submit_command
 
 # One at a time: each starts a JVM that would slow the others down.
 pytestmark = pytest.mark.xdist_group("spark")
 
 Land = Callable[..., int]
-SECONDS = 120
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def through(settings: Settings, proxy: Proxy) -> str:
 
 def wait_until(happened: Callable[[], object]) -> None:
     """Until it has happened; fails when it does not."""
-    for _ in range(SECONDS * 20):
+    for _ in range(int(PATIENCE_SECONDS) * 20):
         if happened():
             return
         threading.Event().wait(0.05)

@@ -17,7 +17,7 @@ from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import leases
 from sluice.proof.reconcile import reconcile
 from tests.loading import HEADER, Connection, event
-from tests.streaming import spark_environment, submit_command
+from tests.streaming import PATIENCE_SECONDS, spark_environment, submit_command
 
 # One at a time: each starts a JVM that would slow the others down.
 pytestmark = pytest.mark.xdist_group("spark")
@@ -43,7 +43,7 @@ def submit(settings: Settings, connection: Connection) -> Submit:
             env=spark_environment(SLUICE_STREAM_TOKEN=lease.token, **environment),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE_SECONDS,
         )
         if beside:
             beside.join()
