@@ -16,13 +16,19 @@ from sluice.base import queries
 from sluice.base.settings import SQL
 from sluice.base.spill import Spill
 from sluice.contracts import problems
+from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract, ContractError
-from sluice.contracts.sql.query import compile_extra, compile_query
+from sluice.contracts.shapes import NOTHING, Known, look
+from sluice.contracts.sql.query import compile_extra, compile_query, taken_over
 from sluice.contracts.sql.text import literal
 from sluice.reading.block import Block
 
 _FEW_ROWS = 32
+# The columns of a judged row: what COPY takes, and what is decided by.
+_COPIED = (*EVENT_COLUMNS, "extra", "file_id", "record_number")
+_DECIDING = ("__row", "broken_rules", "is_type", "fails_file")
+Integers = npt.NDArray[np.int64]
 
 
 class BlockTooLargeError(ValueError):
@@ -92,10 +98,41 @@ class Judge:
         records = records.append_column("row", pa.array(np.arange(rows), pa.int64()))
         self._duckdb.execute(f"SET TimeZone = {literal(match.contract.timezone)}")
         self._duckdb.execute(f"SET VARIABLE sluice_landed_at = {'NULL' if landed_at is None else int(landed_at)}")
-        return _divide(pa.concat_tables(self._judged(records, match, file_id, sha256)), block.stray_quotes)
+        return _divide(self._rows(records, match, file_id, sha256), block.stray_quotes)
 
-    def _judged(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> list[pa.Table]:
-        query, names = compile_query(match)
+    def _rows(self, records: pa.Table, match: Match, file_id: int, sha256: str) -> pa.Table:
+        """The rows of events, and what each row breaks."""
+        seen = look(records, match)
+        if not len(seen.odd):
+            return self._alike(records, match, seen.known, seen.ids, file_id, sha256)
+        is_odd = np.zeros(records.num_rows, bool)
+        is_odd[seen.odd] = True
+        alike = pa.array(~is_odd)
+        ids = None if seen.ids is None else seen.ids.filter(alike)
+        return pa.concat_tables(
+            [
+                self._alike(records.filter(alike), match, seen.known, ids, file_id, sha256),
+                self._alike(records.take(seen.odd), match, NOTHING, None, file_id, sha256),
+            ]
+        )
+
+    def _alike(
+        self, records: pa.Table, match: Match, known: Known, ids: pa.Array | None, file_id: int, sha256: str
+    ) -> pa.Table:
+        """As ``_rows``, of rows of which all that is ``known`` is true."""
+        judged = pa.concat_tables(self._judged(records, match, known, file_id, sha256))
+        if not judged["__row"].combine_chunks().equals(records["row"].combine_chunks()):
+            raise AssertionError("the judge's rows are not in the order of the records")
+        taken = {
+            target: ids if ids is not None and at in known.uuids else records[f"c{at}"]
+            for target, at in taken_over(match, known).items()
+        }
+        of_query = (*(name for name in _COPIED if name not in taken), *_DECIDING, "warned")
+        made = {name: judged[name] for name in of_query}
+        return pa.table({name: (taken | made)[name] for name in (*_COPIED, *_DECIDING, "warned")})
+
+    def _judged(self, records: pa.Table, match: Match, known: Known, file_id: int, sha256: str) -> list[pa.Table]:
+        query, names = compile_query(match, known)
         try:
             return [self._run(query, self._together(records, match), [file_id, sha256, *names])]
         except duckdb.OutOfMemoryException as error:
@@ -108,7 +145,7 @@ class Judge:
             raise ContractError(f"{match.contract.path.name}: its SQL does not run: {error}") from error
         half = records.num_rows // 2
         parts = (records.slice(0, half), records.slice(half))
-        return [judged for part in parts for judged in self._judged(part, match, file_id, sha256)]
+        return [judged for part in parts for judged in self._judged(part, match, known, file_id, sha256)]
 
     def _together(self, records: pa.Table, match: Match) -> pa.Table:
         """The records with the columns put together that the contract does not know, when these are many."""
@@ -137,17 +174,44 @@ class Judge:
         self._checked.add(contract)
 
 
-def _divide(judged: pa.Table, stray_quotes: npt.NDArray[np.int64]) -> Judgement:
-    is_good = pc.is_null(judged["broken_rules"])
+def _divide(judged: pa.Table, stray_quotes: Integers) -> Judgement:
     warned = len(np.union1d(judged["__row"].filter(pc.equal(judged["warned"], 1)).to_numpy(), stray_quotes))
-    plain = judged.drop_columns(["broken_rules", "is_type", "fails_file", "__row", "warned"])
-    if judged["broken_rules"].null_count == judged.num_rows:
-        return Judgement(plain, [], [], warned)
-    bad = judged.select(["__row", "broken_rules", "is_type", "fails_file"]).filter(pc.invert(is_good)).to_pylist()
+    events, rules = judged.select(_COPIED), judged["broken_rules"]
+    if rules.null_count == len(rules):
+        return Judgement(_in_order(events, None), [], [], warned)
+    is_good = pc.is_null(rules).to_numpy()
+    bad = judged.select(_DECIDING).take(np.flatnonzero(~is_good)).to_pylist()
     bad.sort(key=lambda row: row["__row"])
     return Judgement(
-        plain.filter(is_good),
+        _in_order(events, np.flatnonzero(is_good)),
         [(row["__row"], row["broken_rules"], "type" if row["is_type"] else "rule") for row in bad],
         [(row["__row"], row["broken_rules"]) for row in bad if row["fails_file"]],
         warned,
     )
+
+
+def _in_order(events: pa.Table, rows: Integers | None) -> pa.Table:
+    """The good ``rows`` (all when None) by event_id: so an index of random ids takes them page by page.
+
+    PostgreSQL needs a third less time for them than in the order of the file.
+    """
+    ids = events["event_id"] if rows is None else events["event_id"].take(rows)
+    order = _order(ids)
+    if order is None:
+        return events if rows is None else events.take(rows)
+    return events.take(order if rows is None else rows[order])
+
+
+def _order(ids: pa.ChunkedArray) -> Integers | None:
+    """Indices that put ``ids``, of 16 bytes each, in order; None when they are in it."""
+    if not len(ids):
+        return None
+    whole = ids.combine_chunks()
+    _, offsets, data = whole.buffers()
+    first = np.frombuffer(offsets, np.int32, 1, 4 * whole.offset)[0]
+    high, low = np.frombuffer(data, ">u8", 2 * len(whole), int(first)).reshape(-1, 2).T.astype(np.uint64)
+    if (high[1:] > high[:-1]).all():
+        return None
+    order = np.argsort(high, kind="stable")
+    has_equal = (high[order[1:]] == high[order[:-1]]).any()
+    return np.lexsort((low, high)) if has_equal else order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -53,9 +53,13 @@ def declared(item: SchemaProperty, logical_type: str, custom: Mapping[str, Any])
     return {name: value for name, value in declarations.items() if value is not None}
 
 
-def checks(contract: Contract) -> list[Check]:
-    """What is asked of each row, in the order in which a reject lists it: types first."""
-    asked = [check for column in contract.columns for check in column_checks(column)]
+def checks(contract: Contract, well_typed: Collection[str] = ()) -> list[Check]:
+    """What is asked of each row, in the order in which a reject lists it: types first.
+
+    The columns ``well_typed`` are known to have values of their types: that is not asked of them.
+    """
+    of_columns = ((column, check) for column in contract.columns for check in column_checks(column))
+    asked = [check for column, check in of_columns if not (check.is_type and column.name in well_typed)]
     asked.sort(key=lambda check: not check.is_type)
     return [*asked, *(check for rule in CONTRACT_RULES for check in rule.checks(contract))]
 

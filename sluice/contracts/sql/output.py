@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sluice.contracts.event_columns import EVENT_COLUMNS, SIGNED
 from sluice.contracts.model import Column, Contract
@@ -29,10 +29,12 @@ def fills_of(contract: Contract) -> dict[str, Column]:
     return {column.target: column for column in contract.columns if column.target}
 
 
-def output(contract: Contract) -> Iterator[str]:
-    """Select items of a row of events, in the order of its columns."""
+def output(contract: Contract, made_already: Collection[str]) -> Iterator[str]:
+    """Select items of a row of events, in the order of its columns, but for those that are ``made_already``."""
     fills = fills_of(contract)
     for target, kind in EVENT_COLUMNS.items():
+        if target in made_already:
+            continue
         value = as_copied(fills[target]) if target in fills else _NULL_OF[kind]
         if contract.cancellations == "positive" and target in SIGNED and target in fills:
             # Only what the rule lets pass: a negative one, in a row that is set aside, may have no positive.

@@ -17,11 +17,12 @@ from sluice.contracts.matching import Match
 from sluice.contracts.model import normal
 from sluice.contracts.rules import registry
 from sluice.contracts.rules.rule_types import Check
+from sluice.contracts.shapes import Known
 from sluice.contracts.sql.derived import derived_stages, last_stage
 from sluice.contracts.sql.json_text import as_json, json_pairs, json_text
 from sluice.contracts.sql.output import output
 from sluice.contracts.sql.text import listed, literal
-from sluice.contracts.sql.values import texts, typed_columns
+from sluice.contracts.sql.values import is_as_it_stands, places_of, texts, typed_columns
 
 # So many columns that the contract does not know are put together at once: time and memory of a query grow faster.
 _TOGETHER = 256
@@ -69,40 +70,51 @@ def _keys(match: Match, fields: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"{json_text(match.field_names[i])}:" for i in fields)
 
 
-@functools.lru_cache(maxsize=64)
-def compile_query(match: Match) -> tuple[str, tuple[str, ...]]:
+def taken_over(match: Match, known: Known) -> dict[str, int]:
+    """By column of events: the field whose texts are its values, or are ids that were made of them already."""
+    return {
+        column.target: at
+        for column, at in places_of(match.contract, match.header)
+        if column.target and (at in known.uuids or is_as_it_stands(column, is_bare=at in known.bare))
+    }
+
+
+@functools.lru_cache(maxsize=256)
+def compile_query(match: Match, known: Known) -> tuple[str, tuple[str, ...]]:
     """The query that judges files with this header, and its parameters after the file's id and hash.
 
+    Of the columns of events it makes those that are not ``taken_over``; its rows are in the order of ``records``.
     Header names are only ever parameters: nothing from a landed file becomes SQL.
     """
     contract = match.contract
-    places = {normal(name): i for i, name in enumerate(match.header) if name.strip()}
+    places = places_of(contract, match.header)
+    shaped = {column.name for column, at in places if at in known.uuids | known.moments}
+    uuids = {column.name for column, at in places if at in known.uuids}
     together = [f'"__extra_{n}"' for n in range(len(compile_extra(match)))]
     unknown = [] if together else _unknown(match)
     extra = json_pairs([], *together) if together else _extra(unknown, first=3)
-    checks = registry.checks(contract)
+    checks = registry.checks(contract, well_typed=uuids)
     sets_aside = [check for check in checks if check.severity != "warn"]
     rules = ", ".join(f"CASE WHEN {check.is_broken} THEN {literal(check.rule)} END" for check in sets_aside)
     query = f"""
 WITH texts AS (
     SELECT
-        {listed(texts(contract, places))},
+        {listed(texts(contract, {column.name: at for column, at in places}, known.bare))},
         {extra} AS "__file_extra",
         "row" AS "__row", record_number, $1::BIGINT AS "__file_id", $2::VARCHAR AS file_sha256
     FROM records
 ), typed AS (
-    SELECT {listed(["*", *typed_columns(contract)])}
+    SELECT {listed(["*", *typed_columns(contract, shaped)])}
     FROM texts
 ){"".join(derived_stages(contract))}
 SELECT
-    {listed(output(contract))},
+    {listed(output(contract, taken_over(match, known)))},
     CASE WHEN {_any(sets_aside)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
     ({_any(check for check in checks if check.is_type)}) AS is_type,
     ({_any(check for check in checks if check.severity == "fail")}) AS fails_file,
     ({_any(check for check in checks if check.severity == "warn")})::INTEGER AS warned,
     "__row"
 FROM {last_stage(contract)}
-ORDER BY event_id
 """  # noqa: S608
     return query, _keys(match, unknown)
 

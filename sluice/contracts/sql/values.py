@@ -5,9 +5,9 @@ A format check precedes each cast: a cast alone turns '1.239' into 1.24 and 'T10
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from sluice.contracts.model import Column, Contract
+from sluice.contracts.model import Column, Contract, normal
 from sluice.contracts.sql.numbers import number
 from sluice.contracts.sql.text import literal, matches, quoted
 from sluice.contracts.sql.times import moment
@@ -30,12 +30,25 @@ def typed_as(column: Column) -> str:
     return {"timestamp": "TIMESTAMPTZ", "date": "TIMESTAMPTZ", "boolean": "BOOLEAN"}.get(column.logical_type, "VARCHAR")
 
 
-def texts(contract: Contract, places: dict[str, int]) -> Iterator[str]:
-    """Select items of the file's texts; ``places`` is by normalised header name the field's number."""
+def places_of(contract: Contract, header: Sequence[str]) -> list[tuple[Column, int]]:
+    """The columns that a file with this header has, and the number of each one's field."""
+    places = {normal(name): i for i, name in enumerate(header) if name.strip()}
+    found = ((column, [places[name] for name in column.names if name in places]) for column in contract.read_columns)
+    return [(column, fields[0]) for column, fields in found if fields]
+
+
+def is_as_it_stands(column: Column, *, is_bare: bool) -> bool:
+    """Whether events get the file's own text, of which nothing is made, when it ``is_bare`` (has no blanks to trim)."""
+    is_text = column.kind == "text" and column.transform is None and not column.value_map
+    return is_text and (is_bare or not (column.trim or has_format(column)))
+
+
+def texts(contract: Contract, places: Mapping[str, int], bare: Collection[int]) -> Iterator[str]:
+    """Select items of the file's texts; ``places`` are the fields by column, ``bare`` those that need no trimming."""
     for column in contract.read_columns:
-        at = next((places[name] for name in column.names if name in places), None)
+        at = places.get(column.name)
         text = "NULL::VARCHAR" if at is None else f"c{at}"
-        if at is not None and (column.trim or has_format(column)):
+        if at is not None and at not in bare and (column.trim or has_format(column)):
             text = _trimmed(text)
         yield f"{text} AS {text_of(column)}"
         if column.value_map:
@@ -71,11 +84,20 @@ def source_of(column: Column) -> str:
     return quoted(f"__mapped:{column.name}") if column.value_map else text_of(column)
 
 
-def typed_columns(contract: Contract) -> Iterator[str]:
-    """Select items of the columns of the file that are not simply text."""
+def typed_columns(contract: Contract, shaped: Collection[str]) -> Iterator[str]:
+    """Select items of the columns of the file that are not simply text.
+
+    No pattern is held against the texts of the columns ``shaped``: they all match it.
+    """
     for column in contract.read_columns:
         if text_of(column) != quoted(column.name):
-            yield f"{_typed(column)} AS {quoted(column.name)}"
+            value = _typed_well(column) if column.name in shaped else _typed(column)
+            yield f"{value} AS {quoted(column.name)}"
+
+
+def _typed_well(column: Column) -> str:
+    source = source_of(column)
+    return f"replace(lower({source}), '-', '')" if column.kind == "uuid" else f"try_cast({source} AS TIMESTAMPTZ)"
 
 
 def _typed(column: Column) -> str:
