@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sluice.contracts.drift import Drift, of_header
 from sluice.contracts.event_columns import MUST_BE_FILLED
-from sluice.contracts.model import Contract, HeaderError, can_be_described, more_than_once, normal
+from sluice.contracts.model import Contract, HeaderError, NoContractError, can_be_described, more_than_once, normal
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ def match(headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int
     """
     readable = [(contract, header) for contract, header in headers if header]
     if not readable:
-        raise HeaderError("the file has no header that can be read: its first line must name the columns")
+        raise NoContractError("no contract can read line 1, which must name the columns", is_read=False)
     narrow = [(c, h) for c, h in readable if columns_max is None or len(h) <= columns_max]
     fitting = [(c.matched(h), c, h) for c, h in narrow if not c.missing(h) and c.matched(h)]
     if not fitting:
-        raise HeaderError(_why_none(readable) if len(narrow) == len(readable) else _too_wide(readable, columns_max))
+        if len(narrow) < len(readable):
+            raise HeaderError(_too_wide(readable, columns_max))
+        raise NoContractError(_why_none(readable), is_read=True)
     most = max(matched for matched, _, _ in fitting)
     best = [(c, h) for matched, c, h in fitting if matched == most]
     if len(best) > 1:

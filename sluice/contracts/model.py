@@ -36,6 +36,14 @@ class HeaderError(ValueError):
     """A header fits no contract; the message names the header and the contracts it was held against."""
 
 
+class NoContractError(HeaderError):
+    """No contract fits the header, which ``is_read`` when at least one of them can read it."""
+
+    def __init__(self, message: str, *, is_read: bool) -> None:
+        super().__init__(message)
+        self.is_read = is_read
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a feed. ``target`` is a column of events, or None: then the value goes to ``extra``.

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from sluice.base.crash_points import crash_point
 from sluice.contracts.drift import Drift, says
+from sluice.contracts.header_trouble import explained
 from sluice.contracts.judge import Judgement
 from sluice.contracts.matching import Match
-from sluice.contracts.model import Contract, HeaderError
+from sluice.contracts.model import Contract, HeaderError, NoContractError
 from sluice.loading import staging
 from sluice.loading.afterwards import path_after
 from sluice.loading.errors import FileRejectedError
@@ -163,6 +164,9 @@ class FileLoad:
                 [(contract, headers[dialect]) for contract, dialect in dialects.items()],
                 self.writer.settings.columns_max,
             )
+        except NoContractError as error:
+            why = explained(error, head, self.file.name, landed.marked_encoding, dialects)
+            raise FileRejectedError(why) from error
         except HeaderError as error:
             raise FileRejectedError(str(error)) from error
         return match, dialects[match.contract]

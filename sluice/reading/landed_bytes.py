@@ -12,7 +12,10 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from sluice.reading.kinds import kind_of
+
 HEADER_BYTES_MAX = 1 << 20
+_MAGIC = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -59,6 +62,10 @@ class _HashedFile(io.RawIOBase):
         """Read on to the end, so that the hash is the whole file's."""
         while self.read(1 << 20):
             pass
+
+    def beginning(self) -> bytes:
+        """The first bytes, wherever reading stands."""
+        return os.pread(self._file.fileno(), 64 * 1024, 0)
 
     def hexdigest(self) -> str:
         """Hash of what was read so far."""
@@ -129,7 +136,16 @@ class LandedBytes:
                 raise self._raw.error from None
             if isinstance(self._text, io.RawIOBase):
                 raise
-            raise UnreadableFileError(
+            raise UnreadableFileError(self._why_damaged(error)) from error
+
+    def _why_damaged(self, error: Exception) -> str:
+        ending = self._name[self._name.rindex(".") :]
+        beginning = self._raw.beginning()
+        if beginning.startswith(_MAGIC[ending.lower()]):
+            return (
                 f"the compressed data breaks off or is damaged after {self._raw.bytes_read} bytes ({error}): "
                 "compress it again and land it again"
-            ) from error
+            )
+        kind = kind_of(beginning, self._name.removesuffix(ending))
+        it_is = f"is {kind.what}: {kind.remedy}" if kind else f"begins as text: name it without {ending}, land it again"
+        return f"the file is not compressed as its name says ({ending}): it {it_is}"

@@ -1,0 +1,184 @@
+"""What the ledger says of files that are no CSV, and of headers that no contract can read."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
+import pyarrow.parquet
+
+from sluice.base.settings import Settings
+from sluice.loading.load_file import FileLoader
+from tests.loading import HEADER, Connection, event, table
+
+Land = Callable[..., int]
+CSV = table(event(1), event(2)).encode()
+ROWS = pa.table({"event_id": ["1", "2"], "event_type": ["purchase", "purchase"]})
+
+
+def zipped(*names: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x" * 100)
+    return file.getvalue()
+
+
+def tarred() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"), io.BytesIO(b""))
+    return file.getvalue()
+
+
+def written_by(write: Callable[[pa.Table, io.BytesIO], object]) -> bytes:
+    file = io.BytesIO()
+    write(ROWS, file)
+    return file.getvalue()
+
+
+def sqlite(folder: Path) -> bytes:
+    connection = sqlite3.connect(folder / "x.db")
+    connection.execute("CREATE TABLE a (b)")
+    connection.close()
+    return (folder / "x.db").read_bytes()
+
+
+def arrow() -> bytes:
+    file = io.BytesIO()
+    with pa.ipc.new_file(file, ROWS.schema) as writer:
+        writer.write_table(ROWS)
+    return file.getvalue()
+
+
+def kinds(folder: Path) -> list[tuple[str, bytes, str, str]]:
+    """(name, bytes, what the error calls the file, a part of the remedy)."""
+    workbook = zipped("[Content_Types].xml", "xl/workbook.xml")
+    lines = [json.dumps({"event_id": n, "event_type": "purchase"}) for n in range(3)]
+    return [
+        ("a.csv", workbook, "an Excel workbook (.xlsx)", "save each sheet as CSV"),
+        ("a.csv", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), "an Excel workbook (.xls)", "save each sheet as CSV"),
+        ("a.csv", zipped("a.csv"), "a zip archive", "unpack it"),
+        ("a.csv", zipped("[Content_Types].xml", "word/document.xml"), "an Office document", "as CSV"),
+        ("a.csv", zipped(), "an empty zip archive", "land the file that was meant to be in it"),
+        ("a.csv", gzip.compress(CSV), "gzip data, which its name does not say", "name it ….gz"),
+        ("a.csv", bytes(pa.compress(CSV, "zstd")), "zstd data, which its name does not say", "name it ….zst"),
+        ("a.csv.gz", gzip.compress(gzip.compress(CSV)), "gzip data inside compressed data", "compress it once only"),
+        ("a.csv.gz", CSV, "not compressed as its name says (.gz): it begins as text", "name it without .gz"),
+        ("a.csv.zst", CSV, "not compressed as its name says (.zst): it begins as text", "name it without .zst"),
+        ("a.csv.gz", workbook, "not compressed as its name says (.gz): it is an Excel workbook", "save each sheet"),
+        ("a.csv.gz", gzip.compress(CSV)[:-9], "compressed data breaks off", "compress it again"),
+        ("a.csv.gz", gzip.compress(workbook), "an Excel workbook (.xlsx)", "save each sheet as CSV"),
+        ("a.csv", bz2.compress(CSV), "bzip2 data", "unpack it"),
+        ("a.csv", lzma.compress(CSV), "xz data", "unpack it"),
+        ("a.csv", tarred(), "a tar archive", "unpack it"),
+        ("a.csv", b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n", "a PDF", "ask for the table"),
+        ("a.csv", "\n".join(lines).encode(), "JSON lines", "convert it to CSV"),
+        ("a.csv", json.dumps([{"a": 1}, {"a": 2}], indent=2).encode(), "JSON", "convert it to CSV"),
+        ("a.csv", json.dumps({"a": [1, 2]}).encode("utf-16"), "JSON", "convert it to CSV"),
+        ("a.csv", b"<!DOCTYPE html>\n<html><body>Log in, please</body></html>", "a web page (HTML)", "login"),
+        ("a.csv", b'<?xml version="1.0"?>\n<rows><row id="1"/></rows>', "XML", "convert it to CSV"),
+        ("a.csv", written_by(pyarrow.parquet.write_table), "a Parquet file", "as CSV"),
+        ("a.csv", written_by(pyarrow.orc.write_table), "an ORC file", "as CSV"),
+        ("a.csv", arrow(), "an Arrow file", "as CSV"),
+        (
+            "a.csv",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n",
+            "a Git LFS pointer",
+            "git lfs pull",
+        ),
+        ("a.csv", CSV.decode().encode("utf-16-le"), "UTF-16 without a byte order mark", "encoding: utf-16-le"),
+        ("a.csv", CSV.decode().encode("utf-16-be"), "UTF-16 without a byte order mark", "encoding: utf-16-be"),
+        ("a.csv", CSV.decode().encode("utf-32-le"), "UTF-32 without a byte order mark", "encoding: utf-32-le"),
+        ("a.csv", sqlite(folder), "an SQLite database", "as CSV"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n" + bytes(40), "a PNG image", "as CSV"),
+        ("a.csv", b"\xff\xd8\xff\xe0" + bytes(40), "a JPEG image", "as CSV"),
+        ("a.csv", b"CREATE TABLE a (b int);\nINSERT INTO a VALUES (1);\n", "SQL statements", "as CSV"),
+        ("a.csv", bytes(5000), "nothing but NUL bytes", "land it again"),
+        ("a.csv", bytes(range(256)) * 4, "no text (it begins with the bytes 00 01 02", "as CSV"),
+    ]
+
+
+def semicolons(text: str) -> str:
+    return text.replace(",", ";")
+
+
+def quoted(names: str, separator: str = ",", quote: str = '"') -> str:
+    return separator.join(f"{quote}{name}{quote}" for name in names.split(","))
+
+
+def headers() -> list[tuple[str, str, str]]:
+    """(file, what the error says, a part of the remedy)."""
+    row = event(1)
+    return [
+        (
+            semicolons(table(row)),
+            "line 1 looks separated by semicolons: contract events expects commas",
+            'separator: ";"',
+        ),
+        (
+            quoted(HEADER, ";") + "\n" + semicolons(row),
+            "line 1 looks separated by semicolons: contract events expects commas",
+            'separator: ";"',
+        ),
+        (table(row).replace(",", "\t"), "line 1 looks separated by tabs: contract events expects commas", '"\\t"'),
+        (
+            quoted(HEADER, ",", "'") + "\n" + row,
+            "line 1 looks separated by commas and quoted by ': contract events expects commas and \"",
+            'quote: "\'"',
+        ),
+        ("kunde;artikel;preis\n1;2;3\n", "line 1 looks separated by semicolons, into ['kunde'", "add a contract"),
+        ("kunde,artikel,preis\n1,2,3\n", "header ['kunde', 'artikel', 'preis'] fits no contract", "add a contract"),
+        (
+            quoted(HEADER)[:-1] + '""x\n' + row,
+            'line 1 is the header, but its quotes do not fit: the " at character',
+            "nothing closes it",
+        ),
+        (
+            '"event_id"x,"event_type"\n' + row,
+            "its quotes do not fit: after the \" that closes field 1, at character 10, stands 'x,",
+            "correct this line",
+        ),
+        (
+            f'event_id,"event_type,{HEADER}\n{row}',
+            'its quotes do not fit: the " at character 10 opens field 2, and nothing closes it',
+            "correct this line",
+        ),
+        (
+            f"Orders of November\n\n{HEADER}\n{row}\n",
+            "the header of contract events stands in line 3",
+            "skipLines: 2",
+        ),
+        (f"{row}\n{event(2)}\n", "line 1 looks like a row of values ('00000000-", "header: none"),
+        ("\n\r\n\n", "the file has no header, only empty lines", "must name the columns"),
+        ('"two\nlines",b\n1,2\n', "fits no contract", "add a contract"),
+    ]
+
+
+def test_a_file_that_is_no_csv_is_called_by_its_name_with_the_remedy(
+    settings: Settings, epoch: int, land: Land, connection: Connection, tmp_path: Path
+) -> None:
+    files = [(name, data, [what, remedy]) for name, data, what, remedy in kinds(tmp_path)]
+    files += [("a.csv", text.encode(), [what, remedy]) for text, what, remedy in headers()]
+    loader, wrong = FileLoader(settings, epoch), []
+    for name, data, parts in files:
+        file_id = land(data, name)
+        tally = loader.load(file_id)
+        row = connection.execute("SELECT error FROM ledger.files WHERE file_id = %s", [file_id]).fetchone()
+        error = str(row["error"]) if row else ""
+        is_said = tally.state == "rejected" and all(part in error for part in parts)
+        if not is_said or ("no header" in error and data.strip()):
+            wrong.append((data[:40], parts, tally.state, error))
+    loader.close()
+    assert wrong == []
