@@ -16,6 +16,7 @@ from sluice.contracts.profiling.sniffing import guessed_dialect, guessed_encodin
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
+from sluice.reading.kinds import kind_of, unmarked_encoding
 from sluice.reading.landed_bytes import LandedBytes
 
 SAMPLE_BYTES = 16 << 20
@@ -51,10 +52,13 @@ def profile(path: Path) -> Profile:
     is_whole = len(data) <= SAMPLE_BYTES
     if not data:
         raise ProfileError(f"{path} is empty: a contract is drafted from a file with a header and some rows")
+    if kind := kind_of(data, path.name, marked or unmarked_encoding(data)):
+        raise ProfileError(f"{path}: {kind}")
     dialect = guessed_dialect(data[:SAMPLE_BYTES], marked or guessed_encoding(data[:SAMPLE_BYTES]))
     header, blocks = read(data if is_whole else whole_lines(data, dialect.encoding), dialect)
     if header is None:
-        raise ProfileError(f"{path} has no header: its first line must name the columns")
+        what = "its quotes do not fit" if data.strip(b"\r\n\0") else "there are only empty lines, and so no header"
+        raise ProfileError(f"{path}: line 1 must name the columns, but {what}: correct it")
     folded = [name.strip().casefold() for name in header if name.strip()]
     if twice := more_than_once(folded):
         raise ProfileError(f"{path} names {twice} more than once in its header {header}: rename the repeated columns")

@@ -150,7 +150,7 @@ def test_a_big_file_with_duplicates_goes_through_staging(
         ("a,b,c\n1,2,3\n", "fits no contract"),
         ("event_id,event_type,user_id\n1,2,3\n", "nearest is events, which also needs timestamp"),
         (f"{HEADER},PRICE\n", "more than once"),
-        (b"\x1f\x8b\x08\x00broken", "fits no contract"),
+        (b"\x1f\x8b\x08\x00broken", "gzip data, which its name does not say"),
     ],
 )
 def test_a_file_that_is_no_table_of_a_known_feed_is_rejected_with_the_reason(
