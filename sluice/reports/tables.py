@@ -22,7 +22,7 @@ def make(url: str, reports: Sequence[Report] | None = None) -> list[str]:
     """Make the tables that are not there, or whose columns are not the report's any more; the names of those made.
 
     ``url`` is the owner's, after the migrations. A table that is made anew is empty until the next refresh. What cannot
-    be made is logged and left: loading does not depend on a report.
+    be made is logged and left, with what comes after it: neither loading nor another report's table depends on it.
     """
     try:
         with database.connect(url, application_name="sluice-reports") as connection, connection.transaction():
@@ -35,19 +35,44 @@ def make(url: str, reports: Sequence[Report] | None = None) -> list[str]:
 def _make(connection: Connection, reports: Sequence[Report]) -> list[str]:
     draft = Statements(reports, OF_THE_SESSION, "")
     has_roles = queries.row(connection, "refresh.has_roles")["has_roles"]
-    made = []
+    made: list[str] = []
+    left: set[str] = set()
     for report in reports:
-        parts: dict[str, sql.Composable] = {"table": published(report.name), "staging": draft.staging(report.name)}
-        _run(connection, "refresh.make_draft", **parts, rows=draft.rows(report))
-        if report.is_published:
-            if _is_missing(connection, report, **parts):
-                _make_table(connection, report, **parts)
-                made.append(report.name)
-            _run(connection, "refresh.comment", **parts, says=sql.Literal(report.says))
-            _run(connection, "refresh.grant_reading", **parts)
-            if has_roles:
-                _run(connection, "refresh.grant_publishing", **parts)
+        try:
+            if left.isdisjoint(report.after):
+                with connection.transaction():
+                    made += [report.name] * _make_one(connection, draft, report, has_roles)
+                continue
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            _tell(report, error)
+        left.add(report.name)
     return made
+
+
+def _make_one(connection: Connection, draft: Statements, report: Report, has_roles: bool) -> bool:
+    """Bring one report's table to what its file says; whether it was made."""
+    parts: dict[str, sql.Composable] = {"table": published(report.name), "staging": draft.staging(report.name)}
+    _run(connection, "refresh.make_draft", **parts, rows=draft.rows(report))
+    if not report.is_published:
+        return False
+    is_missing = _is_missing(connection, report, **parts)
+    if is_missing:
+        _make_table(connection, report, **parts)
+    _run(connection, "refresh.comment", **parts, says=sql.Literal(report.says))
+    _run(connection, "refresh.grant_reading", **parts)
+    if has_roles:
+        _run(connection, "refresh.grant_publishing", **parts)
+    return is_missing
+
+
+def _tell(report: Report, error: psycopg.Error) -> None:
+    _log.error(
+        "include/sql/reports/%s.sql cannot be built: its table stays as it is, and no report is refreshed: %s",
+        report.name,
+        str(error).strip(),
+    )
 
 
 def _is_missing(connection: Connection, report: Report, **parts: sql.Composable) -> bool:

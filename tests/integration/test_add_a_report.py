@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from sluice.base.settings import PROJECT, Settings
-from sluice.reports import definitions
+from sluice.reports import definitions, tables
 from sluice.reports.definitions import ReportError
 from tests.loading import Connection
 
@@ -105,6 +105,23 @@ def test_a_report_with_other_columns_is_made_anew(
     place.write_text(example().replace(" AS revenue", " AS turnover"))
     assert refresh(copy, monkeypatch) == ["payment_methods", ""]
     connection.execute("SELECT turnover FROM report.payment_methods")
+
+
+def test_a_report_that_cannot_be_built_is_named_and_costs_no_other_its_table(
+    copy: Path, settings: Settings, connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    reports = copy / "include" / "sql" / "reports"
+    (reports / "a_wrong.sql").write_text(example().replace("count(*)", "count(timestamp)"))
+    (reports / "after_wrong.sql").write_text(
+        "-- step: a row\n-- after: a_wrong\n\n-- name: rows :: it\nTABLE {a_wrong};"
+    )
+    (reports / "payment_methods.sql").write_text(example())
+    assert tables.make(settings.owner_dsn, definitions.read(reports)) == ["payment_methods"]
+    with psycopg.connect(settings.reader_dsn) as reader:
+        assert reader.execute("SELECT * FROM report.payment_methods").fetchall() == []
+    (said,) = caplog.messages
+    assert said.startswith("include/sql/reports/a_wrong.sql cannot be built")
+    assert 'column "timestamp" does not exist' in said
 
 
 @pytest.mark.parametrize(
