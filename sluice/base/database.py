@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -71,14 +70,6 @@ def session_settings(url: str, **more: str) -> dict[str, str]:
     """What each session of ours asks of PostgreSQL, whatever the server's own settings say; the URL's options win."""
     options = _parts(url).get("options", "")
     return {name: value for name, value in (SESSION | more).items() if name not in options}
-
-
-def url_for_libpq(url: str, application_name: str) -> str:
-    """``url`` (postgresql://…) with the name and the patience of ``connect``, for a driver that takes only a URL."""
-    given = _parts(url)
-    wanted = {key: value for key, value in PATIENCE.items() if key not in given}
-    mark = "&" if "?" in url.rpartition("@")[2] else "?"
-    return f"{url}{mark}{urlencode({'application_name': application_name, **wanted})}"
 
 
 def _parts(url: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The named queries of ``include/sql``: ``queries.one(connection, "ledger/streams.find_living")``.
 
 A file of queries has a line ``-- name: x :: what it returns`` above each. One that is called with values by name writes
-them as ``%(name)s`` and a percent sign as ``%%``. One that is called with values in order, over a raw cursor or over
-ADBC, writes them as ``$1`` and a percent sign as it is.
+them as ``%(name)s`` and a percent sign as ``%%``. One that is called with values in order, over a raw cursor,
+writes them as ``$1`` and a percent sign as it is.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ class FileLoader:
 
         sluice/loading/file_rules.py says what an error does: the file again at once, set aside, back, or raised from
         here.
-        Raises StreamFenced when the epoch may not write any more, adbc_driver_manager.Error when the database is away
-        or full, OSError when the file cannot be read: then nothing was written.
+        Raises StreamFenced when the epoch may not write any more, psycopg.Error when the database is away or
+        full, OSError when the file cannot be read: then nothing was written.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:

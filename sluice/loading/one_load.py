@@ -9,8 +9,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import adbc_driver_manager
 import numpy as np
+import psycopg
 import pyarrow as pa
 
 from sluice.base.crash_points import crash_point
@@ -145,7 +145,7 @@ class FileLoad:
                 rejects.add(block, judged.bad)
                 widths.add(block)
                 read, good, warned = read + block.records, good + judged.good.num_rows, warned + judged.warned
-        except adbc_driver_manager.Error as error:
+        except psycopg.Error as error:
             if error.sqlstate == UNIQUE_VIOLATION:
                 self.writer.stage_first.add(match.contract.name)
             raise

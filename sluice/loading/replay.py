@@ -105,8 +105,8 @@ def replay(
 ) -> ReplayTally:
     """Judge the quarantined rejects of loaded files again: all, or those of a contract, that break a rule, of a file.
 
-    Rejects of a contract that cannot be used stay as they are. Raises adbc_driver_manager.Error when the database is
-    away; the files done before stay done.
+    Rejects of a contract that cannot be used stay as they are. Raises psycopg.Error when the database is away; the
+    files done before stay done.
     """
     session = WriterSession(settings.writer_dsn, "sluice-replay")
     judge = Judge(settings.duckdb_memory)
@@ -209,7 +209,7 @@ class _Replayer:
 
     def _pages(self, file_id: int) -> Iterator[list[_Reject]]:
         after = 0
-        while rows := self._session.table("load/replay.rejects", file_id, after, self._rule).to_pylist():
+        while rows := self._session.records("load/replay.rejects", file_id, after, self._rule):
             after = rows[-1]["record_number"]
             yield [_Reject(**{**row, "fields": _fields(row["fields"])}) for row in rows]
 

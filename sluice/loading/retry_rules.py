@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import adbc_driver_manager
 import psycopg
 
 from sluice.landing.folders import FoldersError
@@ -36,8 +35,8 @@ class OfTheJvm(Foreign):
     """Stands for an error of Java's."""
 
 
-DATABASE: Classes = (psycopg.Error, adbc_driver_manager.Error)
-_OPERATIONAL: Classes = (psycopg.OperationalError, adbc_driver_manager.OperationalError)
+DATABASE: Classes = (psycopg.Error,)
+_OPERATIONAL: Classes = (psycopg.OperationalError,)
 
 
 @dataclass(frozen=True)
@@ -292,18 +291,9 @@ def _name_in_traceback(kind: type[BaseException]) -> str:
 def _failure(kind: type[BaseException], name: str, message: str, code: str, number: int | None) -> Failure:
     """Its line leaves out the query and the rows that a message of PostgreSQL may quote."""
     if issubclass(kind, DATABASE):
-        message, told = _without_code(message)
-        code = code or told
-        message = re.sub(r"(Failed to \w+ query) '.*?': (?=[A-Z]+: )", r"\1: ", message, flags=re.DOTALL)
         message = re.split(r"^(?:DETAIL|CONTEXT|HINT|LINE \d+): |^\s*Query was: |^\t", message, flags=re.MULTILINE)[0]
     line = f"{name}: {' '.join(message.split())}" + (f" SQLSTATE: {code}" if code else "")
     return Failure(kind, code, number, line)
-
-
-def _without_code(message: str) -> tuple[str, str]:
-    """The message, and the code that ADBC puts at its end."""
-    match = re.search(r"\. SQLSTATE: (\w{5})\s*$", message)
-    return (message[: match.start()], match[1]) if match else (message, "")
 
 
 def cut(line: str, limit: int = 400) -> str:

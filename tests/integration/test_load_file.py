@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import adbc_driver_manager
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -321,7 +321,7 @@ def test_a_lost_connection_raises_and_the_next_load_succeeds(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sluice-stream-%'"
         )
     file_id = land(f"{HEADER}\n{event(2)}\n")
-    with pytest.raises(adbc_driver_manager.Error):
+    with pytest.raises(psycopg.Error):
         loader.load(file_id)
     assert loader.load(file_id).rows_loaded == 1
 

@@ -480,10 +480,10 @@ def test_every_session_of_ours_asks_the_server_to_notice_a_frozen_client(own_con
     with database.connect(own_contracts.writer_dsn) as writer:
         assert writer.execute(asked).fetchone() == {"idle": "1min"}
     session = WriterSession(own_contracts.writer_dsn, "sluice-test")
-    with session.connection.cursor() as cursor:
-        cursor.execute(asked)
-        assert cursor.fetchall() == [("1min",)]
-    session.disconnect()
+    try:
+        assert session.connection.execute(asked).fetchone() == {"idle": "1min"}
+    finally:
+        session.disconnect()
 
 
 def _until_it_waits_for_a_lock(settings: Settings, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import adbc_driver_manager
 import duckdb
 import psycopg
 import pyarrow as pa
@@ -61,15 +60,6 @@ LOGIN = REFUSED + 'FATAL:  password authentication failed for user "sluice_write
 AWAY = REFUSED + "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
 
 
-def adbc(kind: str, message: str, sqlstate: str | None = None) -> adbc_driver_manager.Error:
-    """An error as the driver raises it: the code is a property, and the end of the message."""
-    text = f"{message}. SQLSTATE: {sqlstate}" if sqlstate else message
-    error: adbc_driver_manager.Error = getattr(adbc_driver_manager, kind)(
-        text, status_code=adbc_driver_manager.AdbcStatusCode.IO, sqlstate=sqlstate
-    )
-    return error
-
-
 ERRORS = [
     (StreamFenced("stream 1 has ended"), "end", "another stream has taken over"),
     (FileRejectedError("the file is empty"), "quarantine", "the file is wrong"),
@@ -78,34 +68,30 @@ ERRORS = [
     (FileChangedError("x.csv changed"), "return", "the file changed"),
     (RowsMovedError("1 of 2 rows were in events"), "again", "a file was taken back"),
     (
-        adbc("OperationalError", "[libpq] Failed to execute query: ERROR: canceling statement", "55P03"),
+        psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"),
         "later",
         "an unload, a replay or another load holds rows",
     ),
-    (adbc("IntegrityError", "INTEGRITY: duplicate key", "23505"), "again", "others wrote the same rows"),
-    (adbc("OperationalError", "IO: deadlock detected", "40P01"), "again", "others wrote the same rows"),
-    (adbc("OperationalError", "IO: could not serialize access", "40001"), "again", "others wrote the same rows"),
+    (psycopg.errors.UniqueViolation("duplicate key"), "again", "others wrote the same rows"),
+    (psycopg.errors.SerializationFailure("could not serialize access"), "again", "others wrote the same rows"),
     (psycopg.errors.DeadlockDetected("deadlock detected"), "again", "others wrote the same rows"),
-    (adbc("DataError", "INVALID_DATA: value out of range", "22003"), "quarantine", "the file cannot be loaded"),
+    (psycopg.errors.NumericValueOutOfRange("value out of range"), "quarantine", "the file cannot be loaded"),
     (pa.ArrowInvalid("offset overflow"), "quarantine", "the file cannot be loaded"),
     (duckdb.OutOfRangeException("too big"), "quarantine", "the file cannot be loaded"),
     (FoldersError("/data/processing lacks the marker"), "wait", "a folder of the pipeline is not there"),
     (ContractError("x.odcs.yaml: not YAML"), "hold", "a contract cannot be used"),
-    (adbc("OperationalError", "IO: could not extend file", "53100"), "wait", "the disk of PostgreSQL's data folder"),
     (psycopg.errors.DiskFull("could not extend file"), "wait", "the disk of PostgreSQL's data folder is full"),
     (OSError(28, "No space left on device"), "wait", "a disk of the stream's machine is full"),
     (OSError(5, "Input/output error"), "wait", "a file cannot be read"),
     (PermissionError(13, "Permission denied", "shop.csv"), "wait", "a file cannot be read"),
     (psycopg.OperationalError(f"connection failed: {LOGIN}"), "stop", "PostgreSQL refuses the login"),
-    (adbc("OperationalError", f"IO: [libpq] Failed to connect: {LOGIN}\n"), "stop", "PostgreSQL refuses the login"),
-    (adbc("OperationalError", "IO: not allowed", "28000"), "stop", "PostgreSQL refuses the login"),
+    (psycopg.errors.InvalidAuthorizationSpecification("not allowed"), "stop", "PostgreSQL refuses the login"),
     (psycopg.errors.InsufficientPrivilege("permission denied for table files"), "stop", "the schema or its grants"),
-    (adbc("ProgrammingError", 'NOT_FOUND: relation "events" does not exist', "42P01"), "stop", "the schema or its"),
+    (psycopg.errors.UndefinedTable('relation "events" does not exist'), "stop", "the schema or its"),
     (psycopg.OperationalError(f"{REFUSED}FATAL:  sorry, too many clients already"), "wait", "PostgreSQL has no conn"),
     (psycopg.errors.AdminShutdown("terminating connection"), "wait", "PostgreSQL is away"),
     (psycopg.OperationalError(f"connection failed: {AWAY}"), "wait", "PostgreSQL is away"),
-    (adbc("OperationalError", f"IO: [libpq] Failed to connect: {AWAY}\n"), "wait", "PostgreSQL is away"),
-    (adbc("OperationalError", "IO: [libpq] Failed to begin transaction: no connection"), "wait", "PostgreSQL is away"),
+    (psycopg.OperationalError("the connection is closed"), "wait", "PostgreSQL is away"),
     (psycopg.OperationalError(f"{REFUSED}FATAL:  the database system is starting up"), "wait", "PostgreSQL is away"),
     (RuntimeError("never seen"), "wait", "the micro-batch failed"),
 ]
@@ -159,11 +145,12 @@ def test_a_java_error_is_judged_by_its_cause() -> None:
 def test_what_a_file_holds_never_chooses_the_rule(content: str) -> None:
     assert rule_for(FileRejectedError(f"no contract knows the header {content}"), FILE_RULES).action == "quarantine"
     assert rule_for(ValueError(f"no number: {content}"), FILE_RULES).action == "quarantine"
-    refused = adbc(
-        "DataError", f"INVALID_DATA: invalid input syntax for type uuid: {content}\nLINE 1: {content}", "22P02"
+    refused = psycopg.errors.InvalidTextRepresentation(
+        f"invalid input syntax for type uuid: {content}\nLINE 1: {content}"
     )
     assert rule_for(refused, FILE_RULES).action == "quarantine"
-    assert rule_for(TASK.format(f"adbc_driver_manager.DataError: {refused}"), FILE_RULES).action == "quarantine"
+    task = TASK.format(f"psycopg.errors.InvalidTextRepresentation: {refused}")
+    assert rule_for(task, FILE_RULES).action == "quarantine"
 
 
 def test_a_class_that_moves_to_another_module_keeps_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,13 +170,7 @@ def test_only_the_jvm_can_say_that_the_checkpoint_is_damaged() -> None:
 
 
 def test_a_line_leaves_out_the_query_and_the_rows() -> None:
-    message = (
-        "INTEGRITY: [libpq] Failed to execute query 'INSERT INTO t\nVALUES (1)': ERROR:  duplicate key value\n"
-        "DETAIL:  Key (id)=(1) already exists.\n"
-    )
-    line = line_of(adbc("IntegrityError", message, "23505"))
-    assert line == (
-        "adbc_driver_manager.IntegrityError: INTEGRITY: [libpq] Failed to execute query: ERROR: duplicate key value "
-        "SQLSTATE: 23505"
-    )
+    message = "duplicate key value\nDETAIL:  Key (id)=(1) already exists.\nCONTEXT:  COPY events, line 7"
+    line = line_of(psycopg.errors.UniqueViolation(message))
+    assert line == "psycopg.errors.UniqueViolation: duplicate key value SQLSTATE: 23505"
     assert len(cut("x" * 1000)) == 400

@@ -1,4 +1,4 @@
--- Drift, in the file's own transaction. Parameters are numbered: the driver (ADBC) speaks no other style.
+-- Drift, in the file's own transaction. Parameters are numbered, for a raw cursor.
 
 -- name: last_said :: one row: the drift that was said last of this contract's feed; no row when it never had any
 SELECT drift::text FROM ledger.feeds WHERE contract = $1;

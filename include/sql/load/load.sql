@@ -1,4 +1,4 @@
--- What one file's transaction says to PostgreSQL. Parameters are numbered: the driver (ADBC) speaks no other style.
+-- What one file's transaction says to PostgreSQL. Parameters are numbered, for a raw cursor.
 
 -- name: hold_stream :: the ledger's id while the epoch may write; its row stays locked until the transaction ends
 SELECT (SELECT ledger_id::text FROM ledger.identity) AS ledger_id
