@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,9 @@ def draft(path: Path, name: str | None = None) -> Draft:
     properties = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
     properties = [*derived_parts(sample, targets, times, drafted), *properties]
     document = _document(drafted.name, path, sample, properties)
-    drafted.text = _as_text(document, drafted)
-    if not drafted.missing:
-        document, broken = _signed(sample, document, drafted)
-        for rule, rows in broken.most_common():
-            drafted.found(f"{rows:,} rows of the sample break {rule}", Harm.LOST_ROWS)
-        drafted.text = _as_text(document, drafted)
+    tried, trial = _signed(sample, _with_a_time(document) if drafted.missing else document, drafted)
+    _say_what_is_set_aside(sample, trial, drafted)
+    drafted.text = _as_text({**tried, "schema": document["schema"]}, drafted)
     return drafted
 
 
@@ -69,17 +66,42 @@ def _is_needed(column: ColumnProfile, targets: dict[str, str]) -> bool:
     return column.name in targets or column.is_unique or column.is_named_like_a_time
 
 
-def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], Counter[str]]:
-    """The document with the sign that cancellations have in the sample, and what it would set aside, by rule."""
-    broken = _trial(sample, document)
-    if broken[SIGN]:
+def _with_a_time(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with some moment as each event's time, so that its rows can be tried before a person says which."""
+    [table] = document["schema"]
+    made = {"name": "a time for the trial", "physicalName": "event_time", "logicalType": "timestamp"}
+    made |= {"transformLogic": "TIMESTAMPTZ '2026-01-01 00:00:00Z'"}
+    return {**document, "schema": [{**table, "properties": [*table["properties"], made]}]}
+
+
+@dataclass
+class _Trial:
+    """What the drafted contract makes of the sample: rows that it would set aside, and how many break each rule."""
+
+    set_aside: int
+    broken: Counter[str]
+
+
+def _say_what_is_set_aside(sample: Profile, trial: _Trial, drafted: Draft) -> None:
+    drafted.set_aside = trial.set_aside
+    if drafted.set_aside:
+        text = f"{drafted.set_aside:,} of {sample.records:,} rows of the sample are set aside under this draft"
+        drafted.found(text, Harm.LOST_ROWS)
+    for rule, rows in trial.broken.most_common():
+        drafted.found(f"{rows:,} rows of the sample break {rule}", Harm.LOST_ROWS)
+
+
+def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], _Trial]:
+    """The document with the sign that cancellations have in the sample, and what it would set aside."""
+    trial = _try(sample, document)
+    if trial.broken[SIGN]:
         custom = [*document.get("customProperties", []), {"property": "cancellations", "value": "positive"}]
         positive = {**document, "customProperties": custom, "schema": document["schema"]}
-        if (again := _trial(sample, positive))[SIGN] < broken[SIGN]:
+        if (again := _try(sample, positive)).broken[SIGN] < trial.broken[SIGN]:
             text = "cancellations have a positive quantity or total in the sample: both are negated"
             drafted.found(text, Harm.WRONG_VALUES)
             return positive, again
-    return document, broken
+    return document, trial
 
 
 def feed_name(path: Path) -> str:
@@ -150,20 +172,20 @@ def _as_text(document: dict[str, Any], drafted: Draft) -> str:
     return "\n".join(comments) + "\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _trial(sample: Profile, document: dict[str, Any]) -> Counter[str]:
-    """How many rows of the sample the drafted contract would set aside, by rule."""
+def _try(sample: Profile, document: dict[str, Any]) -> _Trial:
     name = f"{document['name']}.odcs.yaml"
     contract = parse_contract(yaml.safe_dump(document, allow_unicode=True), Path(name))
     judge = Judge()
     try:
         match = Match(contract, sample.header)
-        broken: Counter[str] = Counter()
+        trial = _Trial(sample.broken, Counter())
         for block in sample.blocks:
             judged = judge.judge(block, match, file_id=0, sha256="0" * 64)
-            broken.update(rule for _, rules, _ in judged.bad for rule in rules)
+            trial.set_aside += len(judged.bad)
+            trial.broken.update(rule for _, rules, _ in judged.bad for rule in rules)
     finally:
         judge.close()
-    return broken
+    return trial
 
 
 def write(path: Path, *, name: str | None, output: Path | None, contracts: Path) -> int:

@@ -20,10 +20,14 @@ _SHOWN = 60
 
 @dataclass
 class Draft:
-    """``text`` is the contract as YAML; ``findings`` are what a person should know of it."""
+    """``text`` is the contract as YAML; ``findings`` are what a person should know of it.
+
+    ``set_aside`` is how many rows of the sample it would set aside.
+    """
 
     name: str
     text: str
+    set_aside: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     def found(self, text: str, harm: Harm, *, where: str = "", question: bool = False, line: int | None = None) -> None:

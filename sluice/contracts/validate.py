@@ -44,6 +44,8 @@ def _check_names(contract: Contract) -> None:
         raise ContractError(f"more than one column answers to {twice}: keep one")
     if taken := [name for name in names if name in RECORD_NAMES or name.startswith("__") or not name]:
         raise ContractError(f"column names {taken} are reserved: keep such a column in extra by leaving it out")
+    if nul := [name for name in names if "\0" in name]:
+        raise ContractError(f"column names {nul} hold a NUL: keep such a column in extra by leaving it out")
     if twice := more_than_once([column.target for column in contract.columns if column.target]):
         raise ContractError(f"more than one column fills {twice} of events: keep one")
     targets = {column.target for column in contract.columns}
