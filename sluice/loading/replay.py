@@ -30,7 +30,7 @@ from sluice.loading.file_rules import FILE_RULES
 from sluice.loading.rejects import without_nul
 from sluice.loading.retry_rules import cut, line_of, rule_for
 from sluice.loading.writer_session import WriterSession
-from sluice.reading.block import Block
+from sluice.reading.block import Block, Places
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 from sluice.reading.transcoding import without_mark
@@ -314,14 +314,12 @@ def _match(contract: Contract, header: tuple[str, ...]) -> Match:
 
 def _block(rejects: list[_Reject], rows: list[Values], width: int, dialect: Dialect) -> Block:
     nothing = np.zeros(len(rejects), np.int64)
+    lines = np.array([reject.line_number for reject in rejects], np.int64)
     return Block(
         pa.table({f"c{i}": pa.array([row[i] for row in rows], pa.string()) for i in range(width)}),
         np.array([reject.record_number for reject in rejects], np.int64),
-        np.array([reject.line_number for reject in rejects], np.int64),
+        Places(lambda: (lines, nothing, nothing), b"", dialect),
         [],
-        b"",
-        (nothing, nothing),
-        dialect,
     )
 
 

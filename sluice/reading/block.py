@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -31,28 +33,65 @@ class BrokenRecord:
     width: int
 
 
+class Places:
+    """Where the rows of a block stand: ``find`` says on which lines, and where each starts and ends in ``buffer``.
+
+    It is asked when somebody wants to know of a row: most blocks have none that is set aside.
+    """
+
+    def __init__(
+        self, find: Callable[[], tuple[Integers, Integers, Integers]], buffer: bytes, dialect: Dialect
+    ) -> None:
+        self._find = find
+        self._buffer = buffer
+        self._dialect = dialect
+
+    @cached_property
+    def _found(self) -> tuple[Integers, Integers, Integers]:
+        return self._find()
+
+    @property
+    def line_numbers(self) -> Integers:
+        """The line on which each row starts, from 1."""
+        return self._found[0]
+
+    def raw(self, row: int) -> bytes:
+        """The file's own bytes of a row, without its line end."""
+        _, starts, ends = self._found
+        return file_bytes(self._buffer[starts[row] : ends[row]], self._dialect)
+
+    def of(self, rows: Integers) -> Places:
+        """The places of some of the rows."""
+
+        def find() -> tuple[Integers, Integers, Integers]:
+            lines, starts, ends = self._found
+            return lines[rows], starts[rows], ends[rows]
+
+        return Places(find, self._buffer, self._dialect)
+
+
 @dataclass
 class Block:
     """Consecutive records of one file: ``columns`` of the readable ones, all as text, and the broken ones.
 
-    ``record_numbers[i]`` and ``line_numbers[i]`` (both from 1; the header is not a record) belong to row i of the
-    columns c0, c1, …; ``spans`` are where it starts and ends in ``buffer``. ``stray_quotes`` are the rows that have a
-    quote inside an unquoted field.
+    ``record_numbers[i]`` (from 1; the header is not a record) belongs to row i of the columns c0, c1, …; ``places``
+    say where it stands. ``stray_quotes`` are the rows that have a quote inside an unquoted field.
     """
 
     columns: pa.Table
     record_numbers: Integers
-    line_numbers: Integers
+    places: Places = field(repr=False)
     broken: list[BrokenRecord]
-    buffer: bytes = field(repr=False)
-    spans: tuple[Integers, Integers] = field(repr=False)
-    dialect: Dialect = field(repr=False)
     stray_quotes: Integers = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def line_numbers(self) -> Integers:
+        """The line on which each row starts, from 1."""
+        return self.places.line_numbers
 
     def raw(self, row: int) -> bytes:
         """The file's own bytes of readable row ``row``, without its line end."""
-        starts, ends = self.spans
-        return file_bytes(self.buffer[starts[row] : ends[row]], self.dialect)
+        return self.places.raw(row)
 
     @property
     def records(self) -> int:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sluice.reading.block import Block, BrokenRecord, Flags, Integers
+from sluice.reading.block import Block, BrokenRecord, Flags, Integers, Places
 from sluice.reading.columns import slow_columns, text_columns
 from sluice.reading.dialect import Dialect
 from sluice.reading.fields import is_null, requoted, split, text
 from sluice.reading.lines import carriage_returns, count_line_ends, line_ends
+from sluice.reading.parity_scan import scan
 from sluice.reading.problems import problems
+from sluice.reading.quote_proof import Proven
 from sluice.reading.stretch import Stretch
 from sluice.reading.transcoding import file_bytes
 
@@ -35,8 +37,7 @@ class Place:
 
     def line_numbers(self, buffer: bytes, starts: Integers, consumed: int) -> Integers:
         """The lines on which records start; passes those that end in ``buffer[:consumed]``."""
-        codes = np.frombuffer(buffer, np.uint8, consumed)
-        at = np.flatnonzero(line_ends(codes, carriage_returns(buffer, 0, consumed), is_last=True))
+        at = _line_ends(buffer, consumed)
         lines = self.line + np.searchsorted(at, starts)
         self.line += len(at)
         return lines
@@ -67,13 +68,26 @@ class BlockBuilder:
         return Block(
             columns=self._columns(buffer, stretches, records, clean),
             record_numbers=numbers[clean],
-            line_numbers=lines[clean],
+            places=Places(lambda: (lines[clean], records.starts[clean], records.ends[clean]), buffer, self._dialect),
             broken=[self._broken(buffer, records, i, rules[i], int(numbers[i]), int(lines[i])) for i in sorted(rules)],
-            buffer=buffer,
-            spans=(records.starts[clean], records.ends[clean]),
-            dialect=self._dialect,
             stray_quotes=_rows_with_stray_quotes(stretches, clean),
         )
+
+    def proven_block(self, buffer: bytes, proven: Proven) -> Block:
+        """The block of what is ``proven`` of ``buffer``: all of it is readable rows."""
+        first_line, first, rows = self._place.line, self._place.record + 1, proven.columns.num_rows
+        self._place.line += count_line_ends(buffer, 0, proven.end)
+        self._place.record += rows
+
+        def find() -> tuple[Integers, Integers, Integers]:
+            found = scan(buffer, 0, proven.end, self._dialect, is_last=True, record_bytes_max=proven.end).stretch
+            assert found is not None
+            is_record = found.is_record
+            starts, ends = found.starts[is_record], found.ends[is_record]
+            return first_line + np.searchsorted(_line_ends(buffer, proven.end), starts), starts, ends
+
+        places = Places(find, buffer, self._dialect)
+        return Block(proven.columns, np.arange(first, first + rows), places, broken=[])
 
     def _broken(self, buffer: bytes, records: Stretch, i: int, rule: str, number: int, line: int) -> BrokenRecord:
         raw = buffer[records.starts[i] : records.ends[i]]
@@ -97,6 +111,12 @@ class BlockBuilder:
             spans = zip(records.starts[clean], records.ends[clean], strict=True)
             columns = slow_columns((buffer[a:b] for a, b in spans), self._width, self._dialect)
         return columns
+
+
+def _line_ends(buffer: bytes, consumed: int) -> Integers:
+    """Where the last byte of each line end stands in ``buffer[:consumed]``."""
+    codes = np.frombuffer(buffer, np.uint8, consumed)
+    return np.flatnonzero(line_ends(codes, carriage_returns(buffer, 0, consumed), is_last=True))
 
 
 def _clean_pieces(buffer: bytes, stretches: Sequence[Stretch], clean: Flags) -> Iterator[bytes]:

@@ -17,17 +17,28 @@ def text_columns(records: bytes, width: int, rows: int, dialect: Dialect) -> pa.
 
     ``records`` are bytes of ``dialect.text_encoding``, each record with its line end, the last one perhaps without.
     """
-    names = [f"c{i}" for i in range(width)]
-    schema = pa.schema([(name, pa.string()) for name in names])
     if not rows:
-        return schema.empty_table()
+        return _schema(width).empty_table()
+    table = _parsed(records, width, dialect, check_utf8=True)
+    return table if table is not None and table.num_rows == rows else None
+
+
+def well_formed_columns(records: bytes, width: int, dialect: Dialect) -> pa.Table | None:
+    """The same of any number of records, which are known to be UTF-8; None when one has not ``width`` fields."""
+    try:
+        return _parsed(records, width, dialect, check_utf8=False)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _parsed(records: bytes, width: int, dialect: Dialect, *, check_utf8: bool) -> pa.Table | None:
     prepared = for_the_parser(records, dialect)
     if prepared is None:
         return None
-    size = len(prepared.records)
-    table = pyarrow.csv.read_csv(
+    schema, size = _schema(width), len(prepared.records)
+    return pyarrow.csv.read_csv(
         pa.BufferReader(prepared.records),
-        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, block_size=size + 1),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=schema.names, block_size=size + 1),
         parse_options=pyarrow.csv.ParseOptions(
             delimiter=prepared.separator,
             quote_char=dialect.quote,
@@ -39,9 +50,13 @@ def text_columns(records: bytes, width: int, rows: int, dialect: Dialect) -> pa.
             null_values=prepared.nulls,
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
+            check_utf8=check_utf8,
         ),
     )
-    return table if table.num_rows == rows else None
+
+
+def _schema(width: int) -> pa.Schema:
+    return pa.schema([(f"c{i}", pa.string()) for i in range(width)])
 
 
 def slow_columns(records: Iterable[bytes], width: int, dialect: Dialect) -> pa.Table:

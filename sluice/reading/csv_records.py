@@ -5,7 +5,8 @@ file; a doubled quote inside is a quote. LF, CRLF and a lone CR each end a line.
 at its first line end, so a stray quote costs one record and not the rest of the file. Empty lines and comments are not
 records, nor is what the layout says stands above and below them.
 
-Records are found with NumPy over whole chunks (parity_scan); only what that pass cannot vouch for goes through a
+Most records are proven to be well quoted many at once, and parsed as they stand (quote_proof). What the proof cannot
+vouch for is found with NumPy over whole chunks (parity_scan), and what that pass cannot vouch for goes through a
 regular expression, record by record (slow_path). See docs/decisions/0003-own-record-scanner.md.
 """
 
@@ -22,6 +23,7 @@ from sluice.reading.header_lines import names_of, separator_named
 from sluice.reading.layout import Layout
 from sluice.reading.lines import CR, LF
 from sluice.reading.parity_scan import scan
+from sluice.reading.quote_proof import Proof, Proven
 from sluice.reading.slow_path import SlowPath
 from sluice.reading.stretch import Stretch
 from sluice.reading.transcoding import Readable, text_of
@@ -115,17 +117,29 @@ class RecordReader:
     def blocks(self, width: int) -> Iterator[Block]:
         """The records after the header, chunk by chunk; a record that has not ``width`` fields is broken."""
         builder = BlockBuilder(self._dialect, self._place, width)
-        for stretches, consumed in self._stretches():
-            yield builder.block(self._input.buffer, stretches, consumed)
+        proof = Proof.of(self._dialect, self._layout, width, self._record_bytes_max)
+        for found, consumed in self._found(proof):
+            buffer = self._input.buffer
+            if isinstance(found, Proven):
+                yield builder.proven_block(buffer, found)
+            else:
+                yield builder.block(buffer, found, consumed)
 
     def count(self) -> int:
         """How many records follow the header, readable or not."""
-        return sum(int(one.is_record.sum()) for stretches, _ in self._stretches() for one in stretches)
+        all_of_them = (found for found, _ in self._found(None) if not isinstance(found, Proven))
+        return sum(int(one.is_record.sum()) for stretches in all_of_them for one in stretches)
 
-    def _stretches(self) -> Iterator[tuple[list[Stretch], int]]:
-        """Stretches of complete records at the buffer's start, and how many bytes they take together."""
+    def _found(self, proof: Proof | None) -> Iterator[tuple[Proven | list[Stretch], int]]:
+        """Complete records at the buffer's start, proven ones or stretches, and how many bytes they take together."""
         chunks = self._input
         while True:
+            if proof and (proven := proof.read(chunks.buffer, is_last=chunks.is_last)):
+                yield proven, proven.end
+                chunks.drop(proven.end)
+                if not proven.is_cut:
+                    chunks.fill()
+                continue
             stretches, consumed = self._search()
             stretches, consumed, held = self._footer.held_back(chunks.buffer, stretches, consumed)
             if consumed:

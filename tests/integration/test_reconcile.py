@@ -105,8 +105,7 @@ def losing_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
                 block,
                 columns=block.columns.take(kept),
                 record_numbers=block.record_numbers[:-1],
-                line_numbers=block.line_numbers[kept],
-                spans=(block.spans[0][kept], block.spans[1][kept]),
+                places=block.places.of(kept),
             )
 
     monkeypatch.setattr(RecordReader, "blocks", defective)

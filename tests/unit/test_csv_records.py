@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sluice.reading import stray_quotes
+from sluice.reading import quote_proof, stray_quotes
 from sluice.reading.block import BrokenRecord
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
+from sluice.reading.quote_proof import Proof
 
 LINE_END = re.compile(rb"\r\n|\n|\r")
 STRAY_QUOTES = st.sampled_from([None, "warn", "reject"])
@@ -383,6 +384,45 @@ soup = st.lists(
     st.sampled_from([b"a", b",", b'"', b'""', b"\n", b"\r", b"\r\n", b"\\", b"\0", b"\xff", b"\xc3\xa9", b"1,2", b" "]),
     max_size=60,
 ).map(b"".join)
+
+
+SOUND = [
+    b"1,2\n",
+    b"\xc3\xa9,x\r\n",
+    b'"a\nb","c"""\n',
+    b'"",\r',
+    b',"\r\n"\r\n',
+    b'"a,b",\xef\xbb\xbf\n',
+    b"\xef\xbb\xbf,\n",
+]
+UNSOUND = [b'5" pipe,x\n', b"1\n", b"1,2,3\n", b"\n", b"\xff,1\n", b"\0,1\n", b'"a" ,1\n', b'"a,1\n', b'1,"2', b"1,2"]
+lines = st.lists(st.sampled_from(SOUND * 6 + UNSOUND), max_size=40).map(b"".join)
+
+
+@PROPERTY
+@given(soup | lines, STRAY_QUOTES, st.sampled_from([";", ","]), st.integers(1, 80), st.sampled_from([3, 20, 1 << 20]))
+def test_what_is_proven_many_at_once_is_what_is_found_record_by_record(
+    body: bytes, stray_quote: str | None, separator: str, chunk: int, window: int
+) -> None:
+    data = b"x,y\n".replace(b",", separator.encode()) + body.replace(b",", separator.encode())
+    dialect = Dialect(separator, stray_quote=stray_quote)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quote_proof, "_WINDOW", window)
+        proven = read(data, dialect, chunk=chunk)
+        patch.setattr(Proof, "of", lambda *_: None)
+        assert proven == read(data, dialect, chunk=chunk)
+
+
+def test_a_sound_file_is_proven_and_what_follows_an_offender_after_it_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned: list[int] = []
+    monkeypatch.setattr(
+        RecordReader, "_search", lambda self, search=RecordReader._search: scanned.append(1) or search(self)
+    )
+    data = b"x,y\n" + b"".join(SOUND) * 9
+    assert len(read(data).rows) == 9 * len(SOUND)
+    at_the_end = len(scanned)
+    assert len(read(data + b'5" pipe,x\n').rows) == 9 * len(SOUND) + 1
+    assert (at_the_end, len(scanned)) == (1, 3)
 
 
 @PROPERTY
