@@ -47,6 +47,8 @@ def main() -> None:
     server = embedded.Server(folder / "server", embedded.binaries())
     try:
         server.start()
+        with database.connect(server.url()) as connection:
+            connection.execute("CREATE ROLE sluice_writer; CREATE ROLE sluice_reader")
         migrate.migrate(server.url())
         settings = Settings(home=str(folder / "home"), database_url=server.url())
         files = make_files(folder, parsed.rows // parsed.files, parsed.files)
