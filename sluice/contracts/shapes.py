@@ -33,6 +33,8 @@ _DIGITS = [place for place in range(36) if place not in _HYPHENS]
 _NIBBLE = np.full(256, 255, np.uint8)
 for _text in ("0123456789abcdef", "0123456789ABCDEF"):
     _NIBBLE[np.frombuffer(_text.encode(), np.uint8)] = np.arange(16, dtype=np.uint8)
+# Digits that every number of so many fits into.
+_SAFE_DIGITS = {"BIGINT": 18, "INTEGER": 9, "SMALLINT": 4, "HUGEINT": 38}
 # Moments without an offset, written with 0 for each digit; the cast reads each of them as it is meant.
 _DATE = re.compile(rb"0000-00-00")
 _MOMENT = re.compile(rb"0000-00-00([T ]00:00(:00(\.0{1,6})?)?Z?)?")
@@ -42,13 +44,16 @@ _MOMENT = re.compile(rb"0000-00-00([T ]00:00(:00(\.0{1,6})?)?Z?)?")
 class Known:
     """Fields of a file, by number, of which every text is known: ``bare`` ones are not empty, nor blank at an end.
 
-    All ``moments`` have the shape of a moment that a cast reads rightly; all ``uuids`` are uuids with hyphens. Of the
-    first two a text may be null.
+    All ``moments`` have the shape of a moment that a cast reads rightly; all ``uuids`` are uuids with hyphens; all
+    ``numbers`` are digits, with a point between two of them or without, no more than the type has. A text may be null,
+    but none of those that are ``filled`` is.
     """
 
     bare: frozenset[int] = field(default_factory=frozenset)
     moments: frozenset[int] = field(default_factory=frozenset)
     uuids: frozenset[int] = field(default_factory=frozenset)
+    numbers: frozenset[int] = field(default_factory=frozenset)
+    filled: frozenset[int] = field(default_factory=frozenset)
 
 
 NOTHING = Known()
@@ -70,7 +75,7 @@ def look(records: pa.Table, match: Match) -> Glance:
     """What is known of the columns of ``records``."""
     rows = records.num_rows
     odd, ids = np.zeros(rows, bool), None
-    bare, moments, uuids = set[int](), set[int](), set[int]()
+    bare, moments, uuids, numbers, filled = (set[int]() for _ in range(5))
 
     def is_known(found: Flags | None) -> bool:
         if found is None or np.count_nonzero(found) * FEW > rows:
@@ -93,10 +98,15 @@ def look(records: pa.Table, match: Match) -> Glance:
             bare.add(at)
         if _is_plain_moment(column) and is_known(_strange_moments(texts, _shape_of(column))):
             moments.add(at)
+        elif _is_plain_number(column) and is_known(_strange_numbers(texts, *_digits_of(column))):
+            numbers.add(at)
+        if texts.is_null is None:
+            filled.add(at)
     rare = np.flatnonzero(odd)
     if len(rare) and (rows < WORTH_TWO_QUERIES or len(rare) * FEW > 2 * rows):
         return Glance(NOTHING, rare[:0], None)
-    return Glance(Known(frozenset(bare), frozenset(moments), frozenset(uuids)), rare, ids)
+    known = Known(*map(frozenset, (bare, moments, uuids, numbers, filled)))
+    return Glance(known, rare, ids)
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,25 @@ def _differ(grid: Codes, form: Codes) -> Flags:
     return strange
 
 
+def _strange_numbers(texts: _Texts, whole: int, decimals: int) -> Flags | None:
+    """Which texts are neither null nor digits, at most ``whole``, nor have a point and up to ``decimals`` more."""
+    codes, starts, lengths = texts.codes, texts.starts, texts.lengths
+    if not len(codes):
+        return None
+    at = np.flatnonzero(codes - np.uint8(ord("0")) > 9)
+    if len(at) == len(starts) and (at >= starts).all() and (at < starts + lengths).all():
+        rows = np.arange(len(at))  # one in each, as prices have
+    else:
+        rows = np.searchsorted(starts, at, "right") - 1
+    before = at - starts[rows]
+    after = lengths[rows] - 1 - before
+    strange = (lengths == 0) | (lengths > whole)
+    strange[rows] = (codes[at] != ord(".")) | (before < 1) | (before > whole) | (after < 1) | (after > decimals)
+    again = rows[1:][rows[1:] == rows[:-1]]
+    strange[again] = True
+    return strange if texts.is_null is None else strange & ~texts.is_null
+
+
 def _among(fits: Flags, strange: Flags) -> Flags:
     """Which of all texts do not fit, or are ``strange`` among those that do."""
     found = ~fits
@@ -199,6 +228,18 @@ def _among(fits: Flags, strange: Flags) -> Flags:
 def _is_plain_moment(column: Column) -> bool:
     is_plain = not column.value_map and not column.formats and "defaultTimezone" not in column.options
     return column.logical_type in ("timestamp", "date") and is_plain
+
+
+def _is_plain_number(column: Column) -> bool:
+    is_plain = not (column.value_map or column.currency or column.thousands_separator)
+    return column.logical_type in ("integer", "number") and is_plain and column.decimal_separator == "."
+
+
+def _digits_of(column: Column) -> tuple[int, int]:
+    """How many digits before the point and after it each number of the column's type may have, and be one."""
+    if column.logical_type == "integer":
+        return (column.digits[0] if column.kind == "numeric" else _SAFE_DIGITS[column.integer]), 0
+    return (15, 15) if column.is_float else column.digits
 
 
 def _shape_of(column: Column) -> re.Pattern[bytes]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from sluice.contracts.model import Column
+from sluice.contracts.sql.text import literal
 from sluice.contracts.sql.values import typed_as
 
 
@@ -23,10 +24,21 @@ def as_json(value: str, column: Column | None = None) -> str:
 def json_pairs(pairs: Sequence[tuple[str, str]], *more: str) -> str:
     """The inside of a JSON object, of (SQL of the key and its colon, JSON text of the value); nulls are left out.
 
-    Null, not empty, when nothing is left: what is joined to it would keep a comma.
+    ``more`` are further pairs, each with its key or several with commas between them. Null, not empty, when nothing is
+    left: what is joined to it would keep a comma.
     """
     items = [*(f"{key} || {value}" for key, value in pairs), *more]
     return f"nullif(concat_ws(',', {', '.join(items)}), '')" if items else "NULL::VARCHAR"
+
+
+def plain_pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    """Pairs of (name, SQL of a text that is never null and stands in JSON as it is), with commas between them."""
+    parts = [
+        part
+        for n, (name, value) in enumerate(pairs)
+        for part in (literal(f'{"," if n else ""}{json_text(name)}:"'), value, "'\"'")
+    ]
+    return f"concat({', '.join(parts)})"
 
 
 def json_text(text: str) -> str:

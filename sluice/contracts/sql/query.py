@@ -88,12 +88,13 @@ def compile_query(match: Match, known: Known) -> tuple[str, tuple[str, ...]]:
     """
     contract = match.contract
     places = places_of(contract, match.header)
-    shaped = {column.name for column, at in places if at in known.uuids | known.moments}
-    uuids = {column.name for column, at in places if at in known.uuids}
+    well_typed = {column.name for column, at in places if at in known.uuids | known.numbers}
+    shaped = well_typed | {column.name for column, at in places if at in known.moments}
+    plain = {column.name for column, at in places if at in known.filled and column.name in shaped}
     together = [f'"__extra_{n}"' for n in range(len(compile_extra(match)))]
     unknown = [] if together else _unknown(match)
     extra = json_pairs([], *together) if together else _extra(unknown, first=3)
-    checks = registry.checks(contract, well_typed=uuids)
+    checks = registry.checks(contract, well_typed=well_typed)
     sets_aside = [check for check in checks if check.severity != "warn"]
     rules = ", ".join(f"CASE WHEN {check.is_broken} THEN {literal(check.rule)} END" for check in sets_aside)
     query = f"""
@@ -108,7 +109,7 @@ WITH texts AS (
     FROM texts
 ){"".join(derived_stages(contract))}
 SELECT
-    {listed(output(contract, taken_over(match, known)))},
+    {listed(output(contract, taken_over(match, known), plain))},
     CASE WHEN {_any(sets_aside)} THEN list_filter([{rules}], lambda rule: rule IS NOT NULL) END AS broken_rules,
     ({_any(check for check in checks if check.is_type)}) AS is_type,
     ({_any(check for check in checks if check.severity == "fail")}) AS fails_file,

@@ -97,7 +97,9 @@ def typed_columns(contract: Contract, shaped: Collection[str]) -> Iterator[str]:
 
 def _typed_well(column: Column) -> str:
     source = source_of(column)
-    return f"replace(lower({source}), '-', '')" if column.kind == "uuid" else f"try_cast({source} AS TIMESTAMPTZ)"
+    return (
+        f"replace(lower({source}), '-', '')" if column.kind == "uuid" else f"try_cast({source} AS {typed_as(column)})"
+    )
 
 
 def _typed(column: Column) -> str:
