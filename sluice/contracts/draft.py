@@ -160,6 +160,8 @@ def _csv(sample: Profile) -> dict[str, Any]:
         csv["quote"] = dialect.quote
     if dialect.escape:
         csv["escape"] = dialect.escape
+    if dialect.comment:
+        csv["comment"] = dialect.comment
     if dialect.encoding != "utf-8" and sample.marked_encoding is None:
         csv["encoding"] = dialect.encoding
     return csv

@@ -146,6 +146,11 @@ FILES = {
     "many feeds' words for yes": Odd("time,a,b,c\n" + "2026-01-31,yes,0,t\n2026-01-31,no,1,f\n" * 30),
     "single quotes": Odd("time,x\n'2026-01-31','a,b'\n'2026-02-28','c'\n"),
     "backslashes": Odd('time,x\n2026-01-31,"a \\" b, c"\n2026-01-31,"d"\n'),
+    "a separator of two characters": Odd(rows("a|", "b", separator="||", header="when||what").replace("a|", "a")),
+    "a separator of three characters": Odd(rows("a,b", "", separator="~|~", header="when~|~what")),
+    "pipes with empty fields": Odd("time|a|b\n2026-01-31||1\n2026-01-31|2|\n", holds={"extra": "2"}),
+    "line 1 names the separator": Odd("sep=;\n" + rows("9,50", "1,25"), holds={"extra": "9,50"}),
+    "comments above and between": Odd("# exported, by hand\ntime,x\n2026-01-31,1\n# half\n2026-01-31,2\n"),
     "names that SQL knows": Odd("time,select,file_sha256,record_number,__x,event_id\n2026-01-31,1,2,3,4,5\n"),
 }
 

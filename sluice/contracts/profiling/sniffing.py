@@ -9,8 +9,12 @@ from dataclasses import replace
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
+from sluice.reading.header_lines import separator_named
 
 _SEPARATORS = (",", ";", "\t", "|")
+# Of several characters; where each | stands in one of them, it is no separator itself.
+_LONG_SEPARATORS = ("~|~", "|~|", "^|^", "||", ";;", "::", "~~")
+_COMMENT = "#"
 
 
 def guessed_encoding(data: bytes) -> str:
@@ -30,13 +34,32 @@ def guessed_encoding(data: bytes) -> str:
 def guessed_dialect(data: bytes, encoding: str) -> Dialect:
     """The dialect under which most records have the header's width."""
     part = whole_lines(data[: 1 << 18], encoding) if len(data) > 1 << 18 else data
-    tried = [Dialect(separator=separator, encoding=encoding) for separator in _SEPARATORS]
+    tried = [Dialect(separator=separator, encoding=encoding) for separator in _separators(part, encoding)]
+    if any(line.startswith(_COMMENT.encode()) for line in part.splitlines()):
+        tried += [replace(dialect, comment=_COMMENT) for dialect in tried]
     best = max(tried, key=lambda dialect: _fitness(part, dialect))
     if b'\\"' in part:
         best = max(best, replace(best, escape="\\"), key=lambda dialect: _fitness(part, dialect))
     if b"'" in part and b'"' not in part:
         best = max(best, replace(best, quote="'"), key=lambda dialect: _fitness(part, dialect))
     return best
+
+
+def _separators(data: bytes, encoding: str) -> list[str]:
+    """The separators that are worth a try: the one that line 1 names, or those that are usual."""
+    plain = Dialect(encoding=encoding)
+    if not plain.is_transcoded and (named := separator_named(data[:64], plain)):
+        return [named]
+    long = [mark for mark in _LONG_SEPARATORS if _takes_all(mark, data)]
+    inside = {character for mark in long for character in mark}
+    return [*long, *(separator for separator in _SEPARATORS if separator not in inside)]
+
+
+def _takes_all(mark: str, data: bytes) -> bool:
+    """Whether the middle character of ``mark`` stands nowhere but in it."""
+    times = data.count(mark.encode())
+    rarest = mark[len(mark) // 2]
+    return times > 1 and data.count(rarest.encode()) == times * mark.count(rarest)
 
 
 def _fitness(data: bytes, dialect: Dialect) -> tuple[float, int]:
