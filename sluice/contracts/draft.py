@@ -15,6 +15,7 @@ import yaml
 from sluice.contracts.draft_columns import Draft, column_part, shown
 from sluice.contracts.draft_derived import derived_parts
 from sluice.contracts.draft_targets import describable, targets_of, time_sources
+from sluice.contracts.draft_telling import as_they_would_stand, told
 from sluice.contracts.findings import Harm
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
@@ -24,6 +25,7 @@ from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import Profile, profile, read_header
 from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.rules.contract_rules import SIGN
+from sluice.ledger.quarantine import escaped
 from sluice.reading.landed_bytes import LandedBytes
 
 # More columns than a query judges in good time; nothing is lost in extra.
@@ -80,10 +82,11 @@ class _Trial:
 
     set_aside: int
     broken: Counter[str]
+    first_rows: list[dict[str, Any]]
 
 
 def _say_what_is_set_aside(sample: Profile, trial: _Trial, drafted: Draft) -> None:
-    drafted.set_aside = trial.set_aside
+    drafted.set_aside, drafted.first_rows = trial.set_aside, trial.first_rows
     if drafted.set_aside:
         text = f"{drafted.set_aside:,} of {sample.records:,} rows of the sample are set aside under this draft"
         drafted.found(text, Harm.LOST_ROWS)
@@ -180,9 +183,10 @@ def _try(sample: Profile, document: dict[str, Any]) -> _Trial:
     judge = Judge()
     try:
         match = Match(contract, sample.header)
-        trial = _Trial(sample.broken, Counter())
+        trial = _Trial(sample.broken, Counter(), [])
         for block in sample.blocks:
             judged = judge.judge(block, match, file_id=0, sha256="0" * 64)
+            trial.first_rows = trial.first_rows or as_they_would_stand(judged.good)
             trial.set_aside += len(judged.bad)
             trial.broken.update(rule for _, rules, _ in judged.bad for rule in rules)
     finally:
@@ -198,8 +202,7 @@ def write(path: Path, *, name: str | None, output: Path | None, contracts: Path)
     """
     drafted = draft(path, name)
     known = _already_known(path, contracts)
-    for line in (*(f"missing: {text}" for text in drafted.missing), *drafted.notes, *known):
-        print(f"sluice: {line}", file=sys.stderr)
+    target: Path | None = None
     if output is None:
         print(drafted.text, end="")
     else:
@@ -209,6 +212,8 @@ def write(path: Path, *, name: str | None, output: Path | None, contracts: Path)
             file.write(drafted.text)
         target.chmod(0o644)  # it belongs to the project, which other users may read
         print(f"sluice: wrote {target}", file=sys.stderr)
+    for line in (*known, *told(drafted, path, target)):
+        print(f"sluice: {escaped(line)}", file=sys.stderr)
     return 3 if drafted.missing else 0
 
 

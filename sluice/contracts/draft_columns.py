@@ -22,13 +22,15 @@ _SHOWN = 60
 class Draft:
     """``text`` is the contract as YAML; ``findings`` are what a person should know of it.
 
-    ``set_aside`` is how many rows of the sample it would set aside.
+    ``set_aside`` is how many rows of the sample it would set aside, ``first_rows`` are some as they would stand in
+    events.
     """
 
     name: str
     text: str
     set_aside: int = 0
     findings: list[Finding] = field(default_factory=list)
+    first_rows: list[dict[str, Any]] = field(default_factory=list)
 
     def found(self, text: str, harm: Harm, *, where: str = "", question: bool = False, line: int | None = None) -> None:
         """One more finding."""

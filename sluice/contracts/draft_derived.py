@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from sluice.contracts.draft_columns import Draft
@@ -23,7 +24,7 @@ def derived_parts(
     filled = set(targets.values())
     if "event_id" not in filled:
         derived.append({"name": _free("event_id", sample), "physicalName": "event_id", "logicalType": "string"})
-        derived[-1] |= {"primaryKey": True, "transformLogic": _event_id(sample, targets, drafted)}
+        derived[-1] |= {"primaryKey": True, "transformLogic": _event_id(sample, targets, times, drafted)}
     if "event_type" not in filled:
         derived.append({"name": _free("event_type", sample), "physicalName": "event_type", "logicalType": "string"})
         derived[-1]["transformLogic"] = literal(drafted.name)
@@ -36,12 +37,15 @@ def derived_parts(
     return derived
 
 
-def _event_id(sample: Profile, targets: dict[str, str], drafted: Draft) -> str:
+def _event_id(sample: Profile, targets: dict[str, str], times: list[TimeSource], drafted: Draft) -> str:
     own = [
         c
         for c in sample.columns
         if describable(c) and c.is_unique and _OWN_ID.search(plain_name(c.name)) and c.name not in targets
     ]
+    if not times:
+        drafted.found("without a moment in the file, the id is made of its content and the row's number", Harm.NOTE)
+        return "record_id(file_sha256, record_number)"
     if not own:
         text = "no column is an id of the row: the id is made of the file's content and the row's number"
         drafted.found(text, Harm.NOTE)
@@ -68,8 +72,10 @@ def _event_time(sample: Profile, times: list[TimeSource], drafted: Draft) -> lis
     if not times:
         drafted.found(
             "no column of the file is a moment in a known format. Say which column it is "
-            "(physicalName: event_time, with its formats), or add a column with a transformLogic, such as "
-            "make_timestamptz(…) of a number or a constant TIMESTAMPTZ '2026-01-31 12:00:00Z'",
+            "(physicalName: event_time, with its formats), or add one of these lines to properties: "
+            "`- {name: event_time, logicalType: timestamp, transformLogic: landed_at()}` (the moment at which the file "
+            "lands; event_id is then record_id(file_sha256, record_number)), or `- {name: event_time, logicalType: "
+            f"timestamp, transformLogic: \"TIMESTAMPTZ '{datetime.now(UTC):%Y-%m-%d} 12:00:00Z'\"}}`",
             Harm.UNUSABLE,
             where="event_time",
         )

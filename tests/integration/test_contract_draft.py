@@ -11,6 +11,7 @@ import yaml
 
 from sluice.base.settings import PROJECT, Settings
 from sluice.contracts.draft import Draft, draft, feed_name, write
+from sluice.contracts.judge import Judge
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import ProfileError
 from sluice.loading.load_file import FileLoader
@@ -206,3 +207,33 @@ def test_a_draft_says_that_cancellations_are_positive_when_they_are(tmp_path: Pa
     assert not any("cancellation.sign" in note for note in positive.notes)
     negative = drafted(tmp_path, text.format(sign="-"))
     assert "cancellations" not in str(yaml.safe_load(negative.text).get("customProperties"))
+
+
+def test_a_draft_tells_the_worst_first_and_shows_rows_and_the_next_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert write(_saved(tmp_path), name=None, output=tmp_path, contracts=PROJECT / "include" / "contracts") == 0
+    said = capsys.readouterr().err.replace("sluice: ", "")
+    assert said.index("rows load, and may mean something else:") < said.index("the first 3 rows as they would stand")
+    assert "  ? Order No: is unique in the sample" in said
+    assert '"2025-12-24 18:05:00.000000Z", ' in said
+    assert "price 1234.0000, quantity 1" in said
+    assert f"next: make load FILE={tmp_path / 'shop.csv'}" in said
+
+
+def test_the_line_that_a_draft_without_a_moment_asks_for_makes_it_usable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "things.csv"
+    path.write_text("sku,name\n1,a\n2,b\n")
+    assert write(path, name=None, output=tmp_path, contracts=PROJECT / "include" / "contracts") == 3
+    said = capsys.readouterr().err
+    assert 'event_time "?"' in said
+    assert "2026-01-01 00:00" not in said
+    line = "- {name: event_time, logicalType: timestamp, transformLogic: landed_at()}"
+    assert f"`{line}`" in said
+    text = (tmp_path / "things.odcs.yaml.draft").read_text()
+    contract = parse_contract(text.replace("  properties:\n", f"  properties:\n  {line}\n"), path)
+    judge = Judge()
+    assert judge.problems(contract) == []
+    judge.close()

@@ -1,0 +1,82 @@
+"""What `make contract` tells about a draft: what to look at, rows as they would stand, and what comes next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+
+from sluice.contracts.draft_columns import Draft
+from sluice.contracts.event_columns import PLACE
+from sluice.contracts.findings import Harm
+
+_HEADINGS = {
+    Harm.UNUSABLE: "missing, the draft cannot be used without it",
+    Harm.LOST_ROWS: "rows are set aside",
+    Harm.WRONG_VALUES: "rows load, and may mean something else",
+    Harm.LATER_FILES: "later files may not load",
+    Harm.NOTE: "decided, and why",
+}
+_LONGEST = 100
+
+
+def told(drafted: Draft, path: Path, target: Path | None) -> Iterator[str]:
+    """Lines for people. ``target`` is where the draft was written; None when it was only printed."""
+    for harm, heading in _HEADINGS.items():
+        found = [finding for finding in drafted.findings if finding.harm is harm]
+        if found:
+            yield f"{heading}:"
+            yield from (f"  {'? ' if finding.question else '- '}{finding}" for finding in found)
+    if any(finding.question for finding in drafted.findings):
+        yield "what begins with ? is a guess: only who knows the feed can say"
+    if drafted.first_rows:
+        yield f"the first {len(drafted.first_rows)} rows as they would stand in events:"
+        # An event_time that is missing was made up for the trial.
+        unknown = {"event_time": "?"} if drafted.missing else {}
+        yield from (f"  {_row(row | unknown)}" for row in drafted.first_rows)
+    yield f"next: {_next(drafted, path, target)}"
+
+
+def as_they_would_stand(good: pa.Table, most: int = 3) -> list[dict[str, Any]]:
+    """The first rows of what the judge has made, by column of events; only what has a value, for people to read."""
+    columns = [name for name in good.column_names if name not in PLACE]
+    rows = good.sort_by("record_number").slice(0, most).select(columns)
+    texts = {
+        name: rows[name].cast(pa.string()).to_pylist()
+        if pa.types.is_timestamp(rows[name].type)
+        else rows[name].to_pylist()
+        for name in columns
+    }
+    return [
+        {name: _readable(name, texts[name][i]) for name in columns if texts[name][i] is not None}
+        for i in range(rows.num_rows)
+    ]
+
+
+def _readable(name: str, value: Any) -> Any:
+    """The judge hands out what binary COPY takes: 16 bytes of a uuid, jsonb behind its version."""
+    if isinstance(value, bytes):
+        return str(UUID(bytes=value)) if name == "event_id" else json.loads(value[1:])
+    return value
+
+
+def _row(row: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_value(value)}" for name, value in row.items())
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | dict) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _next(drafted: Draft, path: Path, target: Path | None) -> str:
+    if drafted.missing and target is not None:
+        done = str(target).removesuffix(".draft")
+        return f"fill in what is missing, mv {target} {done}, then make load FILE={path}"
+    if target is None:
+        return f"make contract FILE={path} OUT=include/contracts"
+    return f"make load FILE={path}"
