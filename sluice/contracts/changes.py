@@ -53,6 +53,9 @@ def _place(column: Column) -> str:
 def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
     if replace(before.dialect, stray_quote=None) != replace(after.dialect, stray_quote=None):
         yield Change("csv: files are read in another dialect", "writers")
+    if before.layout != after.layout:
+        yield Change("csv: what of a file is header, footer or passed over is another", "writers")
+    yield from _file_changes(before, after)
     if (old_quote := before.dialect.stray_quote) != (new_quote := after.dialect.stray_quote):
         is_stricter = STRAY_QUOTES.index(new_quote) > STRAY_QUOTES.index(old_quote)
         yield Change(f"csv.strayQuote {shown(old_quote)} → {shown(new_quote)}", "writers" if is_stricter else "")
@@ -71,6 +74,14 @@ def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
         if old != new:
             is_tighter = new is not None and (old is None or new < old)
             yield Change(f"errorBudget.{name} {shown(old)} → {shown(new)}", "writers" if is_tighter else "")
+
+
+def _file_changes(before: Contract, after: Contract) -> Iterator[Change]:
+    if before.files == after.files:
+        return
+    is_narrower = bool(after.files) and (not before.files or not {*before.files} <= {*after.files})
+    text = f"files {shown(list(before.files))} → {shown(list(after.files))}"
+    yield Change(text, "writers" if is_narrower else "")
 
 
 def _column_changes(before: Column, after: Column) -> Iterator[Change]:

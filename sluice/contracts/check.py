@@ -52,16 +52,24 @@ def _read(folder: Path) -> tuple[Contracts, list[str]]:
 def _overlaps(contracts: Sequence[Contract]) -> Iterator[str]:
     """Contracts whose own full header, or required header, another one takes or disputes."""
     for contract in contracts:
+        rivals = [other for other in contracts if other is contract or _may_take_the_same(contract, other)]
         required = [column.name for column in contract.read_columns if column.required]
         for header in ([column.name for column in contract.read_columns], required):
             try:
-                best = match([(other, header) for other in contracts]).contract if header else contract
+                best = match([(other, header) for other in rivals]).contract if header else contract
             except HeaderError as error:
                 yield f"{contract.path.name}: {error}"
                 break
             if best is not contract:
                 yield f"{contract.path.name}: files with header {header} go to contract {best.name}: make them differ"
                 break
+
+
+def _may_take_the_same(contract: Contract, other: Contract) -> bool:
+    """Whether files of ``contract`` may go to ``other`` by their names, as far as the patterns show it."""
+    if not contract.files:
+        return not other.files  # which takes such files by their names, and means to
+    return any(map(other.takes, contract.files)) or any(map(contract.takes, other.files))
 
 
 def _compared(contracts: Contracts, baseline: Baseline) -> Iterator[tuple[list[str], bool]]:

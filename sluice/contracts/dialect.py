@@ -46,7 +46,7 @@ def parse_dialect(csv: Any) -> Dialect:
     return Dialect(
         **marks,
         encoding=encoding,
-        nulls=_nulls(csv.get("nulls", [""]), marks.get("escape")),
+        nulls=_nulls(csv.get("nulls", [""])),
         stray_quote=_stray_quote(csv.get("strayQuote")),
     )
 
@@ -133,16 +133,10 @@ def _must_be_text(where: str, value: Any, encoding: str) -> None:
         raise ContractError(f"{where} is {value!r}, which cannot be told apart in {encoding}: use ASCII characters")
 
 
-def _nulls(nulls: Any, escape: str | None) -> tuple[str, ...]:
+def _nulls(nulls: Any) -> tuple[str, ...]:
     if not isinstance(nulls, list):
         raise ContractError(f"csv.nulls is {nulls!r}: write a list of texts")
-    texts = tuple(file_text(null, "csv.nulls") for null in nulls)
-    if escape and (never := [text for text in texts if escape in text]):
-        raise ContractError(
-            f"csv.nulls has {never[0]!r}, which holds the escape character {escape!r}, but what that stands before is "
-            "read without it: leave escape out if only nulls have it, or write the null without it"
-        )
-    return texts
+    return tuple(file_text(null, "csv.nulls") for null in nulls)
 
 
 def _stray_quote(action: Any) -> str | None:

@@ -59,9 +59,14 @@ def _next_free(name: str, taken: set[str]) -> str:
 def match(headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int | None = None) -> Match:
     """The contract that fits best among ``headers``: each contract with the header as its own dialect reads it.
 
-    Fits: no required column is missing. Best: the most columns matched. Raises HeaderError when none or several fit, or
+    Fits: no required column is missing. Best: the most columns matched, and of these one that says by ``files`` which
+    files are its own. Raises HeaderError when none or several fit, or
     when the header has more than ``columns_max`` columns.
     """
+    if not headers:
+        raise HeaderError(
+            "no contract takes a file of this name: name it as the contract's files says, or change files"
+        )
     readable = [(contract, header) for contract, header in headers if header]
     if not readable:
         raise NoContractError("no contract can read line 1, which must name the columns", is_read=False)
@@ -73,6 +78,7 @@ def match(headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int
         raise NoContractError(_why_none(readable), is_read=True)
     most = max(matched for matched, _, _ in fitting)
     best = [(c, h) for matched, c, h in fitting if matched == most]
+    best = [(c, h) for c, h in best if c.files] or best
     if len(best) > 1:
         names = ", ".join(contract.name for contract, _ in best)
         raise HeaderError(

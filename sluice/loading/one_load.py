@@ -6,8 +6,9 @@ import io
 import json
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -33,6 +34,7 @@ from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
+from sluice.reading.layout import Layout
 from sluice.reading.widths import Widths
 
 _log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class FileLoad:
     def __init__(self, writer: StreamWriter, file: LandedFile) -> None:
         self.writer = writer
         self.file = file
+        self._footer_records = 0
 
     def run(self) -> tuple[Tally, str]:
         """Load it and commit; its tally, and its path from now on.
@@ -74,6 +77,8 @@ class FileLoad:
         crash_point("load.before_commit")
         self.writer.session.commit()
         crash_point("load.after_commit")
+        if self._footer_records:
+            _log.info("file %s (%s): its last %s records are no data", file.file_id, file.name, self._footer_records)
         if is_news:
             contract = copied.match.contract.name
             _log.warning("file %s (%s) of contract %s %s", file.file_id, file.name, contract, copied.look.words)
@@ -100,8 +105,14 @@ class FileLoad:
             landed.marked_encoding,
             copied.look.drift_text,
             copied.look.filled_text,
-            json.dumps(contract.dialect.marks | {"record_bytes_max": self.writer.settings.record_bytes_max}),
+            json.dumps(self._read_as(contract)),
         )
+
+    def _read_as(self, contract: Contract) -> dict[str, Any]:
+        """How the file was read, so that it can be read alike again."""
+        bound = {"record_bytes_max": self.writer.settings.record_bytes_max}
+        footer = {"footer_records": self._footer_records} if self._footer_records else {}
+        return contract.dialect.marks | contract.layout.marks | bound | footer
 
     def copy(self, landed: LandedBytes) -> Copied:
         """Write everything but the tally."""
@@ -149,7 +160,7 @@ class FileLoad:
             if error.sqlstate == UNIQUE_VIOLATION:
                 self.writer.stage_first.add(match.contract.name)
             raise
-        if misfit := widths.misfit(len(match.header)):
+        if misfit := widths.misfit(len(match.header), is_in_file=match.contract.layout.names_columns):
             raise FileRejectedError(misfit, match.contract)
         return read, good, warned
 
@@ -157,18 +168,18 @@ class FileLoad:
         """The contract that knows the header, and the dialect that the file is read in."""
         contracts = self.writer.contracts()
         head = landed.head()
-        dialects = {contract: _dialect(contract, landed) for contract in contracts.candidates}
+        dialects = {c: _dialect(c, landed) for c in contracts.candidates if c.takes(self.file.name)}
         try:
-            headers = {dialect: _header(head, dialect) for dialect in {*dialects.values()}}
+            headers = {how: _header(head, *how) for how in {(d, c.layout) for c, d in dialects.items()}}
             match = contracts.match(
-                [(contract, headers[dialect]) for contract, dialect in dialects.items()],
+                [(c, _names(c, headers[d, c.layout])) for c, d in dialects.items()],
                 self.writer.settings.columns_max,
             )
         except NoContractError as error:
             why = explained(error, head, self.file.name, landed.marked_encoding, dialects)
             raise FileRejectedError(why) from error
         except HeaderError as error:
-            raise FileRejectedError(str(error)) from error
+            raise FileRejectedError(_other_separator(head, dialects) or str(error)) from error
         return match, dialects[match.contract]
 
     def _judge(self, block: Block, match: Match) -> Judgement:
@@ -177,11 +188,13 @@ class FileLoad:
 
     def _blocks(self, landed: LandedBytes, dialect: Dialect, match: Match) -> Iterator[Block]:
         settings = self.writer.settings
+        layout = match.contract.layout
         reader = RecordReader(
-            landed, dialect, chunk_bytes=settings.chunk_bytes, record_bytes_max=settings.record_bytes_max
+            landed, dialect, layout, chunk_bytes=settings.chunk_bytes, record_bytes_max=settings.record_bytes_max
         )
         reader.header()
-        return reader.blocks(len(match.header))
+        yield from reader.blocks(len(match.header))
+        self._footer_records = reader.footer_records
 
     def _ingest(self, good: pa.Table, is_staged: bool) -> None:
         if good.num_rows and is_staged:
@@ -212,9 +225,27 @@ def _dialect(contract: Contract, landed: LandedBytes) -> Dialect:
     return replace(contract.dialect, encoding=marked) if marked else contract.dialect
 
 
-def _header(head: bytes, dialect: Dialect) -> list[str] | None:
-    """The header as ``dialect`` reads it; None when it cannot."""
-    return RecordReader(io.BytesIO(head), dialect, chunk_bytes=len(head) + 1).header()
+def _header(head: bytes, dialect: Dialect, layout: Layout) -> list[str] | None:
+    """The names in the header as it is read so, none when it is not to name any; None when it cannot be read so."""
+    return RecordReader(io.BytesIO(head), dialect, layout, chunk_bytes=len(head) + 1).header()
+
+
+def _other_separator(head: bytes, dialects: Mapping[Contract, Dialect]) -> str:
+    """What is wrong when line 1 names the separator, and no contract has it; otherwise nothing."""
+    readers = {c: RecordReader(io.BytesIO(head), d, chunk_bytes=len(head) + 1) for c, d in dialects.items()}
+    named = {reader.separator_named() for reader in readers.values()} - {None}
+    if not named or any(dialect.separator in named for dialect in dialects.values()):
+        return ""
+    expected = ", ".join(f"{contract.name} {dialect.separator!r}" for contract, dialect in dialects.items())
+    return (
+        f"line 1 names the separator {named.pop()!r}, which no contract has (expected: {expected}): write it into "
+        "csv.separator of the feed's contract, or separate the file's fields as the contract says"
+    )
+
+
+def _names(contract: Contract, header: list[str] | None) -> list[str] | None:
+    """The names of a file's columns: the header's, or the contract's when the file is not to name them."""
+    return contract.own_header if header is not None and not contract.layout.names_columns else header
 
 
 def _refuse_failed(block: Block, judged: Judgement, contract: Contract) -> None:

@@ -186,6 +186,7 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
         raise LookupError(f"its contract {file['contract']!r} is not under {settings.contracts_dir} any more")
     path = archive.where(settings.home_dir, file["path"])
     marks = {"record_bytes_max": settings.record_bytes_max} | (file["read_as"] or {})
+    marks.pop("footer_records", None)
     layout = {name: marks.pop(name) for name in Layout.__dataclass_fields__ if name in marks}
     reading = reader.read(
         path,

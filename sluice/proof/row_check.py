@@ -104,10 +104,7 @@ class RowCheck:
 
     def _value(self, field: Field, column: Column | None) -> Any:
         """What events must hold of a field; ``_UNKNOWN`` when that is not certain."""
-        nulls = self._contract.dialect.nulls
-        if not field.was_quoted and not field.was_plain and field.text in nulls:
-            return _UNKNOWN
-        text = None if not field.was_quoted and field.text in nulls else field.text
+        text = None if not field.was_quoted and field.written in self._contract.dialect.nulls else field.text
         if column is None or text is None:
             return text
         if column.logical_type == "string" and column.kind != "uuid":

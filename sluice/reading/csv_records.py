@@ -67,7 +67,7 @@ class RecordReader:
 
         None when the file has no header, or it cannot be read, or line 1 names another separator than the dialect's.
         """
-        layout, named = self._layout, separator_named(self._beginning(), self._dialect)
+        layout, named = self._layout, self.separator_named()
         if named not in (None, self._dialect.separator):
             return None
         self._skip_lines(max(layout.skip_lines, named is not None))
@@ -80,11 +80,11 @@ class RecordReader:
         records = [record for _ in range(layout.header_lines) if (record := self._header_record())]
         return names_of(records, self._dialect) if len(records) == layout.header_lines else None
 
-    def _beginning(self) -> bytes:
-        """What the file begins with, as much as line 1 needs that names the separator."""
+    def separator_named(self) -> str | None:
+        """The separator that line 1 names, such as ``sep=;``; None when it is another line. Nothing was read before."""
         while len(self._input.buffer) < _BEGINNING and self._input.fill():
             pass
-        return self._input.buffer[:_BEGINNING]
+        return separator_named(self._input.buffer[:_BEGINNING], self._dialect)
 
     def _skip_lines(self, count: int) -> None:
         for _ in range(count):

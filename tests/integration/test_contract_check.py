@@ -85,6 +85,21 @@ BREAKING: list[tuple[str, Edit, str]] = [
     ),
     (
         "writers",
+        lambda d: d.update(customProperties=[{"property": "csv", "value": {"comment": "#"}}]),
+        "files are read in another dialect",
+    ),
+    (
+        "writers",
+        lambda d: d.update(customProperties=[{"property": "csv", "value": {"skipLines": 1}}]),
+        "what of a file is header, footer or passed over",
+    ),
+    (
+        "writers",
+        lambda d: d.update(customProperties=[{"property": "files", "value": ["rees46-*.csv"]}]),
+        "files [] → ['rees46-*.csv']",
+    ),
+    (
+        "writers",
         lambda d: d.update(customProperties=[{"property": "errorBudget", "value": {"rows": 5}}]),
         "errorBudget.rows none → 5",
     ),

@@ -136,7 +136,6 @@ def test_every_contract_in_the_project_is_usable_and_its_sql_is_sound(path: Path
         ([], {"csv": {"encoding": "klingon"}}, "csv.encoding is 'klingon'"),
         ([], {"csv": {"encoding": "utf-7"}}, "keeps ASCII"),
         ([], {"csv": {"nulls": "NULL"}}, "write a list"),
-        ([], {"csv": {"escape": "\\", "nulls": ["", "\\N"]}}, "holds the escape character"),
         ([], {"errorBudget": {"row": 1}}, "write {rows: n}"),
         ([], {"errorBudget": {"rows": -1}}, "0 or more"),
         ([], {"errorbudget": {"rows": 1}}, "did you mean errorBudget"),
