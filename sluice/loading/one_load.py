@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import logging
@@ -176,10 +177,10 @@ class FileLoad:
                 self.writer.settings.columns_max,
             )
         except NoContractError as error:
-            why = explained(error, head, self.file.name, landed.marked_encoding, dialects)
-            raise FileRejectedError(why) from error
+            explain = functools.partial(explained, error, head, self.file.name, landed.marked_encoding, dialects)
+            raise FileRejectedError(_other_separator(head, dialects) or explain()) from error
         except HeaderError as error:
-            raise FileRejectedError(_other_separator(head, dialects) or str(error)) from error
+            raise FileRejectedError(str(error)) from error
         return match, dialects[match.contract]
 
     def _judge(self, block: Block, match: Match) -> Judgement:
