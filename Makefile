@@ -193,6 +193,7 @@ audit: $(VENV)/.dev ## Look the locked packages up in the database of known vuln
 release: $(VENV)/.dev ## Release what is committed, as a commit and a tag here: make release VERSION=x.y.z
 	@[ -n "$(VERSION)" ] || { echo "which version? make release VERSION=x.y.z" >&2; exit 2; }
 	@$(SLUICE) contracts
+	@$(PYTHON) -m sluice.running.schema_file --release "$(VERSION)"
 	@$(PYTHON) .ci/release.py "$(VERSION)"
 
 clean: ## Delete the virtual environment and caches; data/ stays
