@@ -11,7 +11,7 @@ DROP DATABASE IF EXISTS sluice_replaced WITH (FORCE);
 SELECT to_regclass('ledger.files') IS NOT NULL AS is_restored;
 
 -- name: exists :: whether the server has the database
-SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(database)s) AS found;
+SELECT EXISTS (SELECT FROM pg_database WHERE datname = %(database)s) AS is_there;
 
 -- name: marks :: in the database that is replaced: the last numbers that it gave
 SELECT

@@ -55,10 +55,10 @@ def apart_from_ledger(settings: Settings, connection: Connection, older_than_sec
     every thousand files.
     """
     files = (path for day in sorted(_days(settings)) for path in _files(day))
-    found = []
+    apart = []
     while page := list(itertools.islice(files, _PAGE)):
-        found += [apart for apart in _apart(settings, connection, page) if _rests(apart.path, older_than_seconds)]
-    return found
+        apart += [each for each in _apart(settings, connection, page) if _rests(each.path, older_than_seconds)]
+    return apart
 
 
 def _apart(settings: Settings, connection: Connection, paths: list[Path]) -> Iterator[Apart]:

@@ -30,11 +30,11 @@ def statements(connection: psycopg.Connection[dict[str, Any]]) -> dict[str, list
     with connection.transaction():
         # Without a path every name is written with its schema.
         connection.execute("SELECT set_config('search_path', '', true)")
-        found = {
+        parts = {
             title: [row["statement"] for row in queries.all(connection, name, schemas=list(SCHEMAS))]
             for name, title in _PARTS.items()
         }
-    return {title: lines for title, lines in found.items() if lines}
+    return {title: lines for title, lines in parts.items() if lines}
 
 
 def text(connection: psycopg.Connection[dict[str, Any]]) -> str:

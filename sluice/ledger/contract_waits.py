@@ -22,19 +22,19 @@ PATTERN = "*.odcs.yaml"
 
 def texts(folder: Path) -> dict[str, bytes | OSError]:
     """What each contract file in ``folder`` holds, by name in order; or why it cannot be read."""
-    found: dict[str, bytes | OSError] = {}
+    by_name: dict[str, bytes | OSError] = {}
     for path in sorted(folder.glob(PATTERN)):
         try:
-            found[path.name] = path.read_bytes()
+            by_name[path.name] = path.read_bytes()
         except OSError as error:
-            found[path.name] = error
-    return found
+            by_name[path.name] = error
+    return by_name
 
 
-def digest(found: Mapping[str, bytes | OSError]) -> str:
+def digest(by_name: Mapping[str, bytes | OSError]) -> str:
     """One text for the folder that holds this: another one as soon as a name or a byte differs."""
     whole = hashlib.sha256()
-    for name, text in found.items():
+    for name, text in by_name.items():
         held = text if isinstance(text, bytes) else f"errno {text.errno}".encode()
         whole.update(f"{name}\0{len(held)}\0".encode("utf-8", "surrogateescape") + held)
     return whole.hexdigest()

@@ -30,8 +30,8 @@ def lines(
     by_rule = {key: list(rows) for key, rows in groupby(examples, lambda row: (row["contract"], row["rule"]))}
     said = []
     for group in groups:
-        found = by_rule[group["contract"], group["rule"]]
-        said += [_heading(group), *(line for example in found for line in _example(example)), ""]
+        of_the_rule = by_rule[group["contract"], group["rule"]]
+        said += [_heading(group), *(line for example in of_the_rule for line in _example(example)), ""]
     return said + _remedy(examples[0])
 
 

@@ -55,8 +55,8 @@ def make(connection: Connection, file_id: int) -> None:
 
 def verify(connection: Connection, file_id: int) -> dict[str, Any] | None:
     """What ``ledger.verify`` finds: the file's counts and receipt against its rows; None when there is no such file."""
-    found: dict[str, Any] | None = queries.row(_in_order(connection), "load/receipts.verify", file_id)["verify"]
-    return found
+    verified: dict[str, Any] | None = queries.row(_in_order(connection), "load/receipts.verify", file_id)["verify"]
+    return verified
 
 
 def _in_order(connection: Connection) -> psycopg.RawCursor[dict[str, Any]]:

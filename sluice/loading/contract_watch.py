@@ -55,32 +55,32 @@ class ContractWatch:
 
         judge = Judge(self._settings.duckdb_memory)
         try:
-            found = read_contracts(self._settings.contracts_dir, problems=judge.problems)
+            contracts = read_contracts(self._settings.contracts_dir, problems=judge.problems)
         finally:
             judge.close()
-        if not self._ledger.in_ledger(lambda connection: _note(connection, found)):
+        if not self._ledger.in_ledger(lambda connection: _note(connection, contracts)):
             return  # the ledger is away: the next look tries again
-        was, self._broken = self._broken, found.why()
-        self._digest, self._told_of_files = found.digest, False
+        was, self._broken = self._broken, contracts.why()
+        self._digest, self._told_of_files = contracts.digest, False
         if self._broken:
             self._tell(f"files that need it wait, all others load: {self._broken}")
         elif was:
             _log.info("all contracts can be used again: the files that waited are loaded")
 
     def _files_that_wait(self) -> str:
-        found: list[str] = []
-        self._ledger.in_ledger(lambda connection: found.append(contract_waits.waiting(connection, self._digest)))
-        return "".join(found)
+        sentences: list[str] = []
+        self._ledger.in_ledger(lambda connection: sentences.append(contract_waits.waiting(connection, self._digest)))
+        return "".join(sentences)
 
     def _tell(self, message: str) -> None:
         _log.error("%s", message)
         self._ledger.note(message)
 
 
-def _note(connection: Connection, found: Contracts) -> None:
+def _note(connection: Connection, contracts: Contracts) -> None:
     with connection.transaction():
-        for file, usable in found.texts.items():
-            queries.run(connection, "ledger/contracts.note_usable", file=file, usable=usable, digest=found.digest)
-        for broken in found.broken:
-            values = {"file": broken.file, "problem": broken.why, "digest": found.digest}
+        for file, usable in contracts.texts.items():
+            queries.run(connection, "ledger/contracts.note_usable", file=file, usable=usable, digest=contracts.digest)
+        for broken in contracts.broken:
+            values = {"file": broken.file, "problem": broken.why, "digest": contracts.digest}
             queries.run(connection, "ledger/contracts.note_problem", **values)

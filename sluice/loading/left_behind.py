@@ -116,21 +116,19 @@ class Copied:
 
 def look(settings: Settings, ledger: Connection, replaced: Connection) -> LeftBehind:
     """Compare both databases, and the landing folders; changes nothing."""
-    found = LeftBehind(files=lost_files(settings, ledger, replaced))
+    left = LeftBehind(files=lost_files(settings, ledger, replaced))
     unloaded = {row["file_id"]: row for row in queries.all(replaced, "left_behind.unloaded")}
     active = queries.all(ledger, "left_behind.active", file_ids=list(unloaded))
-    found.back_again = [row for row in active if unloaded[row["file_id"]]["sha256"] == row["sha256"]]
-    _compare_rejects(ledger, replaced, found)
+    left.back_again = [row for row in active if unloaded[row["file_id"]]["sha256"] == row["sha256"]]
+    _compare_rejects(ledger, replaced, left)
     # Those of lost files come with the files' rows, or not at all.
-    besides = [row["file_id"] for row in found.files]
+    besides = [row["file_id"] for row in left.files]
     entries, known = (
         queries.all(one, "left_behind.audit_count", besides=besides)[0]["entries"] for one in (replaced, ledger)
     )
-    found.audit_entries = max(0, entries - known)
-    found.audit = queries.all(
-        replaced, "left_behind.newest_audit", besides=besides, most=min(found.audit_entries, SHOWN)
-    )
-    return found
+    left.audit_entries = max(0, entries - known)
+    left.audit = queries.all(replaced, "left_behind.newest_audit", besides=besides, most=min(left.audit_entries, SHOWN))
+    return left
 
 
 def lost_files(settings: Settings, ledger: Connection, replaced: Connection) -> list[Row]:
@@ -290,14 +288,14 @@ def _adding_up(replaced: Connection, lost: list[Row]) -> set[int]:
     }
 
 
-def _compare_rejects(ledger: Connection, replaced: Connection, found: LeftBehind) -> None:
+def _compare_rejects(ledger: Connection, replaced: Connection, left: LeftBehind) -> None:
     there = queries.all(replaced, "left_behind.handled_rejects")
     here = {row["file_id"]: row for row in queries.all(ledger, "left_behind.handled_rejects")}
     stayed = {
         row["file_id"]
         for row in queries.all(ledger, "left_behind.known_ids", file_ids=[row["file_id"] for row in there])
     }
-    lost = {row["file_id"] for row in found.files}
+    lost = {row["file_id"] for row in left.files}
     none = {"edited": 0, "edited_at": None, "replayed": 0}
     for row in there:
         known = here.get(row["file_id"], none)
@@ -305,10 +303,10 @@ def _compare_rejects(ledger: Connection, replaced: Connection, found: LeftBehind
         if row["file_id"] in lost:  # they come with the file's rows, or not at all
             continue
         if row["edited"] and row["edited_at"] != known["edited_at"]:
-            found.edited[name] = max(1, row["edited"] - known["edited"])
+            left.edited[name] = max(1, row["edited"] - known["edited"])
         # A file that lands again is judged anew as a whole.
         if row["file_id"] in stayed and row["replayed"] > known["replayed"]:
-            found.replayed[name] = row["replayed"] - known["replayed"]
+            left.replayed[name] = row["replayed"] - known["replayed"]
 
 
 class _Incoming:

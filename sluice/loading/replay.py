@@ -231,9 +231,9 @@ class _Replayer:
             else:
                 readable.setdefault(header, []).append((reject, values))
         for header, records in readable.items():
-            found = _match(contract, header)
+            match = _match(contract, header)
             block = _block([reject for reject, _ in records], [values for _, values in records], len(header), dialect)
-            judged = self._judge.judge(block, found, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at)
+            judged = self._judge.judge(block, match, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at)
             if judged.good.num_rows:
                 self._session.copy(judged.good, "staged_events")
             outcomes += [_outcome(records[row][0], rules, error_class) for row, rules, error_class in judged.bad]
@@ -288,11 +288,11 @@ def _fields(text: str | None) -> dict[str, str | None] | None:
     """Fields as they stand in the ledger; numbers and so on, that a person wrote without quotes, as text."""
     if text is None:
         return None
-    found = json.loads(text, parse_int=str, parse_float=str)
-    if not isinstance(found, dict):
+    fields = json.loads(text, parse_int=str, parse_float=str)
+    if not isinstance(fields, dict):
         return {}
     return {
-        name: value if value is None or isinstance(value, str) else json.dumps(value) for name, value in found.items()
+        name: value if value is None or isinstance(value, str) else json.dumps(value) for name, value in fields.items()
     }
 
 

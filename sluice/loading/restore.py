@@ -173,13 +173,13 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
     say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
     with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
         _keep_seals(ledger, replaced)
-        found = reland(settings, ledger, replaced)
-        found.left = left_behind.look(settings, ledger, replaced)
+        relanded = reland(settings, ledger, replaced)
+        relanded.left = left_behind.look(settings, ledger, replaced)
         if copy_sealed:
-            found.copied = left_behind.copy(settings, ledger, replaced)
-            found.left.files = left_behind.lost_files(settings, ledger, replaced)
-            found.missing = _missing(settings, ledger)
-    return found
+            relanded.copied = left_behind.copy(settings, ledger, replaced)
+            relanded.left.files = left_behind.lost_files(settings, ledger, replaced)
+            relanded.missing = _missing(settings, ledger)
+    return relanded
 
 
 def reland(settings: Settings, ledger: Connection, replaced: Connection | None = None) -> Relanded:
@@ -190,15 +190,15 @@ def reland(settings: Settings, ledger: Connection, replaced: Connection | None =
     and which were unloaded since: those stay where they are. Doing it again changes nothing.
     """
     _folders_are_there(settings, ledger)
-    found = Relanded()
+    relanded = Relanded()
     with mover.only_mover(ledger, 60) as alone:
         if not alone:
             raise RestoreError("files are being moved: stop the pipeline first, a restore needs it to stand still")
         for paths in _pages(_files(settings)):
-            _reland_page(settings, ledger, replaced, paths, found)
+            _reland_page(settings, ledger, replaced, paths, relanded)
         _go_on_after_names(settings, ledger)
-    found.missing = _missing(settings, ledger)
-    return found
+    relanded.missing = _missing(settings, ledger)
+    return relanded
 
 
 def _missing(settings: Settings, ledger: Connection) -> list[str]:
@@ -217,20 +217,20 @@ def _folders_are_there(settings: Settings, ledger: Connection) -> None:
 
 
 def _reland_page(
-    settings: Settings, ledger: Connection, replaced: Connection | None, paths: list[Path], found: Relanded
+    settings: Settings, ledger: Connection, replaced: Connection | None, paths: list[Path], relanded: Relanded
 ) -> None:
     names = [path.name for path in paths]
     known, was = file_names.known(ledger, names), file_names.known(replaced, names) if replaced else {}
     for path in paths:
         row, before = known.get(path.name), was.get(path.name)
         if row is not None:
-            _put_back(settings, path, row, found)
+            _put_back(settings, path, row, relanded)
         elif before is not None and before["state"] == "unloaded":
-            found.kept.append(f"{before['name']} (file {before['file_id']})")
+            relanded.kept.append(f"{before['name']} (file {before['file_id']})")
         else:
             if replaced is not None and before is not None:
                 _keep_arrival(ledger, replaced, before["file_id"])
-            found.returned.append(_return(settings, path, before))
+            relanded.returned.append(_return(settings, path, before))
 
 
 def _keep_arrival(ledger: Connection, replaced: Connection, file_id: int) -> None:
@@ -238,13 +238,13 @@ def _keep_arrival(ledger: Connection, replaced: Connection, file_id: int) -> Non
         queries.run(ledger, "restore.keep_arrival", **arrival)
 
 
-def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], found: Relanded) -> None:
+def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], relanded: Relanded) -> None:
     target = settings.home_dir / row["path"]
     if target == path or row["path"].startswith("incoming/"):
         return
     make_folder(target.parent, settings)
     if rename_if_free(path, target):
-        found.put_back.append(row["file_id"])
+        relanded.put_back.append(row["file_id"])
 
 
 def _return(settings: Settings, path: Path, before: Mapping[str, Any] | None) -> str:
@@ -313,4 +313,4 @@ def _run(command: list[str], url: str, **streams: Any) -> None:
 
 def _exists(url: Url, name: str) -> bool:
     with database.connect(url("postgres"), application_name="sluice-restore") as connection:
-        return bool(queries.row(connection, "restore.exists", database=name)["found"])
+        return bool(queries.row(connection, "restore.exists", database=name)["is_there"])

@@ -54,8 +54,8 @@ class Statements:
 
     def checks(self) -> dict[str, sql.Composed]:
         """By report the query whose one row must be all true."""
-        found = {report.name: self._check(report) for report in self._reports}
-        return {name: check for name, check in found.items() if check is not None}
+        checks = {report.name: self._check(report) for report in self._reports}
+        return {name: check for name, check in checks.items() if check is not None}
 
     def publish(self) -> list[sql.Composed]:
         """The statements of the transaction that publishes what was built and checked."""

@@ -77,16 +77,16 @@ def _tell(report: Report, error: psycopg.Error) -> None:
 
 def _is_missing(connection: Connection, report: Report, **parts: sql.Composable) -> bool:
     """Whether the table is not there; one with other columns goes."""
-    found = queries.row(
+    standing = queries.row(
         connection,
         "refresh.is_as_drafted",
         table=parts["table"].as_string(connection),
         draft=parts["staging"].as_string(connection),
     )
-    if found["is_there"] and not found["is_same"]:
+    if standing["is_there"] and not standing["is_same"]:
         _log.warning("%s.%s has other columns than its file says: it is made anew", SCHEMA, report.name)
         _run(connection, "refresh.drop_table", **parts)
-    return not found["is_there"] or not found["is_same"]
+    return not standing["is_there"] or not standing["is_same"]
 
 
 def _make_table(connection: Connection, report: Report, **parts: sql.Composable) -> None:
