@@ -231,9 +231,11 @@ class _Replayer:
             else:
                 readable.setdefault(header, []).append((reject, values))
         for header, records in readable.items():
-            match = _match(contract, header)
+            matched = _match(contract, header)
             block = _block([reject for reject, _ in records], [values for _, values in records], len(header), dialect)
-            judged = self._judge.judge(block, match, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at)
+            judged = self._judge.judge(
+                block, matched, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at
+            )
             if judged.good.num_rows:
                 self._session.copy(judged.good, "staged_events")
             outcomes += [_outcome(records[row][0], rules, error_class) for row, rules, error_class in judged.bad]
