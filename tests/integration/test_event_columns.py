@@ -58,7 +58,7 @@ def problems(connection: Connection) -> list[str]:
     receipt = connection.execute("SELECT ledger.receipt_columns() AS names").fetchone()
     assert receipt is not None
     contract = parse_contract(CONTRACT.read_text(encoding="utf-8"), CONTRACT)
-    judged = [item.rpartition(" AS ")[2] for item in output(contract)]
+    judged = [item.rpartition(" AS ")[2] for item in output(contract, (), ())]
     return [
         *_differs(TABLE, list(in_table(connection)), should),
         *_differs("what the judge makes (sluice/contracts/sql/output.py)", judged, should),

@@ -25,6 +25,7 @@ from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
 from sluice.proof import reconcile, sealing
 from sluice.running import embedded
+from sluice.reports import tables
 from sluice.running.pipeline import InstanceError
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 
@@ -110,6 +111,7 @@ def pipeline(settings: Settings, postgres_server: embedded.Server, tmp_path: Pat
         roles.make_database(connection, restore.LIVING, "sluice_owner")
         made = Pipeline(settings, postgres_server, tmp_path / "backups" / "one.dump")
         migrate.migrate(made.settings.owner_dsn)
+        tables.make(made.settings.owner_dsn)
         with made.connect() as ledger:
             folders.adopt(made.settings, ledger)
         yield made
