@@ -24,8 +24,8 @@ from sluice.loading import left_behind, restore, unload
 from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
 from sluice.proof import reconcile, sealing
-from sluice.running import embedded
 from sluice.reports import tables
+from sluice.running import embedded
 from sluice.running.pipeline import InstanceError
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 
