@@ -21,9 +21,9 @@ def _in_two_transactions(self: FileLoad) -> Any:
     run, commit = session.run, session.commit
     tallies: list[tuple[Any, ...]] = []
 
-    def without_tally(name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    def without_tally(name: str, *parameters: Any, **pieces: Any) -> list[tuple[Any, ...]]:
         if name != "load/load.mark_loaded":
-            return run(name, *parameters)
+            return run(name, *parameters, **pieces)
         tallies.append(parameters)
         return []
 
