@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file bench audit release clean
+.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file bench audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …
 
 reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables
 	@$(SLUICE) reconcile
+
+doctor: $(VENV)/.runtime ## Tell which settings of PostgreSQL should be others, and why; changes nothing
+	@$(SLUICE) doctor
 
 # Of the containers when their database runs, otherwise of the pipeline on this machine; CONTAINERS=yes or no decides.
 CONTAINERS ?= $(if $(shell docker compose ps --quiet --status running postgres 2>/dev/null),yes,no)

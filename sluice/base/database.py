@@ -59,6 +59,7 @@ def connect(
     )
     try:
         queries.run(connection, "session.set_named", settings=json.dumps(session_settings(url, **session)))
+        queries.run(connection, "session.commit_durably")
         connection.autocommit = autocommit
     except BaseException:
         connection.close()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from sluice.base import database, machine
 from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
-from sluice.cli.shared import here
+from sluice.cli.shared import here, reached
+from sluice.ledger import server_settings
 from sluice.running import shutdown, status
 from sluice.running.launcher import Launcher
 from sluice.running.logs import rotate, tail
@@ -21,6 +24,10 @@ from sluice.running.pipeline import WEB_USER, InstanceError, Pipeline
 
 _UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
+_PRESCRIPTION = (
+    "set them as superuser: ALTER SYSTEM SET name = 'value'; then SELECT pg_reload_conf(); shared_buffers and "
+    "max_connections need a restart of the server"
+)
 
 
 @command(
@@ -121,3 +128,17 @@ def tell_status(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     report = status.report(pipeline)
     print(json.dumps(report, indent=2, default=str) if parsed.json else status.text(report))
     return status.exit_code(report)
+
+
+@command("doctor", "tell which settings of the PostgreSQL server should be others, and why")
+def doctor(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """Exit code 1 when a setting should be another; nothing is changed."""
+    settings = reached(pipeline)
+    with database.connect(settings.reader_dsn) as connection:
+        findings = server_settings.compare(connection, machine.memory(), shutil.disk_usage(settings.home_dir).free)
+    for one in findings:
+        print(f"{one.advice.name} = {one.now}: better {one.advice.value}")
+        print(f"  why: {one.advice.why}")
+        print(f"  for the promise that no row is lost: {one.advice.promise}")
+    print(_PRESCRIPTION if findings else "the settings of PostgreSQL fit this load")
+    return 1 if findings else 0

@@ -26,18 +26,13 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from sluice.base import machine
+from sluice.ledger import server_settings
+
 SYSTEM_USER = "pgserver"
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
 _INITDB = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256")
-_OPTIONS = {
-    "listen_addresses": "127.0.0.1",
-    "shared_buffers": "512MB",
-    "max_wal_size": "4GB",
-    "checkpoint_completion_target": "0.9",
-    "wal_compression": "on",
-    "max_connections": "200",
-    "idle_in_transaction_session_timeout": "10min",
-}
+_OPTIONS = {"listen_addresses": "127.0.0.1", "max_connections": "200"}
 
 
 class EmbeddedError(RuntimeError):
@@ -150,10 +145,16 @@ class Server:
             self._log_from = log.seek(0, os.SEEK_END)
             self.process = self._spawn(
                 [str(self.bin_dir / "postgres"), "-D", str(self.pgdata), "-p", str(self.port), "-k", ""]
-                + [part for key, value in _OPTIONS.items() for part in ("-c", f"{key}={value}")],
+                + [f"--{name}={value}" for name, value in self._options().items()],
                 stdout=log,
                 stderr=log,
             )
+
+    def _options(self) -> dict[str, str]:
+        """The settings it starts with, sized to this machine."""
+        buffers = server_settings.shared_buffers(machine.memory())
+        wal = server_settings.max_wal_size(shutil.disk_usage(self.folder).free)
+        return {one.name: one.value for one in server_settings.advised(buffers, wal)} | _OPTIONS
 
     def answers(self) -> bool:
         """Whether the launched server takes connections by now; crash recovery may take a while.

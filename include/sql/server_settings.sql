@@ -1,0 +1,21 @@
+-- name: current :: a row for each setting: as one writes it, as a number in bytes or seconds, what else it may be
+SELECT
+    name,
+    current_setting(name) AS shown,
+    setting AS text,
+    enumvals AS known,
+    CASE
+        WHEN vartype IN ('integer', 'real')
+            THEN setting::numeric * CASE unit
+                WHEN '8kB' THEN 8192 WHEN 'kB' THEN 1024 WHEN 'MB' THEN 1048576
+                WHEN 'min' THEN 60 WHEN 'ms' THEN 0.001
+                ELSE 1
+            END
+    END AS number
+FROM pg_settings
+WHERE name = ANY(%(names)s);
+
+-- name: place :: one row: whether the server is on the client's machine, and how large the indexes of events are
+SELECT
+    coalesce(inet_server_addr() = inet_client_addr(), true) AS is_here,
+    coalesce((SELECT pg_indexes_size(oid) FROM pg_class WHERE oid = to_regclass('public.events')), 0)::bigint AS index_bytes;
