@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from sluice.reports import definitions
+from sluice.reports import refresh as refreshing
 from sluice.reports.statements import OF_THE_READER, Statements
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -20,7 +20,9 @@ def statements(run_id: str = "by-hand") -> Statements:
 
 def build(reader: Connection, run_id: str = "by-hand") -> None:
     """The first task: one transaction."""
-    _in_one_transaction(reader, [statements(run_id).begin(), *statements(run_id).build()])
+    with reader.transaction():
+        reader.execute(statements(run_id).begin())
+        refreshing.build(reader, statements(run_id))
 
 
 def failed(reader: Connection) -> set[str]:
@@ -31,7 +33,9 @@ def failed(reader: Connection) -> set[str]:
 
 def publish(reader: Connection, run_id: str = "by-hand") -> None:
     """The last task: one transaction."""
-    _in_one_transaction(reader, statements(run_id).publish())
+    with reader.transaction():
+        for script in statements(run_id).publish():
+            reader.execute(script)
 
 
 def refresh(reader: Connection, run_id: str = "by-hand") -> None:
@@ -39,9 +43,3 @@ def refresh(reader: Connection, run_id: str = "by-hand") -> None:
     build(reader, run_id)
     assert failed(reader) == set()
     publish(reader, run_id)
-
-
-def _in_one_transaction(reader: Connection, scripts: list[sql.Composed]) -> None:
-    with reader.transaction():
-        for script in scripts:
-            reader.execute(script)

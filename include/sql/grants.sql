@@ -47,6 +47,9 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit TO sluice_writer;
+    -- Whoever refreshes the reports, see refresh.sql.
+    GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
+    GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
 
     -- They run with the rights of whoever calls them.

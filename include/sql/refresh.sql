@@ -52,6 +52,7 @@ CROSS JOIN (
 -- looked at.
 SET LOCAL idle_in_transaction_session_timeout = '60s';
 LOCK TABLE {control} IN SHARE ROW EXCLUSIVE MODE;
+DELETE FROM ledger.failed_refresh;
 DO $$
 BEGIN
     -- The checks vouch for the tables that this run built. A server that crashed since has emptied them.
@@ -68,6 +69,12 @@ BEGIN
     END IF;
 END
 $$;
+
+-- name: forget_failure :: nothing
+DELETE FROM ledger.failed_refresh;
+
+-- name: note_failure :: nothing
+INSERT INTO ledger.failed_refresh (failed_at, report, error) VALUES (now(), %(report)s, %(error)s);
 
 -- name: publish_by_key :: nothing; only the rows that changed were written
 DELETE FROM {table} AS published

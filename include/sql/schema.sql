@@ -71,6 +71,12 @@ CREATE TABLE ledger.duplicates (
     CONSTRAINT duplicates_pkey PRIMARY KEY (file_id, record_number)
 );
 
+CREATE TABLE ledger.failed_refresh (
+    failed_at timestamp with time zone NOT NULL,
+    report text,
+    error text NOT NULL
+);
+
 CREATE TABLE ledger.feeds (
     contract text NOT NULL,
     drift jsonb,
@@ -498,6 +504,7 @@ CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EA
 -- Comments
 
 COMMENT ON TABLE ledger.dropped_views IS 'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
+COMMENT ON COLUMN ledger.failed_refresh.report IS 'whose file or check failed; none: all of them could not be published';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
 COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
 COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
@@ -527,6 +534,8 @@ GRANT SELECT ON TABLE ledger.dropped_views TO sluice_reader;
 GRANT SELECT ON TABLE ledger.dropped_views TO sluice_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.duplicates TO sluice_writer;
 GRANT SELECT ON TABLE ledger.duplicates TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE ledger.failed_refresh TO sluice_reader;
+GRANT DELETE, SELECT ON TABLE ledger.failed_refresh TO sluice_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.feeds TO sluice_writer;
 GRANT SELECT ON TABLE ledger.feeds TO sluice_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.files TO sluice_writer;

@@ -16,6 +16,14 @@ Connection = psycopg.Connection[dict[str, Any]]
 NOT_REFRESHED = "not refreshed, and stale until the next run of DAG report_sales"
 
 
+class RefreshError(RuntimeError):
+    """A report cannot be built or published; the message names it, says what PostgreSQL says, and what to do."""
+
+    def __init__(self, message: str, report: str | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
 def are_published(connection: Connection) -> bool:
     """Whether the reports were ever published; before that there is nothing to refresh."""
     return bool(queries.row(connection, "summary.published")["published"])
@@ -38,12 +46,49 @@ def refresh(connection: Connection, run_id: str) -> str:
     try:
         with connection.transaction():
             return _refresh(connection, run_id)
-    except definitions.ReportError as error:
+    except (definitions.ReportError, RefreshError) as error:
         return f"{NOT_REFRESHED} ({error})"
     except psycopg.Error as error:
         if connection.broken:
             raise
         return f"{NOT_REFRESHED} ({first_line(error)})"
+
+
+def build(connection: psycopg.Connection[Any], statements: Statements) -> None:
+    """Make the staging tables, in the transaction that ``statements.begin()`` began.
+
+    Raises RefreshError for the first one that cannot be made, psycopg.Error when the connection is lost.
+    """
+    for name, script in statements.build().items():
+        try:
+            connection.execute(script)
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            remedy = f"mend include/sql/reports/{name}.sql, then run DAG report_sales"
+            raise RefreshError(f"it cannot be built: {first_line(error)}: {remedy}", name) from error
+    connection.execute(statements.analyze())
+
+
+def note_failure(connection: psycopg.Connection[Any], failure: BaseException | None, report: str | None) -> None:
+    """Keep for `make status` why a refresh failed, in place of what was kept before.
+
+    ``report`` is whose check did not hold; none when something else failed, which ``failure`` then says.
+    """
+    with connection.transaction():
+        queries.run(connection, "refresh.forget_failure")
+        named = failure.report if isinstance(failure, RefreshError) else report
+        queries.run(connection, "refresh.note_failure", report=named, error=_why(failure, report))
+
+
+def _why(failure: BaseException | None, report: str | None) -> str:
+    if isinstance(failure, psycopg.errors.UndefinedTable) and report is None:
+        return f"{first_line(failure)}: the table of a new report is made by `make down && make up`"
+    if isinstance(failure, psycopg.Error):
+        return f"{first_line(failure)}: the log of the task in DAG report_sales tells more"
+    if report is not None:
+        return f"its check does not hold: look at report_staging.{report}__next, and at the check in its file"
+    return str(failure).strip().partition("\n")[0]
 
 
 def first_line(error: psycopg.Error) -> str:
@@ -53,8 +98,7 @@ def first_line(error: psycopg.Error) -> str:
 
 def _refresh(connection: Connection, run_id: str) -> str:
     statements = Statements(definitions.read(), OF_THE_SESSION, run_id)
-    for script in statements.build():
-        connection.execute(script)
+    build(connection, statements)
     failed = [name for name, check in statements.checks().items() if not _holds(connection, check)]
     if failed:
         return f"{NOT_REFRESHED} (check {', '.join(failed)} fails)"

@@ -41,16 +41,18 @@ class Statements:
         """The first statements of the transaction that builds: one snapshot, and no other refresh until it ends."""
         return queries.compose("refresh.begin", control=published(CONTROL))
 
-    def build(self) -> list[sql.Composed]:
-        """A script a staging table, after ``begin``, and the statistics of all."""
-        made = [
-            queries.compose(self._workshop.build, staging=self.staging(report.name), rows=self.rows(report))
+    def build(self) -> dict[str, sql.Composed]:
+        """By report the script that makes its staging table, in order, after ``begin``."""
+        return {
+            report.name: queries.compose(
+                self._workshop.build, staging=self.staging(report.name), rows=self.rows(report)
+            )
             for report in self._reports
-        ]
-        return [
-            *made,
-            queries.compose("refresh.analyze", stagings=self._all([report for report in self._reports if report.key])),
-        ]
+        }
+
+    def analyze(self) -> sql.Composed:
+        """The statistics of what was built."""
+        return queries.compose("refresh.analyze", stagings=self._all([each for each in self._reports if each.key]))
 
     def checks(self) -> dict[str, sql.Composed]:
         """By report the query whose one row must be all true."""

@@ -13,7 +13,7 @@ from sluice.base import database, disks, queries
 from sluice.contracts.drift import says
 from sluice.landing import folders, incoming
 from sluice.ledger import contract_waits, quarantine
-from sluice.reports import refresh
+from sluice.reports import definitions, refresh
 from sluice.running.credentials import write_private
 from sluice.running.pipeline import Pipeline
 
@@ -35,7 +35,6 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
     if everything:
         latency["all"] = _latency(connection, None)
     drift = queries.all(connection, "ledger/status.drift")
-    reports = _reports(connection) if everything else None
     return {
         "stream": queries.one(connection, "ledger/status.stream"),
         "files": {state["state"]: state["files"] for state in states},
@@ -44,20 +43,27 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
         "rows_per_second": queries.row(connection, "ledger/status.rate")["rows_per_second"],
         "landed_to_queryable_seconds": latency,
         "drift": drift,
-        "reports": reports,
+        **(_reports(connection) if everything else {"reports": None, "failed_refresh": None}),
     }
 
 
-def _reports(connection: Connection) -> dict[str, Any] | None:
-    """The state of what is published. Others may write there: what they do to it hides nothing else of the report."""
+def _reports(connection: Connection) -> dict[str, Any]:
+    """The state of what is published, and why the last refresh failed.
+
+    Others may write there: what they do to it hides nothing else of the report.
+    """
     try:
         with connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', '1s', true)")
-            return queries.one(connection, "ledger/status.reports")
+            return {
+                "reports": queries.one(connection, "ledger/status.reports"),
+                "failed_refresh": queries.one(connection, "ledger/status.failed_refresh"),
+            }
     except psycopg.Error as error:
         if connection.broken:
             raise
-        return {"as_of": None, "unloads_missing": None, "error": refresh.first_line(error)}
+        error_of = {"as_of": None, "unloads_missing": None, "error": refresh.first_line(error)}
+        return {"reports": error_of, "failed_refresh": None}
 
 
 def report(pipeline: Pipeline) -> dict[str, Any]:
@@ -83,6 +89,7 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
             state |= ledger_report(connection)
             state["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
             state["problems"] += contract_waits.problems(pipeline.settings, connection)
+            state["problems"] += reports_problems(state["failed_refresh"])
     except psycopg.Error as error:
         state["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return state
@@ -208,6 +215,18 @@ def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
     if stream["state"] == "waiting":
         return [f"the stream waits: {(stream['last_error'] or 'no reason given').strip()}"]
     return []
+
+
+def reports_problems(failed: dict[str, Any] | None) -> list[str]:
+    """A file that is no report stops DAG report_sales from being read, so no run of it can tell."""
+    try:
+        definitions.read()
+    except definitions.ReportError as error:
+        return [f"no report is refreshed: include/sql/reports/{error}"]
+    if failed is None:
+        return []
+    of = f"report {failed['report']}: " if failed["report"] else ""
+    return [f"the refresh of the reports failed at {_when(failed['failed_at'])}: {of}{failed['error']}"]
 
 
 def _refused_problems(pipeline: Pipeline, refused: dict[str, str]) -> list[str]:

@@ -20,15 +20,15 @@ PAGE = PROJECT / "docs" / "how-to" / "add-a-report.md"
 # A purchase arrives between building and checking, as files do while the pipeline runs.
 _REFRESH = """
 from sluice.base import database, settings
-from sluice.reports import definitions, tables
+from sluice.reports import definitions, refresh, tables
 from sluice.reports.statements import OF_THE_READER, Statements
 
 print(*tables.make(settings.load().owner_dsn))
 statements = Statements(definitions.read(), OF_THE_READER, "copy")
 with database.connect(settings.load().reader_dsn) as reader:
     with reader.transaction():
-        for script in [statements.begin(), *statements.build()]:
-            reader.execute(script)
+        reader.execute(statements.begin())
+        refresh.build(reader, statements)
     with database.connect(settings.load().owner_dsn) as owner:
         owner.execute(
             "INSERT INTO public.events (event_id, event_type, event_time, file_id, record_number) "

@@ -104,14 +104,13 @@ _compared = sql.SQL("NOT {}").format(same_content("staged", "present"))
 
 def _reports(connection: Connection) -> Iterator[str]:
     """A sentence for the report that cannot be built from the table as it is; later ones are made from it."""
-    reports = definitions.read()
-    statements = Statements(reports, OF_THE_SESSION, "columns")
+    statements = Statements(definitions.read(), OF_THE_SESSION, "columns")
     with connection.transaction(force_rollback=True):
-        for report, script in zip(reports, statements.build(), strict=False):
+        for report, script in statements.build().items():
             try:
                 connection.execute(script)
             except psycopg.errors.UndefinedColumn as error:
-                yield f"include/sql/reports/{report.name}.sql: {error.diag.message_primary}"
+                yield f"include/sql/reports/{report}.sql: {error.diag.message_primary}"
                 return
 
 

@@ -12,10 +12,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from psycopg import sql
 
-from dags.report_sales import report_sales
+from dags import report_sales
 from sluice.base import database
 from sluice.base.settings import Settings
-from sluice.reports import summary
+from sluice.reports import definitions, summary
+from sluice.reports.refresh import RefreshError
+from sluice.running import status
 from tests.reports import build, failed, publish, refresh, statements
 
 Row = dict[str, Any]
@@ -209,7 +211,7 @@ def test_events_that_arrive_while_reports_are_built_are_in_none_of_them(
 ) -> None:
     with reader.transaction():
         reader.execute(statements().begin())
-        for script in statements().build():
+        for script in statements().build().values():
             reader.execute(script)
             add_event(shop, "purchase", "12:00", user_id="new", session_id="new", product_id="new", price=5)
     assert failed(reader) == set()
@@ -319,27 +321,96 @@ def test_the_operator_itself_fails_on_a_damaged_table_without_a_retry(
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SLUICE_READER", settings.reader_dsn)
     build(reader)
-    gate = report_sales().get_task("check_revenue_by_hour")
+    gate = report_sales.report_sales().get_task("check_revenue_by_hour")
     gate.execute({})
     reader.execute("UPDATE report_staging.revenue_by_hour__next SET revenue = revenue + 1")
     with pytest.raises(AirflowFailException, match=r"False, True, '23\.0+', '21\.0+', True"):
         gate.execute({})
 
 
-def test_the_operator_builds_all_reports_in_one_transaction(
-    shop: psycopg.Connection[Row],
-    reader: psycopg.Connection[Row],
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+BROKEN = "it cannot be built: division by zero: mend include/sql/reports/zzz.sql, then run DAG report_sales"
+
+
+@pytest.fixture
+def as_airflow(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection that the DAG's tasks use."""
     monkeypatch.setenv("AIRFLOW_CONN_SLUICE_READER", settings.reader_dsn)
-    task = report_sales().get_task("build_reports")
-    scripts = [statements().begin(), *statements().build()]
-    task.sql = [*[script.as_string() for script in scripts], "SELECT 1 / 0"]
-    with pytest.raises(psycopg.errors.DivisionByZero):
-        task.execute({})
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A report more, which fails while it is built."""
+    text = "-- step: a row\n-- after: {}\n\n-- name: rows :: it\nSELECT 1 / sales AS x FROM (SELECT 0 AS sales) AS one"
+    last = definitions.parse("zzz", text.format(", ".join(report.name for report in definitions.read())))
+    reports = [*definitions.read(), last]
+    with monkeypatch.context() as patched:
+        patched.setattr(definitions, "read", lambda: reports)
+        yield
+
+
+def problems(connection: psycopg.Connection[Row]) -> list[str]:
+    """What `make status` says of the last refresh."""
+    return status.reports_problems(status.ledger_report(connection)["failed_refresh"])
+
+
+@pytest.mark.usefixtures("as_airflow")
+def test_the_task_builds_all_reports_in_one_transaction(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row], broken: None
+) -> None:
+    with pytest.raises(RefreshError, match=BROKEN):
+        report_sales.build_reports.function(run_id="mine")
     left = "SELECT tablename FROM pg_tables WHERE tablename LIKE '%\\_\\_next'"
     assert reader.execute(left).fetchall() == []
-    task.sql = task.sql[:-1]
-    task.execute({})
+
+
+@pytest.mark.usefixtures("as_airflow")
+def test_the_status_names_the_report_that_cannot_be_built(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row], broken: None
+) -> None:
+    with pytest.raises(RefreshError) as raised:
+        report_sales.build_reports.function(run_id="mine")
+    report_sales.note_failure({"exception": raised.value})
+    (said,) = problems(shop)
+    assert said.startswith("the refresh of the reports failed at 20")
+    assert said.endswith(f": report zzz: {BROKEN}")
+
+
+@pytest.mark.usefixtures("as_airflow")
+def test_the_status_names_the_report_whose_check_fails_until_a_refresh_is_published(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row]
+) -> None:
+    build(reader)
+    reader.execute("DELETE FROM report_staging.funnel__next")
+    gate = report_sales.report_sales().get_task("check_funnel")
+    with pytest.raises(AirflowFailException) as raised:
+        gate.execute({})
+    for _ in range(2):
+        gate.on_failure_callback[0]({"exception": raised.value})
+    (said,) = problems(shop)
+    assert "report funnel: its check does not hold: look at report_staging.funnel__next" in said
+    refresh(reader)
+    assert problems(shop) == []
+
+
+@pytest.mark.usefixtures("as_airflow")
+def test_the_status_says_what_makes_the_table_of_a_new_report(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row]
+) -> None:
+    shop.execute("DROP TABLE report.funnel")
+    build(reader)
+    with pytest.raises(psycopg.errors.UndefinedTable) as raised:
+        publish(reader)
+    report_sales.note_failure({"exception": raised.value})
+    (said,) = problems(shop)
+    assert (
+        'relation "report.funnel" does not exist: the table of a new report is made by `make down && make up`' in said
+    )
+
+
+@pytest.mark.usefixtures("as_airflow")
+def test_the_task_builds_what_the_checks_hold_of(
+    shop: psycopg.Connection[Row], reader: psycopg.Connection[Row]
+) -> None:
+    report_sales.build_reports.function(run_id="mine")
     assert failed(reader) == set()
+    publish(reader, run_id="mine")

@@ -61,6 +61,12 @@ SELECT
     greatest((SELECT count(*) FROM ledger.audit WHERE action = 'unload') - unloads, 0) AS unloads_missing
 FROM report.last_refresh;
 
+-- name: failed_refresh :: one row when the last refresh of the reports failed
+SELECT failed_at, report, error
+FROM ledger.failed_refresh
+ORDER BY failed_at DESC
+LIMIT 1;
+
 -- name: loaded_since :: one row when a file was loaded after %(since)s
 SELECT file_id, name, rows_loaded
 FROM ledger.files
