@@ -17,7 +17,10 @@ from sluice.base.settings import PROJECT, SQL
 
 # The one module that reads what libpq and the JVM hand over as text.
 READS_TEXTS = "sluice/loading/retry_rules.py"
-SENTENCES = {"says", "message", "because", "line_of", "ended_because", "last_error"}
+SENTENCES = {
+    *("says", "message", "because", "line_of", "ended_because", "last_error"),
+    *("reason", "remedy", "detail", "why", "message_primary", "first_line"),
+}
 COLUMNS = "ended_because|last_error|error|reason|problem|message"
 _SEARCHES = {"startswith", "endswith", "find", "index", "count", "removeprefix", "removesuffix"}
 _PATTERNS = {"search", "match", "fullmatch", "findall", "finditer"}
@@ -156,6 +159,7 @@ def test_no_query_decides_by_a_sentence() -> None:
         'if (line := line_of(x)).startswith("sluice."):\n    pass',
         'if row["ended_because"] in ASKED:\n    pass',
         "action = ACTIONS[message]",
+        'if error.diag.message_primary.startswith("no relation"):\n    pass',
         'match rule.says:\n    case "x":\n        pass',
     ],
 )
