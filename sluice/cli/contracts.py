@@ -14,6 +14,7 @@ from sluice.running.pipeline import InstanceError, Pipeline
     "draft a contract from a CSV file; exit code 3 when a person must complete it",
     argument("file", type=Path),
     argument("--name", help="the feed's name (default: from the file's)"),
+    argument("--arrival", action="store_true", help="an event's time is when its file landed: landed_at()"),
     argument("--output", "-o", type=Path, help="write it to this file or folder (default: print it)"),
 )
 def contract(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
@@ -23,7 +24,9 @@ def contract(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 
     folder = pipeline.settings.contracts_dir
     try:
-        return draft.write(parsed.file, name=parsed.name, output=parsed.output, contracts=folder)
+        return draft.write(
+            parsed.file, name=parsed.name, output=parsed.output, contracts=folder, by_arrival=parsed.arrival
+        )
     except (OSError, profile.ProfileError, landed_bytes.UnreadableFileError, model.ContractError) as error:
         raise InstanceError(str(error)) from error
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sluice.contracts.draft_columns import Draft, column_part, shown
-from sluice.contracts.draft_derived import derived_parts
+from sluice.contracts.draft_derived import arrival, derived_parts
 from sluice.contracts.draft_targets import describable, targets_of, time_sources
-from sluice.contracts.draft_telling import as_they_would_stand, told
+from sluice.contracts.draft_telling import told
+from sluice.contracts.draft_text import as_text
+from sluice.contracts.draft_trial import Trial, try_
 from sluice.contracts.findings import Harm
 from sluice.contracts.folder import read_contracts
-from sluice.contracts.judge import Judge
-from sluice.contracts.matching import Match, match
+from sluice.contracts.matching import match
 from sluice.contracts.model import HeaderError
-from sluice.contracts.parse import parse_contract
 from sluice.contracts.profile import Profile, profile, read_header
 from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.rules.contract_rules import SIGN
@@ -32,19 +29,22 @@ from sluice.reading.landed_bytes import LandedBytes
 _DESCRIBED_MOST = 200
 
 
-def draft(path: Path, name: str | None = None) -> Draft:
-    """Draft a contract for files like the one at ``path``. Raises ProfileError, OSError, UnreadableFileError."""
+def draft(path: Path, name: str | None = None, *, by_arrival: bool = False) -> Draft:
+    """Draft a contract for files like the one at ``path``; ``by_arrival``: an event's time is when its file landed.
+
+    Raises ProfileError, OSError, UnreadableFileError.
+    """
     sample = profile(path)
     drafted = Draft(name or feed_name(path), "")
-    times = time_sources(sample)
+    times = [] if by_arrival else time_sources(sample)
     targets = targets_of(sample, times)
     _reading_findings(sample, drafted)
     properties = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
-    properties = [*derived_parts(sample, targets, times, drafted), *properties]
+    properties = [*derived_parts(sample, targets, times, drafted, by_arrival=by_arrival), *properties]
     document = _document(drafted.name, path, sample, properties)
     tried, trial = _signed(sample, _with_a_time(document) if drafted.missing else document, drafted)
     _say_what_is_set_aside(sample, trial, drafted)
-    drafted.text = _as_text({**tried, "schema": document["schema"]}, drafted)
+    drafted.text = as_text({**tried, "schema": document["schema"]}, drafted)
     return drafted
 
 
@@ -69,23 +69,12 @@ def _is_needed(column: ColumnProfile, targets: dict[str, str]) -> bool:
 
 
 def _with_a_time(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with some moment as each event's time, so that its rows can be tried before a person says which."""
+    """The document with arrival as each event's time, so that its rows can be tried before a person says which."""
     [table] = document["schema"]
-    made = {"name": "a time for the trial", "physicalName": "event_time", "logicalType": "timestamp"}
-    made |= {"transformLogic": "TIMESTAMPTZ '2026-01-01 00:00:00Z'"}
-    return {**document, "schema": [{**table, "properties": [*table["properties"], made]}]}
+    return {**document, "schema": [{**table, "properties": [*table["properties"], arrival("a time for the trial")]}]}
 
 
-@dataclass
-class _Trial:
-    """What the drafted contract makes of the sample: rows that it would set aside, and how many break each rule."""
-
-    set_aside: int
-    broken: Counter[str]
-    first_rows: list[dict[str, Any]]
-
-
-def _say_what_is_set_aside(sample: Profile, trial: _Trial, drafted: Draft) -> None:
+def _say_what_is_set_aside(sample: Profile, trial: Trial, drafted: Draft) -> None:
     drafted.set_aside, drafted.first_rows = trial.set_aside, trial.first_rows
     if drafted.set_aside:
         text = f"{drafted.set_aside:,} of {sample.records:,} rows of the sample are set aside under this draft"
@@ -94,13 +83,13 @@ def _say_what_is_set_aside(sample: Profile, trial: _Trial, drafted: Draft) -> No
         drafted.found(f"{rows:,} rows of the sample break {rule}", Harm.LOST_ROWS)
 
 
-def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], _Trial]:
+def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], Trial]:
     """The document with the sign that cancellations have in the sample, and what it would set aside."""
-    trial = _try(sample, document)
+    trial = try_(sample, document)
     if trial.broken[SIGN]:
         custom = [*document.get("customProperties", []), {"property": "cancellations", "value": "positive"}]
         positive = {**document, "customProperties": custom, "schema": document["schema"]}
-        if (again := _try(sample, positive)).broken[SIGN] < trial.broken[SIGN]:
+        if (again := try_(sample, positive)).broken[SIGN] < trial.broken[SIGN]:
             text = "cancellations have a positive quantity or total in the sample: both are negated"
             drafted.found(text, Harm.WRONG_VALUES)
             return positive, again
@@ -124,9 +113,10 @@ def _reading_findings(sample: Profile, drafted: Draft) -> None:
     if sample.stray_quotes:
         text = f"{sample.stray_quotes:,} records have a quote inside an unquoted field: each load counts a warning"
         drafted.found(text, Harm.NOTE)
-    if sample.marked_encoding is None and sample.dialect.encoding != "utf-8":
-        text = f"the bytes are not UTF-8; {sample.dialect.encoding} is a guess: look at letters with accents"
-        drafted.found(text, Harm.WRONG_VALUES, question=True)
+    if sample.marked_encoding is None and (encoding := sample.dialect.encoding) != "utf-8":
+        text = f"the bytes are not UTF-8; {encoding} is a guess: look at letters with accents"
+        others = [other for other in ("cp1252", "cp850", "mac-roman") if other != encoding]
+        drafted.asked(text, ("", "encoding"), " or ".join(f"encoding: {other}" for other in others))
     if not sample.is_whole:
         drafted.found(f"only the first {sample.records:,} records were looked at", Harm.LATER_FILES)
     if sample.marked_encoding and sample.dialect.is_transcoded:
@@ -170,37 +160,13 @@ def _csv(sample: Profile) -> dict[str, Any]:
     return csv
 
 
-def _as_text(document: dict[str, Any], drafted: Draft) -> str:
-    checks = [f"MISSING {text}" for text in drafted.missing] + drafted.notes
-    comments = ["# A draft. docs/contracts.md says what each part means; `make contracts` checks it."]
-    comments += [f"#   - {' '.join(text.split())}" for text in checks]
-    return "\n".join(comments) + "\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _try(sample: Profile, document: dict[str, Any]) -> _Trial:
-    name = f"{document['name']}.odcs.yaml"
-    contract = parse_contract(yaml.safe_dump(document, allow_unicode=True), Path(name))
-    judge = Judge()
-    try:
-        match = Match(contract, sample.header)
-        trial = _Trial(sample.broken, Counter(), [])
-        for block in sample.blocks:
-            judged = judge.judge(block, match, file_id=0, sha256="0" * 64)
-            trial.first_rows = trial.first_rows or as_they_would_stand(judged.good)
-            trial.set_aside += len(judged.bad)
-            trial.broken.update(rule for _, rules, _ in judged.bad for rule in rules)
-    finally:
-        judge.close()
-    return trial
-
-
-def write(path: Path, *, name: str | None, output: Path | None, contracts: Path) -> int:
+def write(path: Path, *, name: str | None, output: Path | None, contracts: Path, by_arrival: bool = False) -> int:
     """Draft a contract for ``path`` and print it, or write it to ``output`` (a folder: under the feed's name).
 
     Returns 0, or 3 when a person must fill something in first: such a draft is written as ``….draft``, which nothing
     reads. Raises ProfileError, OSError, UnreadableFileError.
     """
-    drafted = draft(path, name)
+    drafted = draft(path, name, by_arrival=by_arrival)
     known = _already_known(path, contracts)
     target: Path | None = None
     if output is None:

@@ -11,6 +11,7 @@ from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.findings import Finding, Harm
 from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.profiling.nulls import WORDS
+from sluice.contracts.profiling.numbers import NumberFormat
 
 _ROWS_A_VALUE, _ROWS_OF_EACH, _LONGEST_WORD = 20, 3, 40
 _ID_LIKE = re.compile(r"(id|no|nr|code|number|key|zip|postcode|phone|sku|ean|upc|isbn)$")
@@ -32,9 +33,23 @@ class Draft:
     findings: list[Finding] = field(default_factory=list)
     first_rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def found(self, text: str, harm: Harm, *, where: str = "", question: bool = False, line: int | None = None) -> None:
+    def found(
+        self,
+        text: str,
+        harm: Harm,
+        *,
+        where: str = "",
+        question: bool = False,
+        line: int | None = None,
+        at: tuple[str, str] | None = None,
+        otherwise: str = "",
+    ) -> None:
         """One more finding."""
-        self.findings.append(Finding(text, harm, question, where, line))
+        self.findings.append(Finding(text, harm, question, where, line, at, otherwise))
+
+    def asked(self, text: str, at: tuple[str, str], otherwise: str, *, where: str = "") -> None:
+        """One more finding that is a guess: about which line of the draft, and what else could stand there."""
+        self.found(text, Harm.WRONG_VALUES, where=where, question=True, at=at, otherwise=otherwise)
 
     @property
     def missing(self) -> list[str]:
@@ -126,19 +141,39 @@ def _say_what_is_doubtful(column: ColumnProfile, kind: str, target: str | None, 
     _say_misfits(column, kind, target, drafted)
     if kind == "string" and (words := sorted(word for word in column.null_words if word.strip() in WORDS)):
         text = f"{', '.join(map(repr, words))} {'is' if len(words) == 1 else 'are'} taken for no value (valueMap)"
-        drafted.found(text, Harm.WRONG_VALUES, where=column.name, question=True)
+        otherwise = "take out of this valueMap what is a value"
+        drafted.asked(text, (column.name, "valueMap"), otherwise, where=column.name)
     if column.moments is not None and (other := column.moments.other_order) and kind == "timestamp":
-        first = shown(column.examples[0])
-        text = f"day and month may be the other way round than {column.moments.formats[0]!r} says: look at {first}"
-        drafted.found(f"{text}; otherwise write {other!r}", Harm.WRONG_VALUES, where=column.name, question=True)
+        _ask_about_day_and_month(column, column.moments.formats[0], other, drafted)
     if column.number is not None and column.number.is_ambiguous and kind in ("integer", "number"):
-        value = next((value for value in column.counts if set(value) & set(".,")), column.examples[0])
-        said = "with separators between thousands" if column.number.thousands_separator else "with decimals"
-        text = f"{shown(value)} is read as a number {said}, and could be the other"
-        drafted.found(text, Harm.WRONG_VALUES, where=column.name, question=True)
+        _ask_about_thousands(column, column.number, drafted)
     if column.accounting is not None:
         text = f"{shown(column.accounting)} looks like a negative number of accountants, which is read as text only"
         drafted.found(text, Harm.WRONG_VALUES, where=column.name)
+
+
+def _ask_about_day_and_month(column: ColumnProfile, form: str, other: str, drafted: Draft) -> None:
+    text = (
+        f"{form} is a guess: {column.rows:,} of {column.rows:,} values fit {other} too, day and month may be the other "
+        f"way round: look at {shown(column.examples[0])}"
+    )
+    otherwise = f'{{property: formats, value: ["{other}"]}}'
+    drafted.asked(text, (column.name, "formats"), otherwise, where=column.name)
+
+
+def _ask_about_thousands(column: ColumnProfile, number: NumberFormat, drafted: Draft) -> None:
+    value = next((value for value in column.counts if set(value) & set(".,")), column.examples[0])
+    mark = number.thousands_separator or number.decimal_separator
+    other = "," if mark == "." else "."
+    said = "with separators between thousands" if number.thousands_separator else "with decimals"
+    text = f"{shown(value)} is read as a number {said}, and could be the other"
+    as_decimals = f'{{property: decimalSeparator, value: "{mark}"}}'
+    as_thousands = (
+        f'{{property: thousandsSeparator, value: "{mark}"}}, {{property: decimalSeparator, value: "{other}"}}'
+    )
+    otherwise = f"logicalType: number, with {as_decimals if number.thousands_separator else as_thousands}"
+    key = "thousandsSeparator" if number.thousands_separator else "decimalSeparator"
+    drafted.asked(text, (column.name, key), otherwise, where=column.name)
 
 
 def _say_misfits(column: ColumnProfile, kind: str, target: str | None, drafted: Draft) -> None:

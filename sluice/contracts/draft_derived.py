@@ -6,25 +6,30 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.contracts.draft_columns import Draft
-from sluice.contracts.draft_targets import TimeSource, describable, plain_name
+from sluice.contracts.draft_columns import Draft, shown
+from sluice.contracts.draft_targets import TimeSource, describable, plain_name, time_sources
 from sluice.contracts.findings import Harm
 from sluice.contracts.model import normal
 from sluice.contracts.profile import Profile
 from sluice.contracts.sql.text import literal, quoted
 
+_RECORD_ID = "record_id(file_sha256, record_number)"
 _OWN_ID = re.compile(r"(id|no|nr|number|key)$")
 
 
 def derived_parts(
-    sample: Profile, targets: dict[str, str], times: list[TimeSource], drafted: Draft
+    sample: Profile, targets: dict[str, str], times: list[TimeSource], drafted: Draft, *, by_arrival: bool
 ) -> list[dict[str, Any]]:
-    """The derived columns, of those that no column in ``targets`` fills; how they are made goes to the findings."""
+    """The derived columns, of those that no column in ``targets`` fills; how they are made goes to the findings.
+
+    ``by_arrival``: an event's time is when its file landed; then there are no ``times``.
+    """
     derived: list[dict[str, Any]] = []
     filled = set(targets.values())
     if "event_id" not in filled:
-        derived.append({"name": _free("event_id", sample), "physicalName": "event_id", "logicalType": "string"})
-        derived[-1] |= {"primaryKey": True, "transformLogic": _event_id(sample, targets, times, drafted)}
+        name = _free("event_id", sample)
+        derived.append({"name": name, "physicalName": "event_id", "logicalType": "string", "primaryKey": True})
+        derived[-1]["transformLogic"] = _event_id(name, sample, targets, times, drafted)
     if "event_type" not in filled:
         derived.append({"name": _free("event_type", sample), "physicalName": "event_type", "logicalType": "string"})
         derived[-1]["transformLogic"] = literal(drafted.name)
@@ -32,26 +37,42 @@ def derived_parts(
         drafted.found(text, Harm.WRONG_VALUES)
     if times:
         _say_which_time(times, drafted)
-    if "event_time" not in filled:
+    if by_arrival:
+        _say_arrival(sample, drafted)
+        derived.append(arrival(_free("event_time", sample)))
+    elif "event_time" not in filled:
         derived += _event_time(sample, times, drafted)
     return derived
 
 
-def _event_id(sample: Profile, targets: dict[str, str], times: list[TimeSource], drafted: Draft) -> str:
+def _say_arrival(sample: Profile, drafted: Draft) -> None:
+    own = ", ".join(source.column.name for source in time_sources(sample)[:5])
+    text = f"is when the file landed, as was asked for{f'; {own} stays in extra' if own else ''}"
+    drafted.found(text, Harm.NOTE, where="event_time")
+
+
+def arrival(name: str) -> dict[str, Any]:
+    """The column ``name``, which makes the moment at which its file landed each event's time."""
+    return {"name": name, "physicalName": "event_time", "logicalType": "timestamp", "transformLogic": "landed_at()"}
+
+
+def _event_id(name: str, sample: Profile, targets: dict[str, str], times: list[TimeSource], drafted: Draft) -> str:
     own = [
         c
         for c in sample.columns
         if describable(c) and c.is_unique and _OWN_ID.search(plain_name(c.name)) and c.name not in targets
     ]
-    if not times:
-        drafted.found("without a moment in the file, the id is made of its content and the row's number", Harm.NOTE)
-        return "record_id(file_sha256, record_number)"
-    if not own:
-        text = "no column is an id of the row: the id is made of the file's content and the row's number"
-        drafted.found(text, Harm.NOTE)
-        return "record_id(file_sha256, record_number)"
-    text = "is unique in the sample, so the id is made of it; if it is no id, use record_id"
-    drafted.found(text, Harm.WRONG_VALUES, where=own[0].name, question=True)
+    if not times or not own:
+        why = "no column is an id of the row" if times else "the file has no moment"
+        text = (
+            f"{why}, so it is made of the file's bytes (their sha256) and the row's number. The same bytes again load "
+            "nothing; the same rows in other bytes, such as a gzip copy, load a second time"
+        )
+        drafted.found(text, Harm.NOTE, where=name)
+        return _RECORD_ID
+    text = "is unique in the sample, so the id is made of it"
+    otherwise = f"transformLogic: {_RECORD_ID}"
+    drafted.asked(text, (name, "transformLogic"), otherwise, where=own[0].name)
     return f"feed_id({literal(drafted.name)}, {_sql_name(own[0].name)})"
 
 
@@ -64,21 +85,14 @@ def _say_which_time(times: list[TimeSource], drafted: Draft) -> None:
     if others:
         names = ", ".join(source.column.name for source in others[:5])
         text = f"is taken for the time of the event; {names} could be it too"
-        drafted.found(text, Harm.WRONG_VALUES, where=chosen.column.name, question=True)
+        otherwise = f"physicalName: event_time at {others[0].column.name}, and none here"
+        drafted.asked(text, (chosen.column.name, "physicalName"), otherwise, where=chosen.column.name)
 
 
 def _event_time(sample: Profile, times: list[TimeSource], drafted: Draft) -> list[dict[str, Any]]:
     """Numbers since 1970 become a moment; otherwise a person must say where the time is."""
     if not times:
-        drafted.found(
-            "no column of the file is a moment in a known format. Say which column it is "
-            "(physicalName: event_time, with its formats), or add one of these lines to properties: "
-            "`- {name: event_time, logicalType: timestamp, transformLogic: landed_at()}` (the moment at which the file "
-            "lands; event_id is then record_id(file_sha256, record_number)), or `- {name: event_time, logicalType: "
-            f"timestamp, transformLogic: \"TIMESTAMPTZ '{datetime.now(UTC):%Y-%m-%d} 12:00:00Z'\"}}`",
-            Harm.UNUSABLE,
-            where="event_time",
-        )
+        drafted.found(_how_to_say_a_time(sample), Harm.UNUSABLE, where="event_time")
         return []
     source = times[0]
     drafted.found(f"is taken for {source.unit} since 1970", Harm.WRONG_VALUES, where=source.column.name)
@@ -86,6 +100,19 @@ def _event_time(sample: Profile, times: list[TimeSource], drafted: Draft) -> lis
     moment = f"make_timestamptz(CAST({_sql_name(source.column.name)}{factor} AS BIGINT))"
     name = _free("event_time", sample)
     return [{"name": name, "physicalName": "event_time", "logicalType": "timestamp", "transformLogic": moment}]
+
+
+def _how_to_say_a_time(sample: Profile) -> str:
+    named = next((c for c in sample.columns if c.is_named_like_a_time and c.examples and describable(c)), None)
+    like = f" ({shown(named.name)} is named like one, and holds {shown(named.examples[0])})" if named else ""
+    made = {**arrival(_free("event_time", sample)), "transformLogic": ""}
+    line = ", ".join(f"{key}: {value}" for key, value in made.items() if value != made["name"] or key == "name")
+    return (
+        f"no column of the file is a moment in a known format. Say which column it is{like} by physicalName: "
+        f"event_time and its formats, or add one of these lines to properties: `- {{{line}landed_at()}}` "
+        f"(the moment at which the file lands; event_id is then {_RECORD_ID}, as below; ARRIVAL=yes drafts it so), or "
+        f"`- {{{line}\"TIMESTAMPTZ '{datetime.now(UTC):%Y-%m-%d} 12:00:00Z'\"}}`"
+    )
 
 
 def _free(name: str, sample: Profile) -> str:

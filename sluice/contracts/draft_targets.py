@@ -69,7 +69,8 @@ def targets_of(sample: Profile, times: list[TimeSource]) -> dict[str, str]:
     for target, synonyms in _SYNONYMS.items():
         ranked = [target.replace("_", ""), *synonyms.split()]
         fitting = [c for c in sample.columns if _is_named(c, ranked) and c.name not in chosen and _fits(c, target)]
-        if fitting and target != "event_time":
+        # Of the feed's own ids, with the moment of arrival, one row in two files would be two events.
+        if fitting and target != "event_time" and (times or target != "event_id"):
             chosen[min(fitting, key=lambda column: ranked.index(plain_name(column.name))).name] = target
     return chosen
 

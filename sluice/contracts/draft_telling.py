@@ -34,10 +34,11 @@ def told(drafted: Draft, path: Path, target: Path | None) -> Iterator[str]:
     if any(finding.question for finding in drafted.findings):
         yield "what begins with ? is a guess: only who knows the feed can say"
     if drafted.first_rows:
-        yield f"the first {len(drafted.first_rows)} rows as they would stand in events:"
-        # An event_time that is missing was made up for the trial.
-        unknown = {"event_time": "?"} if drafted.missing else {}
-        yield from (f"  {_row(row | unknown)}" for row in drafted.first_rows)
+        by_arrival = ", had the file landed now and its event_time by landed_at()" if drafted.missing else ""
+        yield f"the first {len(drafted.first_rows)} rows as they would stand in events{by_arrival}:"
+        yield from (f"  {_row(row)}" for row in drafted.first_rows)
+        if any("extra" in row for row in drafted.first_rows):
+            yield "extra keeps a value as the file's own text, numbers too: a type there only checks it"
     yield f"next: {_next(drafted, path, target)}"
 
 
@@ -76,7 +77,10 @@ def _value(value: Any) -> str:
 def _next(drafted: Draft, path: Path, target: Path | None) -> str:
     if drafted.missing and target is not None:
         done = str(target).removesuffix(".draft")
-        return f"fill in what is missing, mv {target} {done}, then make load FILE={path}"
+        fill_in = f"fill in what is missing, mv {target} {done}, then make load FILE={path}"
+        return f"{fill_in}; or rm {target}, then make contract FILE={path} OUT={target.parent} ARRIVAL=yes"
+    if target is None and drafted.missing:
+        return f"make contract FILE={path} OUT=include/contracts (ARRIVAL=yes: an event's time is when its file landed)"
     if target is None:
         return f"make contract FILE={path} OUT=include/contracts"
     return f"make load FILE={path}"

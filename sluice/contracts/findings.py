@@ -27,6 +27,9 @@ class Finding:
 
     ``where`` is a column's name, or empty: then it is about the file. ``line`` is the line of the file (from 1) that
     shows it, where one does. A ``question`` is a guess that only a person who knows the feed can confirm.
+
+    ``at`` is the line of the draft that it is about: a column's name (empty: the contract itself) and a key of it.
+    ``otherwise`` is the other choice, as it would stand in the draft.
     """
 
     text: str
@@ -34,6 +37,13 @@ class Finding:
     question: bool = False
     where: str = ""
     line: int | None = None
+    at: tuple[str, str] | None = None
+    otherwise: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What was found and the other choice, for where it is plain what it is about."""
+        return f"{self.text}; otherwise: {self.otherwise}" if self.otherwise else self.text
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.text}" if self.where else self.text
+        return f"{self.where}: {self.sentence}" if self.where else self.sentence
