@@ -27,14 +27,14 @@ class Survey(NamedTuple):
     refused: dict[str, str]
 
 
-def survey(settings: Settings) -> Survey:
+def survey(settings: Settings, now: float | None = None) -> Survey:
     """What lies in incoming, for people; nothing when the folder does not exist. No file is opened."""
     waiting, refused = 0, {}
     if settings.incoming_dir.is_dir() and not os.access(settings.incoming_dir, os.R_OK | os.X_OK):
         return Survey(0, {".": "the folder itself cannot be read: give the mover's user permission"})
     with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
         for entry in entries:
-            look = predicate.look_without_clock(Path(entry.path))
+            look = predicate.look_unopened(Path(entry.path), now)
             if not isinstance(look, Look):
                 waiting += 1
             elif look.verdict is Verdict.REFUSE:

@@ -21,6 +21,9 @@ ENDINGS = tuple(
     f"{kind}{packed}" for kind in (".csv", ".tsv", ".psv", ".ssv", ".txt") for packed in ("", ".gz", ".zst")
 )
 _UNFINISHED = (".part", ".tmp")
+# Untouched for so long, a file with such a name is no writer's any more.
+UNFINISHED_SECONDS = 3600.0
+_NOT_FINISHED = "its name says that it is not finished: rename it when it is"
 # The kernel's own time cannot lie so far ahead otherwise; a file server's clock can.
 _CLOCK_WAS_SET_BACK_SECONDS = 60.0
 _NO_LEASES = {"nfs", "nfs4", "cifs", "smb3"}
@@ -49,7 +52,7 @@ class Verdict(enum.Enum):
     TAKE = "take"
     WAIT = "wait"  # it may become takeable by itself
     REFUSE = "refuse"  # it never will; somebody should know why
-    IGNORE = "ignore"  # a name that says: not yet, or not for you
+    IGNORE = "ignore"  # a name that says: a writer is at work, or nobody's data
 
 
 class Look(NamedTuple):
@@ -61,18 +64,22 @@ class Look(NamedTuple):
 
 def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
     """Judge one entry of incoming; ``now`` in seconds since the epoch. An entry that vanished is to be ignored."""
-    about = look_without_clock(path)
+    now = time.time() if now is None else now
+    about = look_unopened(path, now)
     if isinstance(about, Look):
         return about
-    if not _settled(about, settle_seconds, time.time() if now is None else now):
+    if not _settled(about, settle_seconds, now):
         return Look(Verdict.WAIT, "it changed a moment ago")
     return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, about) else Look(Verdict.TAKE)
 
 
-def look_without_clock(path: Path) -> os.stat_result | Look:
-    """What is never taken, or not for now, has its verdict; the others, with their stat, are only a matter of time."""
+def look_unopened(path: Path, now: float | None = None) -> os.stat_result | Look:
+    """What is never taken, or not for now, has its verdict; the others, with their stat, are only a matter of time.
+
+    A name that says that a writer is at work is refused when nothing was written for an hour.
+    """
     named = look_at_name(path.name)
-    if named is not None and named.verdict is Verdict.IGNORE:
+    if named is not None and named.verdict is Verdict.IGNORE and _is_nobodys(path.name):
         return named
     try:
         about = path.lstat()
@@ -80,10 +87,14 @@ def look_without_clock(path: Path) -> os.stat_result | Look:
         return Look(Verdict.IGNORE, "it vanished")
     except OSError as error:
         return Look(Verdict.REFUSE, f"it cannot be looked at ({error.strerror})")
+    # The change time is the kernel's own; a copy may have the modification time of its original.
+    age = (time.time() if now is None else now) - about.st_ctime
+    if named is not None and named.verdict is Verdict.IGNORE and age < UNFINISHED_SECONDS:
+        return named
     if not stat.S_ISREG(about.st_mode):
         return Look(Verdict.REFUSE, _KINDS.get(stat.S_IFMT(about.st_mode), "it is a special file: land regular files"))
     if named is not None:
-        return named
+        return named._replace(verdict=Verdict.REFUSE)
     if not os.access(path, os.R_OK):
         return Look(Verdict.REFUSE, "it cannot be read: give the mover's user permission, chmod a+r")
     return about
@@ -92,12 +103,20 @@ def look_without_clock(path: Path) -> os.stat_result | Look:
 def look_at_name(name: str) -> Look | None:
     """The verdict that its name alone brings a file, with the remedy; None when a file of this name may be taken."""
     name = name.lower()
-    if name.startswith((".", "_")) or name.endswith(_UNFINISHED):
-        return Look(Verdict.IGNORE, "its name says that it is not finished: rename it when it is")
+    if name.startswith(".") or name.endswith(_UNFINISHED):
+        return Look(Verdict.IGNORE, _NOT_FINISHED)
+    if name.startswith("_"):
+        return Look(Verdict.REFUSE, _NOT_FINISHED)
     if name.endswith(ENDINGS):
         return None
     other = (why for endings, why in _OTHER_FORMATS.items() if name.endswith(endings))
     return Look(Verdict.REFUSE, next(other, f"its name ends in none of {', '.join(ENDINGS)}: rename it"))
+
+
+def _is_nobodys(name: str) -> bool:
+    """Whether it is hidden and holds no ending of a landed file: `.gitkeep`, `.DS_Store`, `.nfs00a1`."""
+    name = name.lower()
+    return not name.endswith(_UNFINISHED) and not any(ending in name for ending in ENDINGS)
 
 
 def _settled(about: os.stat_result, settle_seconds: float, now: float) -> bool:

@@ -72,9 +72,33 @@ def test_a_settled_file_is_taken(settings: Settings, name: str) -> None:
     assert incoming.takeable(settings) == [path]
 
 
-@pytest.mark.parametrize("name", [".a.csv", "_a.csv", "a.csv.part", "a.csv.tmp", "a.csv.TMP", ".part", "_"])
-def test_a_name_that_says_unfinished_is_never_taken(settings: Settings, name: str) -> None:
-    assert verdict(settings, land(settings, name)).verdict is predicate.Verdict.IGNORE
+@pytest.mark.parametrize("name", [".a.csv", "a.csv.part", "a.csv.tmp", "a.csv.TMP", ".part", ".a.csv.Xy12ab"])
+def test_a_name_that_says_unfinished_is_never_taken_and_said_when_nobody_wrote_for_an_hour(
+    settings: Settings, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    changed = land(settings, name).stat().st_ctime
+    assert incoming.sort(settings, changed + 3599) == ([], {})
+    assert incoming.survey(settings, changed + 3599) == incoming.Survey(0, {})
+    assert caplog.records == []
+    why = "its name says that it is not finished: rename it when it is"
+    for hour in (1, 2, 30):
+        assert incoming.sort(settings, changed + hour * 3600) == ([], {name: why})
+        assert incoming.survey(settings, changed + hour * 3600) == incoming.Survey(0, {name: why})
+    assert [record.getMessage() for record in caplog.records] == [f"refused {name!r}: {why}"]
+
+
+def test_a_name_that_begins_with_an_underscore_is_said_at_once(settings: Settings) -> None:
+    land(settings, "_a.csv")
+    why = "its name says that it is not finished: rename it when it is"
+    assert incoming.sort(settings) == ([], {"_a.csv": why})
+    assert incoming.survey(settings) == incoming.Survey(0, {"_a.csv": why})
+
+
+@pytest.mark.parametrize("name", [".gitkeep", ".DS_Store", ".nfs000000a1"])
+def test_a_hidden_name_of_nobodys_data_is_never_said(settings: Settings, name: str) -> None:
+    changed = land(settings, name).stat().st_ctime
+    assert incoming.sort(settings, changed + 1e6) == ([], {})
+    assert incoming.survey(settings, changed + 1e6) == incoming.Survey(0, {})
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ REFUSED = {
     "shop.json": "convert it to CSV",
     "shop.csv.lz4": "ends in none of",
     "shop": "ends in none of",
+    "_shop.csv": "not finished",
 }
-UNFINISHED = [".shop.csv", "_shop.csv", "shop.csv.part", "shop.csv.gz.TMP"]
+UNFINISHED = [".shop.csv", "shop.csv.part", "shop.csv.gz.TMP"]
 NAMES = [*TAKEN, *REFUSED, *UNFINISHED]
 
 
