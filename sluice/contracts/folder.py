@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluice.contracts.matching import Match, match
-from sluice.contracts.model import Contract, ContractError, HeaderError
+from sluice.contracts.model import Contract, ContractError, HeaderError, NoContractError
 from sluice.contracts.parse import parse_contract
 from sluice.ledger import contract_waits
 
@@ -44,18 +44,24 @@ class Contracts:
         """Every contract that a header is held against."""
         return (*self.usable, *(broken.matches_as for broken in self.broken if broken.matches_as))
 
-    def match(self, headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int | None = None) -> Match:
+    def match(
+        self,
+        headers: Sequence[tuple[Contract, list[str] | None]],
+        columns_max: int | None = None,
+        explain: Callable[[NoContractError], str] = str,
+    ) -> Match:
         """The usable contract that fits best; ``headers`` are of the candidates, each read in its own dialect.
 
         Raises ContractError when the best one cannot be used, or none fits and one cannot be used: the file waits.
-        Raises HeaderError when none fits though all can be used.
+        Raises HeaderError when none fits though all can be used. ``explain`` words it when none fits.
         """
         try:
             best = match(headers, columns_max)
         except HeaderError as error:
+            why = explain(error) if isinstance(error, NoContractError) else str(error)
             if self.broken:
-                raise ContractError(f"{error}; but {self.why()}") from error
-            raise
+                raise ContractError(f"{why}; but {self.why()}") from error
+            raise HeaderError(why) from error
         if whys := [broken.why for broken in self.broken if broken.matches_as is best.contract]:
             raise ContractError(whys[0])
         return best

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from sluice.contracts.model import Contract, NoContractError
 from sluice.reading.dialect import Dialect
 from sluice.reading.fields import split, text
+from sluice.reading.header_lines import separator_named
 from sluice.reading.kinds import kind_of
 from sluice.reading.lines import LINE_END
 from sluice.reading.transcoding import shown, text_of
@@ -44,15 +45,20 @@ def explained(
     dialects: Mapping[Contract, Dialect],
 ) -> str:
     """What ``error``, that no contract fits, comes from: the file is no CSV, or its header is written or stands
-    otherwise than a contract expects. ``error`` itself where nothing else is found."""
+    otherwise than a contract expects. ``error`` itself where nothing else is found. ``dialects`` are of all contracts,
+    also of those that take no file of this ``name``."""
+    asked = {contract: dialect for contract, dialect in dialects.items() if contract.takes(name)}
+    if unknown := _names_unknown_separator(beginning, asked):
+        return unknown
     if kind := kind_of(beginning, name, marked_encoding):
         return str(kind)
     if not beginning.strip(b"\r\n\0"):
         return "the file has no header, only empty lines: its first line must name the columns"
-    by_names = {contract: dialect for contract, dialect in dialects.items() if contract.layout.names_columns}
-    lines = {contract: _lines(beginning, dialect, contract) for contract, dialect in by_names.items()}
+    lines = {contract: _lines(beginning, dialects[contract], contract) for contract in dialects}
+    by_names = {contract: dialect for contract, dialect in asked.items() if contract.layout.names_columns}
     found = (
-        _fits_otherwise(by_names, lines)
+        _named_otherwise({c: d for c, d in dialects.items() if c not in asked}, lines)
+        or _fits_otherwise(by_names, lines)
         or _looks_separated_otherwise(by_names, lines)
         or ("" if error.is_read else _quotes_do_not_fit(by_names, lines))
     )
@@ -60,13 +66,41 @@ def explained(
 
 
 def _lines(beginning: bytes, dialect: Dialect, contract: Contract) -> list[_Line]:
-    """The first lines below those that ``contract`` passes over, without empty ones and comments."""
+    """The first lines below those that ``contract`` passes over and one that names the separator, without empty ones
+    and comments."""
     content = text_of(io.BytesIO(beginning), dialect).read(len(beginning))
     pieces = LINE_END.split(content, _LINES_LOOKED_AT + contract.layout.skip_lines)
     lines = [_Line(number, piece) for number, piece in enumerate(pieces, start=1)]
     comment = dialect.comment.encode(dialect.text_encoding) if dialect.comment else b"\0"
-    below = lines[contract.layout.skip_lines :][:_LINES_LOOKED_AT]
+    passed_over = max(contract.layout.skip_lines, separator_named(pieces[0], dialect) is not None)
+    below = lines[passed_over:][:_LINES_LOOKED_AT]
     return [line for line in below if line.content and not line.content.startswith(comment)]
+
+
+def _names_unknown_separator(beginning: bytes, dialects: Mapping[Contract, Dialect]) -> str:
+    """Line 1 names the separator, and no contract has it."""
+    first = {text_of(io.BytesIO(beginning), dialect).read(64): dialect for dialect in dialects.values()}
+    named = {separator_named(line, dialect) for line, dialect in first.items()} - {None}
+    if not named or any(dialect.separator in named for dialect in dialects.values()):
+        return ""
+    expected = ", ".join(f"{contract.name} {dialect.separator!r}" for contract, dialect in dialects.items())
+    return (
+        f"line 1 names the separator {named.pop()!r}, which no contract has (expected: {expected}): write it into "
+        "csv.separator of the feed's contract, or separate the file's fields as the contract says"
+    )
+
+
+def _named_otherwise(dialects: Mapping[Contract, Dialect], lines: Mapping[Contract, list[_Line]]) -> str:
+    """The header is that of a contract which takes no file of this name."""
+    first = [(c, line.names(d) or []) for c, d in dialects.items() if c.layout.names_columns for line in lines[c][:1]]
+    fitting = {contract: contract.matched(names) for contract, names in first if _fits(contract, names)}
+    if not fitting:
+        return ""
+    best = max(fitting, key=lambda contract: fitting[contract])
+    return (
+        f"the header is that of contract {best.name}, which takes only files named {' or '.join(best.files)}: "
+        "name the file so, or change files in the contract"
+    )
 
 
 def _others(dialect: Dialect, line: _Line) -> Iterator[Dialect]:

@@ -60,12 +60,13 @@ def match(headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int
     """The contract that fits best among ``headers``: each contract with the header as its own dialect reads it.
 
     Fits: no required column is missing. Best: the most columns matched, and of these one that says by ``files`` which
-    files are its own. Raises HeaderError when none or several fit, or
-    when the header has more than ``columns_max`` columns.
+    files are its own. Raises NoContractError when none fits, or the header has more than ``columns_max`` columns;
+    HeaderError when several fit, or the header names a column twice.
     """
     if not headers:
-        raise HeaderError(
-            "no contract takes a file of this name: name it as the contract's files says, or change files"
+        raise NoContractError(
+            "no contract takes a file of this name: name it as the contract's files says, or change files",
+            is_read=False,
         )
     readable = [(contract, header) for contract, header in headers if header]
     if not readable:
@@ -74,7 +75,7 @@ def match(headers: Sequence[tuple[Contract, list[str] | None]], columns_max: int
     fitting = [(c.matched(h), c, h) for c, h in narrow if not c.missing(h) and c.matched(h)]
     if not fitting:
         if len(narrow) < len(readable):
-            raise HeaderError(_too_wide(readable, columns_max))
+            raise NoContractError(_too_wide(readable, columns_max), is_read=True)
         raise NoContractError(_why_none(readable), is_read=True)
     most = max(matched for matched, _, _ in fitting)
     best = [(c, h) for matched, c, h in fitting if matched == most]

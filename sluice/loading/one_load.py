@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import io
 import json
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +15,9 @@ import pyarrow as pa
 
 from sluice.base.crash_points import crash_point
 from sluice.contracts.drift import Drift, says
-from sluice.contracts.header_trouble import explained
 from sluice.contracts.judge import Judgement
 from sluice.contracts.matching import Match
-from sluice.contracts.model import Contract, HeaderError, NoContractError
+from sluice.contracts.model import Contract, HeaderError
 from sluice.loading import staging
 from sluice.loading.afterwards import path_after
 from sluice.loading.errors import FileRejectedError
@@ -30,12 +27,12 @@ from sluice.loading.registered_bytes import reading
 from sluice.loading.rejects import Rejects, header_text
 from sluice.loading.revisions import Replaced, make_way
 from sluice.loading.stream_writer import StreamWriter
+from sluice.loading.which_contract import which_contract
 from sluice.loading.writer_session import UNIQUE_VIOLATION
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
-from sluice.reading.layout import Layout
 from sluice.reading.widths import Widths
 
 _log = logging.getLogger(__name__)
@@ -167,21 +164,11 @@ class FileLoad:
 
     def _match(self, landed: LandedBytes) -> tuple[Match, Dialect]:
         """The contract that knows the header, and the dialect that the file is read in."""
-        contracts = self.writer.contracts()
-        head = landed.head()
-        dialects = {c: _dialect(c, landed) for c in contracts.candidates if c.takes(self.file.name)}
+        writer = self.writer
         try:
-            headers = {how: _header(head, *how) for how in {(d, c.layout) for c, d in dialects.items()}}
-            match = contracts.match(
-                [(c, _names(c, headers[d, c.layout])) for c, d in dialects.items()],
-                self.writer.settings.columns_max,
-            )
-        except NoContractError as error:
-            explain = functools.partial(explained, error, head, self.file.name, landed.marked_encoding, dialects)
-            raise FileRejectedError(_other_separator(head, dialects) or explain()) from error
+            return which_contract(writer.contracts(), landed, self.file.name, writer.settings.columns_max)
         except HeaderError as error:
             raise FileRejectedError(str(error)) from error
-        return match, dialects[match.contract]
 
     def _judge(self, block: Block, match: Match) -> Judgement:
         file = self.file
@@ -219,34 +206,6 @@ class FileLoad:
                     bad = [(int(row), ["event_id.conflict"], "conflict") for row in rows]
                     rejects.add(replace(block, broken=[]), bad)
         return duplicates, len(conflicts)
-
-
-def _dialect(contract: Contract, landed: LandedBytes) -> Dialect:
-    marked = landed.marked_encoding
-    return replace(contract.dialect, encoding=marked) if marked else contract.dialect
-
-
-def _header(head: bytes, dialect: Dialect, layout: Layout) -> list[str] | None:
-    """The names in the header as it is read so, none when it is not to name any; None when it cannot be read so."""
-    return RecordReader(io.BytesIO(head), dialect, layout, chunk_bytes=len(head) + 1).header()
-
-
-def _other_separator(head: bytes, dialects: Mapping[Contract, Dialect]) -> str:
-    """What is wrong when line 1 names the separator, and no contract has it; otherwise nothing."""
-    readers = {c: RecordReader(io.BytesIO(head), d, chunk_bytes=len(head) + 1) for c, d in dialects.items()}
-    named = {reader.separator_named() for reader in readers.values()} - {None}
-    if not named or any(dialect.separator in named for dialect in dialects.values()):
-        return ""
-    expected = ", ".join(f"{contract.name} {dialect.separator!r}" for contract, dialect in dialects.items())
-    return (
-        f"line 1 names the separator {named.pop()!r}, which no contract has (expected: {expected}): write it into "
-        "csv.separator of the feed's contract, or separate the file's fields as the contract says"
-    )
-
-
-def _names(contract: Contract, header: list[str] | None) -> list[str] | None:
-    """The names of a file's columns: the header's, or the contract's when the file is not to name them."""
-    return contract.own_header if header is not None and not contract.layout.names_columns else header
 
 
 def _refuse_failed(block: Block, judged: Judgement, contract: Contract) -> None:

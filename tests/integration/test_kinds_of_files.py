@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -10,19 +11,23 @@ import lzma
 import sqlite3
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.orc
 import pyarrow.parquet
+import pytest
+import yaml
 
 from sluice.base.settings import Settings
 from sluice.loading.load_file import FileLoader
-from tests.loading import HEADER, Connection, event, table
+from tests.loading import HEADER, Connection, change_contract, event, table
 
 Land = Callable[..., int]
+Make = Callable[[Settings], FileLoader]
 CSV = table(event(1), event(2)).encode()
 ROWS = pa.table({"event_id": ["1", "2"], "event_type": ["purchase", "purchase"]})
 
@@ -182,3 +187,88 @@ def test_a_file_that_is_no_csv_is_called_by_its_name_with_the_remedy(
             wrong.append((data[:40], parts, tally.state, error))
     loader.close()
     assert wrong == []
+
+
+@pytest.fixture
+def made(epoch: int) -> Iterator[Make]:
+    """Makes loaders, and closes them."""
+    with contextlib.ExitStack() as stack:
+        yield lambda settings: stack.enter_context(contextlib.closing(FileLoader(settings, epoch)))
+
+
+def said(loader: FileLoader, land: Land, connection: Connection, data: bytes, name: str = "a.csv") -> tuple[str, str]:
+    """What became of the file, and what the ledger says of it."""
+    file_id = land(data, name)
+    state = loader.load(file_id).state
+    row = connection.execute("SELECT error FROM ledger.files WHERE file_id = %s", [file_id]).fetchone()
+    connection.execute("TRUNCATE ledger.files CASCADE")  # the next one may have the same bytes
+    return state, str(row["error"]) if row else ""
+
+
+def test_a_file_that_is_no_csv_is_called_by_its_name_also_when_no_contract_takes_a_file_of_this_name(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection, tmp_path: Path
+) -> None:
+    change_contract(own_contracts, files=["berlin-*.csv"])
+    loader, wrong = made(own_contracts), []
+    for name, data, what, remedy in kinds(tmp_path):
+        state, error = said(loader, land, connection, data, name)
+        wrong += [] if state == "rejected" and what in error and remedy in error else [(what, state, error)]
+    assert wrong == []
+
+
+def test_a_file_that_is_no_csv_waits_under_its_name_while_a_contract_is_broken(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection, tmp_path: Path
+) -> None:
+    (own_contracts.contracts_dir / "net.odcs.yaml").write_text("name: [\n")
+    loader, wrong = made(own_contracts), []
+    texts = [("a.csv", text.encode(), what, remedy) for text, what, remedy in headers()]
+    for name, data, what, remedy in kinds(tmp_path) + texts:
+        state, error = said(loader, land, connection, data, name)
+        is_damaged = state == "rejected" and name != "a.csv"  # not even decompressed: no contract could read it
+        is_said = what in error and remedy in error and (is_damaged or "but net.odcs.yaml: " in error)
+        wrong += [] if is_said and (is_damaged or state == "landed") else [(what, state, error)]
+    assert wrong == []
+
+
+def test_a_json_file_of_many_names_is_called_json_and_not_too_wide(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection
+) -> None:
+    loader = made(replace(own_contracts, columns_max=100))
+    _, error = said(loader, land, connection, json.dumps({f"a{n}": n for n in range(200)}).encode())
+    assert error == "the file is JSON: convert it to CSV and land that"
+
+
+def test_the_header_of_a_contract_that_takes_other_names_is_said(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection
+) -> None:
+    change_contract(own_contracts, files=["berlin-*.csv", "berlin-*.tsv"])
+    loader = made(own_contracts)
+    assert said(loader, land, connection, CSV) == (
+        "rejected",
+        "the header is that of contract events, which takes only files named berlin-*.csv or berlin-*.tsv: "
+        "name the file so, or change files in the contract",
+    )
+    assert said(loader, land, connection, b"a,b\n1,2\n") == (
+        "rejected",
+        "no contract takes a file of this name: name it as the contract's files says, or change files",
+    )
+    assert said(loader, land, connection, CSV, "berlin-1.csv") == ("loaded", "None")
+
+
+def test_a_line_that_names_a_separator_is_passed_over_when_it_is_said_what_the_next_one_is(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection
+) -> None:
+    berlin = change_contract(own_contracts)
+    berlin["name"] = berlin["id"] = "berlin"
+    berlin["schema"][0]["properties"].append({"name": "Filiale", "logicalType": "string", "required": True})
+    berlin["customProperties"] = [{"property": "csv", "value": {"separator": ";"}}]
+    loader = made(own_contracts)
+    named = b"sep=;\n" + semicolons(table(event(1))).encode()
+    assert (
+        "names the separator ';', which no contract has (expected: events ',')"
+        in said(loader, land, connection, named)[1]
+    )
+    (own_contracts.contracts_dir / "berlin.odcs.yaml").write_text(yaml.safe_dump(berlin))
+    assert said(loader, land, connection, named)[1].startswith(
+        "line 2 looks separated by semicolons: contract events expects commas"
+    )
