@@ -32,6 +32,7 @@ from sluice.loading.writer_session import UNIQUE_VIOLATION
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
+from sluice.reading.kinds import Kind, kind_of
 from sluice.reading.landed_bytes import LandedBytes
 from sluice.reading.widths import Widths
 
@@ -59,6 +60,7 @@ class FileLoad:
         self.writer = writer
         self.file = file
         self._footer_records = 0
+        self._kind: Kind | None = None
 
     def run(self) -> tuple[Tally, str]:
         """Load it and commit; its tally, and its path from now on.
@@ -118,6 +120,8 @@ class FileLoad:
         if file.bytes == 0:
             raise FileRejectedError("the file is empty: a file must have a header that names its columns")
         match, dialect = self._match(landed)
+        if not match.contract.layout.names_columns:  # no header tells that it is a CSV
+            self._kind = kind_of(landed.head(), file.name, landed.marked_encoding)
         contract, look = match.contract, Look(self.writer.session.run, match)
         _refuse_drift(contract, match.drift)
         replaced = make_way(self.writer, file, contract)
@@ -158,6 +162,8 @@ class FileLoad:
             if error.sqlstate == UNIQUE_VIOLATION:
                 self.writer.stage_first.add(match.contract.name)
             raise
+        if self._kind and not good:
+            raise FileRejectedError(str(self._kind), match.contract)
         if misfit := widths.misfit(len(match.header), is_in_file=match.contract.layout.names_columns):
             raise FileRejectedError(misfit, match.contract)
         return read, good, warned

@@ -272,3 +272,15 @@ def test_a_line_that_names_a_separator_is_passed_over_when_it_is_said_what_the_n
     assert said(loader, land, connection, named)[1].startswith(
         "line 2 looks separated by semicolons: contract events expects commas"
     )
+
+
+def test_a_file_that_is_no_csv_is_called_by_its_name_also_where_no_header_tells(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection, tmp_path: Path
+) -> None:
+    change_contract(own_contracts, csv={"header": "none"}, files=["a.csv*"])
+    loader, wrong = made(own_contracts), []
+    for name, data, what, remedy in kinds(tmp_path):
+        state, error = said(loader, land, connection, data, name)
+        wrong += [] if state == "rejected" and what in error and remedy in error else [(what, state, error)]
+    assert wrong == []
+    assert said(loader, land, connection, f"{event(1)}\n".encode()) == ("loaded", "None")
