@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sluice.cli.command import argument, command
+from sluice.landing.predicate import Look, look_without_clock
 from sluice.running.pipeline import InstanceError, Pipeline
+
+if TYPE_CHECKING:
+    from sluice.contracts.folder_looks import LeftOut
 
 
 @command(
     "contract",
-    "draft a contract from a CSV file; exit code 3 when a person must complete it",
-    argument("file", type=Path),
-    argument("--name", help="the feed's name (default: from the file's)"),
+    "draft a contract from a CSV file or a folder of them; exit code 3 when a person must complete it",
+    argument("file", type=Path, help="the file; of a folder one contract is drafted for each feed in it"),
+    argument("--name", help="the feed's name (default: from the file's); of several in a folder, only this one"),
     argument("--arrival", action="store_true", help="an event's time is when its file landed: landed_at()"),
     argument("--output", "-o", type=Path, help="write it to this file or folder (default: print it)"),
 )
 def contract(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Look at a whole file, propose what it says."""
-    from sluice.contracts import draft, model, profile  # their imports are heavy, and only needed here
+    from sluice.contracts import draft, draft_folder, model, profile  # their imports are heavy, and only needed here
     from sluice.reading import landed_bytes
 
-    folder = pipeline.settings.contracts_dir
+    options = {"name": parsed.name, "output": parsed.output, "by_arrival": parsed.arrival}
+    options["contracts"] = pipeline.settings.contracts_dir
     try:
-        return draft.write(
-            parsed.file, name=parsed.name, output=parsed.output, contracts=folder, by_arrival=parsed.arrival
-        )
+        if not parsed.file.is_dir():
+            return draft.write(parsed.file, **options)
+        taken, passed_over = _files_of(parsed.file)
+        return draft_folder.write_folder(parsed.file, taken, passed_over, **options)
     except (OSError, profile.ProfileError, landed_bytes.UnreadableFileError, model.ContractError) as error:
         raise InstanceError(str(error)) from error
+
+
+def _files_of(folder: Path) -> tuple[list[Path], list[LeftOut]]:
+    """The files of the folder that incoming would take, and what else is in it."""
+    from sluice.contracts.folder_looks import LeftOut
+
+    taken, passed_over = [], []
+    for path in folder.iterdir():
+        found = look_without_clock(path)
+        if isinstance(found, Look):
+            passed_over.append(LeftOut(path.name, found.reason))
+        else:
+            taken.append(path)
+    return taken, sorted(passed_over, key=lambda left: left.name)
 
 
 @command("contracts", "check every contract, and its changes since the last release")

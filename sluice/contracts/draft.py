@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,51 @@ def draft(path: Path, name: str | None = None, *, by_arrival: bool = False) -> D
     Raises ProfileError, OSError, UnreadableFileError.
     """
     sample = profile(path)
-    drafted = Draft(name or feed_name(path), "")
+    return draft_of(Source(sample, path, path.name), Draft(name or feed_name(path), ""), by_arrival=by_arrival)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a contract is drafted from: the profile of the file at ``path``, or of several, of which it is the first.
+
+    ``words`` name them. ``tries`` tries a document on them. ``synonyms`` are other names of columns, and ``required``
+    those that every file and every row has, where something must tell the feed's files from others.
+    """
+
+    sample: Profile
+    path: Path
+    words: str
+    tries: Callable[[Profile, dict[str, Any]], Trial] = try_
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    required: Collection[str] = ()
+
+
+def draft_of(source: Source, drafted: Draft, *, by_arrival: bool, then: Callable[[], None] = lambda: None) -> Draft:
+    """Fill ``drafted``, which has a name and may have findings; ``then`` is called when the source was tried."""
+    sample = source.sample
     times = [] if by_arrival else time_sources(sample)
     targets = targets_of(sample, times)
     _reading_findings(sample, drafted)
-    properties = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
-    properties = [*derived_parts(sample, targets, times, drafted, by_arrival=by_arrival), *properties]
-    document = _document(drafted.name, path, sample, properties)
-    tried, trial = _signed(sample, _with_a_time(document) if drafted.missing else document, drafted)
+    columns = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
+    _amend(columns, source)
+    properties = [*derived_parts(sample, targets, times, drafted, by_arrival=by_arrival), *columns]
+    document = _document(drafted.name, source, properties)
+    tried, trial = _signed(source, _with_a_time(document) if drafted.missing else document, drafted)
     _say_what_is_set_aside(sample, trial, drafted)
+    then()
     drafted.text = as_text({**tried, "schema": document["schema"]}, drafted)
     return drafted
+
+
+def _amend(columns: list[dict[str, Any]], source: Source) -> None:
+    """Say what is known of several files together."""
+    for column in columns:
+        if others := source.synonyms.get(column["name"]):
+            column["synonyms"] = [{"synonym": other} for other in others]
+    if not any(column.get("required") for column in columns):
+        for column in columns:
+            if column["name"] in source.required:
+                column["required"] = True
 
 
 def _described(sample: Profile, targets: dict[str, str], drafted: Draft) -> list[ColumnProfile]:
@@ -83,13 +118,13 @@ def _say_what_is_set_aside(sample: Profile, trial: Trial, drafted: Draft) -> Non
         drafted.found(f"{rows:,} rows of the sample break {rule}", Harm.LOST_ROWS)
 
 
-def _signed(sample: Profile, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], Trial]:
+def _signed(source: Source, document: dict[str, Any], drafted: Draft) -> tuple[dict[str, Any], Trial]:
     """The document with the sign that cancellations have in the sample, and what it would set aside."""
-    trial = try_(sample, document)
+    trial = source.tries(source.sample, document)
     if trial.broken[SIGN]:
         custom = [*document.get("customProperties", []), {"property": "cancellations", "value": "positive"}]
         positive = {**document, "customProperties": custom, "schema": document["schema"]}
-        if (again := try_(sample, positive)).broken[SIGN] < trial.broken[SIGN]:
+        if (again := source.tries(source.sample, positive)).broken[SIGN] < trial.broken[SIGN]:
             text = "cancellations have a positive quantity or total in the sample: both are negated"
             drafted.found(text, Harm.WRONG_VALUES)
             return positive, again
@@ -127,8 +162,8 @@ def _reading_findings(sample: Profile, drafted: Draft) -> None:
         drafted.found(text, Harm.NOTE)
 
 
-def _document(name: str, path: Path, sample: Profile, properties: list[dict[str, Any]]) -> dict[str, Any]:
-    today = datetime.now(UTC)
+def _document(name: str, source: Source, properties: list[dict[str, Any]]) -> dict[str, Any]:
+    sample, today = source.sample, datetime.now(UTC)
     document: dict[str, Any] = {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
@@ -136,7 +171,7 @@ def _document(name: str, path: Path, sample: Profile, properties: list[dict[str,
         "name": name,
         "version": "0.1.0",
         "status": "draft",
-        "description": {"purpose": f"Drafted from {path.name} ({sample.records:,} records) on {today:%Y-%m-%d}."},
+        "description": {"purpose": f"Drafted from {source.words} ({sample.records:,} records) on {today:%Y-%m-%d}."},
     }
     if csv := _csv(sample):
         document["customProperties"] = [{"property": "csv", "value": csv}]
@@ -167,23 +202,40 @@ def write(path: Path, *, name: str | None, output: Path | None, contracts: Path,
     reads. Raises ProfileError, OSError, UnreadableFileError.
     """
     drafted = draft(path, name, by_arrival=by_arrival)
-    known = _already_known(path, contracts)
-    target: Path | None = None
-    if output is None:
+    known = already_known(path, contracts)
+    target = target_of(drafted, output)
+    if target is None:
         print(drafted.text, end="")
     else:
-        target = output / f"{drafted.name}.odcs.yaml" if output.is_dir() else output
-        target = target.with_name(f"{target.name}.draft") if drafted.missing else target
-        with target.open("x", encoding="utf-8") as file:
-            file.write(drafted.text)
-        target.chmod(0o644)  # it belongs to the project, which other users may read
-        print(f"sluice: wrote {target}", file=sys.stderr)
-    for line in (*known, *told(drafted, path, target)):
-        print(f"sluice: {escaped(line)}", file=sys.stderr)
+        save(drafted, target)
+    tell((*known, *told(drafted, path, target)))
     return 3 if drafted.missing else 0
 
 
-def _already_known(path: Path, contracts: Path) -> list[str]:
+def target_of(drafted: Draft, output: Path | None) -> Path | None:
+    """Where the draft goes when ``output`` is a folder, or a file; None when it is only printed."""
+    if output is None:
+        return None
+    target = output / f"{drafted.name}.odcs.yaml" if output.is_dir() else output
+    return target.with_name(f"{target.name}.draft") if drafted.missing else target
+
+
+def save(drafted: Draft, target: Path) -> None:
+    """Write the draft to ``target``. Raises FileExistsError when it is there."""
+    with target.open("x", encoding="utf-8") as file:
+        file.write(drafted.text)
+    target.chmod(0o644)  # it belongs to the project, which other users may read
+    tell([f"wrote {target}"])
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Lines for people."""
+    for line in lines:
+        print(f"sluice: {escaped(line)}", file=sys.stderr)
+
+
+def already_known(path: Path, contracts: Path) -> list[str]:
+    """Whether files with the header of the one at ``path`` go to a contract in ``contracts`` already, for people."""
     with LandedBytes(path, path.name) as landed:
         head, marked = landed.head(), landed.marked_encoding
     headers = []

@@ -182,7 +182,7 @@ def _say_misfits(column: ColumnProfile, kind: str, target: str | None, drafted: 
     if bad is None or is_text_anyway:
         return
     share = f"{column.rows - bad.rows:,} of {column.rows:,} fit {_fitted(column)}"
-    fit = f"{share}; line {bad.line:,} does not: {shown(bad.value)}"
+    fit = f"{share}; line {bad.line:,}{f' of {bad.file}' if bad.file else ''} does not: {shown(bad.value)}"
     if kind == "string":
         drafted.found(f"{fit}. It stays text, so that no row is lost", Harm.NOTE, where=column.name, line=bad.line)
     else:

@@ -24,8 +24,11 @@ _HEADINGS = {
 _LONGEST = 100
 
 
-def told(drafted: Draft, path: Path, target: Path | None) -> Iterator[str]:
-    """Lines for people. ``target`` is where the draft was written; None when it was only printed."""
+def told(drafted: Draft, path: Path, target: Path | None, *, again: str = "") -> Iterator[str]:
+    """Lines for people. ``target`` is where the draft was written; None when it was only printed.
+
+    ``again`` is what to draft from once more, when it is not ``path``.
+    """
     for harm, heading in _HEADINGS.items():
         found = [finding for finding in drafted.findings if finding.harm is harm]
         if found:
@@ -39,7 +42,7 @@ def told(drafted: Draft, path: Path, target: Path | None) -> Iterator[str]:
         yield from (f"  {_row(row)}" for row in drafted.first_rows)
         if any("extra" in row for row in drafted.first_rows):
             yield "extra keeps a value as the file's own text, numbers too: a type there only checks it"
-    yield f"next: {_next(drafted, path, target)}"
+    yield f"next: {_next(drafted, path, target, again or str(path))}"
 
 
 def as_they_would_stand(good: pa.Table, most: int = 3) -> list[dict[str, Any]]:
@@ -74,13 +77,15 @@ def _value(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _next(drafted: Draft, path: Path, target: Path | None) -> str:
+def _next(drafted: Draft, path: Path, target: Path | None, again: str) -> str:
     if drafted.missing and target is not None:
         done = str(target).removesuffix(".draft")
         fill_in = f"fill in what is missing, mv {target} {done}, then make load FILE={path}"
-        return f"{fill_in}; or rm {target}, then make contract FILE={path} OUT={target.parent} ARRIVAL=yes"
+        return f"{fill_in}; or rm {target}, then make contract FILE={again} OUT={target.parent} ARRIVAL=yes"
     if target is None and drafted.missing:
-        return f"make contract FILE={path} OUT=include/contracts (ARRIVAL=yes: an event's time is when its file landed)"
+        return (
+            f"make contract FILE={again} OUT=include/contracts (ARRIVAL=yes: an event's time is when its file landed)"
+        )
     if target is None:
-        return f"make contract FILE={path} OUT=include/contracts"
+        return f"make contract FILE={again} OUT=include/contracts"
     return f"make load FILE={path}"

@@ -85,17 +85,33 @@ def column_profile(
 ) -> ColumnProfile:
     """What ``texts`` have in common; ``lines`` are the lines of the file on which their records begin."""
     counts = Counter(text for text in texts if text is not None)
+    column = column_of(connection, name, counts, len(texts) - counts.total(), prefers_commas=prefers_commas)
+    return _with_misfits(column, texts, lines) if column.rows else column
+
+
+def column_of(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    counts: Mapping[str, int],
+    nulls: int,
+    *,
+    prefers_commas: bool,
+) -> ColumnProfile:
+    """What values have in common of which ``counts`` says how many rows have each, beside ``nulls`` rows without any.
+
+    Its misfits are not looked for: nothing says on which lines they are.
+    """
     words = null_words(counts)
     filled = {value: rows for value, rows in counts.items() if value not in words}
-    rows = sum(filled.values())
+    total, rows = sum(counts.values()) + nulls, sum(filled.values())
     column = ColumnProfile(
         name=name,
         kind="string",
-        null_share=1 - rows / len(texts) if texts else 0.0,
+        null_share=1 - rows / total if total else 0.0,
         counts=filled,
         null_words=words,
     )
-    return _with_misfits(_typed(connection, column, prefers_commas), texts, lines) if rows else column
+    return _typed(connection, column, prefers_commas) if rows else column
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, column: ColumnProfile, prefers_commas: bool) -> ColumnProfile:
@@ -138,8 +154,13 @@ def _fits(column: ColumnProfile, value: str) -> bool:
     return column.kind != "boolean" or _is_boolean(value)
 
 
+def misfits_of(column: ColumnProfile) -> set[str]:
+    """Those of the column's values that are not what nearly all are."""
+    return {value for value in column.counts if not _fits(column, value.strip(" "))}
+
+
 def _with_misfits(column: ColumnProfile, texts: Sequence[str | None], lines: npt.NDArray[np.int64]) -> ColumnProfile:
-    bad = {value for value in column.counts if not _fits(column, value.strip(" "))}
+    bad = misfits_of(column)
     if not bad:
         return column
     first = next(i for i, text in enumerate(texts) if text in bad)

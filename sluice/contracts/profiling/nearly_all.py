@@ -11,11 +11,15 @@ _ENOUGH = 5
 
 @dataclass(frozen=True)
 class Misfits:
-    """The rows whose values are not what nearly all are: ``value`` is the first of them, on ``line`` of the file."""
+    """The rows whose values are not what nearly all are: ``value`` is the first of them, on ``line`` of the file.
+
+    ``file`` is its name, where more than one was looked at.
+    """
 
     rows: int
     value: str
     line: int
+    file: str = ""
 
 
 def are_nearly_all(fitting: int, rows: int) -> bool:

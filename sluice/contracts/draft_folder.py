@@ -1,0 +1,124 @@
+"""Drafts contracts from a folder of files: one of each feed in it, and tells how its files differ from day to day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sluice.contracts.draft import Source, already_known, draft_of, save, target_of, tell
+from sluice.contracts.draft_columns import Draft
+from sluice.contracts.draft_telling import told
+from sluice.contracts.folder_days import named, say_differences, say_what_became_of_files, ways_apart
+from sluice.contracts.folder_feeds import Feed, feeds_of
+from sluice.contracts.folder_looks import LeftOut, looks_at
+from sluice.contracts.folder_profile import together
+from sluice.contracts.folder_trial import FeedTrials
+from sluice.contracts.profile import ProfileError
+
+_TOLD_MOST = 10
+
+
+def draft_feed(feed: Feed, *, by_arrival: bool = False) -> Draft:
+    """One draft from all files of ``feed``. Raises what ``profile`` does, when a file changed meanwhile."""
+    all_of_it = together(feed)
+    drafted = Draft(feed.name, "")
+    say_differences(feed, all_of_it, drafted)
+    first, last = feed.looks[0], feed.looks[-1]
+    words = f"{len(feed.looks)} files, {first.name} to {last.name}" if first is not last else first.name
+    trials = FeedTrials(feed)
+    source = Source(
+        all_of_it.sample, first.path, words, trials, all_of_it.synonyms, _telling(all_of_it.always_there, feed)
+    )
+    draft_of(source, drafted, by_arrival=by_arrival, then=lambda: say_what_became_of_files(trials.files, drafted))
+    return drafted
+
+
+def _telling(names: Sequence[str], feed: Feed) -> Sequence[str]:
+    """Columns to require, where headers differ: without any, a contract wants all of its columns."""
+    return names if len({look.names for look in feed.looks}) > 1 else ()
+
+
+def write_folder(
+    folder: Path,
+    paths: Sequence[Path],
+    passed_over: Sequence[LeftOut],
+    *,
+    name: str | None,
+    output: Path | None,
+    contracts: Path,
+    by_arrival: bool = False,
+) -> int:
+    """Draft a contract for each feed among ``paths``, the files of ``folder`` that would be taken.
+
+    They are written to the folder ``output``; without it the one of most files is printed. ``name`` chooses one of
+    several feeds, or names the only one. Returns 0, or 3 when a person must fill something in first.
+    Raises ProfileError when there is nothing to draft from.
+    """
+    looks, left_out = looks_at(paths)
+    tell(_left_out([*passed_over, *left_out], folder))
+    if not looks:
+        raise ProfileError(f"{folder} has no file that a contract could be drafted from")
+    feeds = feeds_of(looks, name)
+    tell(_which_feeds(feeds, folder))
+    chosen = _chosen(feeds, name, output)
+    drafts = [(feed, draft_feed(feed, by_arrival=by_arrival)) for feed in chosen]
+    targets = [target_of(drafted, output) for _, drafted in drafts]
+    if there := next((target for target in targets if target and target.exists()), None):
+        raise FileExistsError(f"{there} is there already: nothing was written; move it away, or choose another OUT")
+    known = [already_known(feed.looks[0].path, contracts) for feed in chosen]
+    for (feed, drafted), target, there_already in zip(drafts, targets, known, strict=True):
+        if target is None:
+            print(drafted.text, end="")
+        else:
+            save(drafted, target)
+        again = folder if len(feeds) == 1 else f"{folder} NAME={feed.name}"
+        lines = told(drafted, feed.looks[0].path, target, again=str(again))
+        tell([*(f"{drafted.name}:" for _ in chosen[1:2]), *there_already, *lines])
+    return 3 if any(drafted.missing for _, drafted in drafts) else 0
+
+
+def _chosen(feeds: Sequence[Feed], name: str | None, output: Path | None) -> list[Feed]:
+    if name and len(feeds) > 1:
+        one = [feed for feed in feeds if feed.name == name]
+        if not one:
+            raise ProfileError(
+                f"there are {len(feeds)} feeds, and none is named {name}: "
+                f"choose one of {', '.join(feed.name for feed in feeds)}, or leave NAME out"
+            )
+        return one
+    if output is not None and len(feeds) > 1 and not output.is_dir():
+        raise ProfileError(
+            f"{output} is no folder, and there are {len(feeds)} feeds: name a folder for their contracts"
+        )
+    return list(feeds) if output is not None else [feeds[0]]
+
+
+def _left_out(files: Sequence[LeftOut], folder: Path) -> Iterator[str]:
+    if files:
+        yield f"not looked at, of {folder}:"
+        yield from (f"  - {file.name}: {file.why}" for file in files[:_TOLD_MOST])
+    if len(files) > _TOLD_MOST:
+        yield f"  and {len(files) - _TOLD_MOST} more"
+
+
+def _which_feeds(feeds: Sequence[Feed], folder: Path) -> Iterator[str]:
+    files = sum(len(feed.looks) + len(feed.others) for feed in feeds)
+    first, *others = feeds
+    yield f"{len(first.looks)} of {files} files are one feed, {first.name}: {_range(first)}"
+    for feed in others:
+        few = "this file looks" if len(feed.looks) == 1 else f"these {len(feed.looks)} of {files} files look"
+        yield f"{few} like another feed, {feed.name}: {named([look.name for look in feed.looks])}; {_why(feed, first)}"
+        yield f"  draft it alone: make contract FILE={folder} NAME={feed.name}; OUT=include/contracts writes all"
+
+
+def _range(feed: Feed) -> str:
+    first, last = feed.looks[0].name, feed.looks[-1].name
+    return first if first == last else f"{first} to {last}"
+
+
+def _why(feed: Feed, first: Feed) -> str:
+    written = ways_apart(feed.how, first.how)
+    if any(feed.looks[-1].names == look.names for look in first.looks):
+        return f"the header is the same, but they are written with {written}"
+    columns = [look.profile.name for look in feed.looks[-1].columns.values()]
+    return f"their columns are {named(columns)}{f', written with {written}' if written else ''}"
