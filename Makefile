@@ -116,8 +116,8 @@ env: $(VENV)/.runtime ## Print the environment of Airflow's processes, for `eval
 
 ## Contracts
 
-contract: $(VENV)/.runtime ## Draft a contract from a file: make contract FILE=some.csv (OUT=include/contracts writes it; ARRIVAL=yes: an event's time is when its file landed)
-	@[ -n "$${FILE:-}" ] || { echo "which file? make contract FILE=path/to/file.csv" >&2; exit 2; }
+contract: $(VENV)/.runtime ## Draft a contract from a file, or from a folder of a feed's files: make contract FILE=some.csv (OUT=include/contracts writes it; ARRIVAL=yes: an event's time is when its file landed)
+	@[ -n "$${FILE:-}" ] || { echo "which file? make contract FILE=path/to/file.csv, or FILE=path/to/folder/" >&2; exit 2; }
 	@$(SLUICE) contract $${NAME:+--name="$$NAME"} $${OUT:+--output="$$OUT"} $${ARRIVAL:+--arrival} -- "$$FILE"
 
 contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the last release

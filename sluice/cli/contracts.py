@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sluice.cli.command import argument, command
-from sluice.landing.predicate import Look, look_without_clock
+from sluice.landing.predicate import Look, look_unopened
 from sluice.running.pipeline import InstanceError, Pipeline
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _files_of(folder: Path) -> tuple[list[Path], list[LeftOut]]:
 
     taken, passed_over = [], []
     for path in folder.iterdir():
-        found = look_without_clock(path)
+        found = look_unopened(path)
         if isinstance(found, Look):
             passed_over.append(LeftOut(path.name, found.reason))
         else:

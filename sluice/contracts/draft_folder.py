@@ -54,6 +54,7 @@ def write_folder(
     several feeds, or names the only one. Returns 0, or 3 when a person must fill something in first.
     Raises ProfileError when there is nothing to draft from.
     """
+    tell([f"looking at {len(paths):,} files of {folder}"])
     looks, left_out = looks_at(paths)
     tell(_left_out([*passed_over, *left_out], folder))
     if not looks:

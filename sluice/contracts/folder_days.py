@@ -145,7 +145,7 @@ def _say_other_ways(feed: Feed, drafted: Draft) -> None:
     for look in feed.others:
         text = (
             f"is written with {ways_apart(look.profile, feed.how)}, and its header is the same, so no second contract "
-            "could take it: write it as the others, or name such files otherwise, draft from one alone and add files to it"
+            "could take it: write it as the others, or give such files another name, and a contract that says files"
         )
         drafted.found(text, Harm.LOST_ROWS, where=look.name)
 

@@ -80,7 +80,7 @@ def looks_at(paths: Sequence[Path]) -> tuple[list[FileLook], list[LeftOut]]:
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
     """By name, as people number and date them: 2 before 10."""
-    return sorted(paths, key=lambda path: [(int(part or 0), text) for text, part in _parts(path.name)])
+    return sorted(paths, key=lambda path: [(text, int(digits or 0)) for text, digits in _parts(path.name)])
 
 
 def _parts(name: str) -> list[tuple[str, str]]:
