@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sluice.cli.command import argument, command
 from sluice.landing.predicate import Look, look_unopened
 from sluice.running.pipeline import InstanceError, Pipeline
-
-if TYPE_CHECKING:
-    from sluice.contracts.folder_looks import LeftOut
 
 
 @command(
@@ -38,18 +34,16 @@ def contract(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         raise InstanceError(str(error)) from error
 
 
-def _files_of(folder: Path) -> tuple[list[Path], list[LeftOut]]:
+def _files_of(folder: Path) -> tuple[list[Path], list[str]]:
     """The files of the folder that incoming would take, and what else is in it."""
-    from sluice.contracts.folder_looks import LeftOut
-
     taken, passed_over = [], []
     for path in folder.iterdir():
         found = look_unopened(path)
-        if isinstance(found, Look):
-            passed_over.append(LeftOut(path.name, found.reason))
-        else:
+        if not isinstance(found, Look):
             taken.append(path)
-    return taken, sorted(passed_over, key=lambda left: left.name)
+        elif not path.name.startswith("."):
+            passed_over.append(f"{path}: {found.reason}")
+    return taken, sorted(passed_over)
 
 
 @command("contracts", "check every contract, and its changes since the last release")

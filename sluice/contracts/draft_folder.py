@@ -10,7 +10,7 @@ from sluice.contracts.draft_columns import Draft
 from sluice.contracts.draft_telling import told
 from sluice.contracts.folder_days import named, say_differences, say_what_became_of_files, ways_apart
 from sluice.contracts.folder_feeds import Feed, feeds_of
-from sluice.contracts.folder_looks import LeftOut, looks_at
+from sluice.contracts.folder_looks import looks_at
 from sluice.contracts.folder_profile import together
 from sluice.contracts.folder_trial import FeedTrials
 from sluice.contracts.profile import ProfileError
@@ -41,7 +41,7 @@ def _telling(names: Sequence[str], feed: Feed) -> Sequence[str]:
 def write_folder(
     folder: Path,
     paths: Sequence[Path],
-    passed_over: Sequence[LeftOut],
+    passed_over: Sequence[str],
     *,
     name: str | None,
     output: Path | None,
@@ -50,8 +50,9 @@ def write_folder(
 ) -> int:
     """Draft a contract for each feed among ``paths``, the files of ``folder`` that would be taken.
 
-    They are written to the folder ``output``; without it the one of most files is printed. ``name`` chooses one of
-    several feeds, or names the only one. Returns 0, or 3 when a person must fill something in first.
+    ``passed_over`` are the others, and why. The drafts are written to the folder ``output``; without it the one of most
+    files is printed. ``name`` chooses one of several feeds, or names the only one. Returns 0, or 3 when a person must
+    fill something in first.
     Raises ProfileError when there is nothing to draft from.
     """
     tell([f"looking at {len(paths):,} files of {folder}"])
@@ -94,10 +95,10 @@ def _chosen(feeds: Sequence[Feed], name: str | None, output: Path | None) -> lis
     return list(feeds) if output is not None else [feeds[0]]
 
 
-def _left_out(files: Sequence[LeftOut], folder: Path) -> Iterator[str]:
+def _left_out(files: Sequence[str], folder: Path) -> Iterator[str]:
     if files:
         yield f"not looked at, of {folder}:"
-        yield from (f"  - {file.name}: {file.why}" for file in files[:_TOLD_MOST])
+        yield from (f"  - {file}" for file in files[:_TOLD_MOST])
     if len(files) > _TOLD_MOST:
         yield f"  and {len(files) - _TOLD_MOST} more"
 

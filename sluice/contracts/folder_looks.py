@@ -57,24 +57,18 @@ class FileLook:
         return frozenset(self.columns)
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that no contract is drafted from, and why, with the remedy."""
-
-    name: str
-    why: str
-
-
-def looks_at(paths: Sequence[Path]) -> tuple[list[FileLook], list[LeftOut]]:
-    """A look at each of ``paths``, one after the other, in the order of their names; and those that are no tables."""
+def looks_at(paths: Sequence[Path]) -> tuple[list[FileLook], list[str]]:
+    """A look at each of ``paths``, one after the other, in the order of their names; and why some are no tables."""
     looks, left_out = [], []
     for path in in_order(paths):
         try:
             looks.append(_look_at(path, len(paths)))
-        except (ProfileError, UnreadableFileError) as error:
-            left_out.append(LeftOut(path.name, str(error).removeprefix(f"{path}").strip(": ")))
+        except ProfileError as error:
+            left_out.append(str(error))
+        except UnreadableFileError as error:
+            left_out.append(f"{path}: {error}")
         except OSError as error:
-            left_out.append(LeftOut(path.name, f"it cannot be read ({error.strerror})"))
+            left_out.append(f"{path} cannot be read ({error.strerror})")
     return looks, left_out
 
 

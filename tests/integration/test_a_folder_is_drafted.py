@@ -216,9 +216,9 @@ def test_what_incoming_would_not_take_and_what_is_no_table_is_named_with_why(
     (folder / "empty.csv").write_text("")
     assert main(["contract", str(folder)]) == 0
     told = capsys.readouterr().err
-    assert "- _half.csv: its name says that it is not finished" in told
-    assert "- book.xlsx: it is a workbook" in told
-    assert "- empty.csv: is empty: a contract is drafted from a file with a header" in told
+    assert "_half.csv: its name says that it is not finished" in told
+    assert "book.xlsx: it is a workbook" in told
+    assert "empty.csv is empty: a contract is drafted from a file with a header" in told
 
 
 def test_a_folder_without_a_table_is_exit_code_1_and_without_a_moment_3(
