@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,12 +67,9 @@ def test_docker_compose_reads_the_same_file_alike(tmp_path: Path) -> None:
     compose = ["docker", "compose", "--project-name=x", "--file=x.yaml", "--env-file=.env", "config", "--format=json"]
     (tmp_path / "x.yaml").write_text(json.dumps({"services": {"x": {"image": "x", "environment": list(VALUES)}}}))
     (tmp_path / ".env").write_text(FILE, newline="")
-    try:
-        done = subprocess.run(compose, cwd=tmp_path, env=environ, capture_output=True, text=True)
-    except FileNotFoundError:
+    if not shutil.which("docker") or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
         pytest.skip("there is no docker compose here: the table of its documentation stands for it")
-    if "compose" in done.stderr and "not a docker command" in done.stderr:
-        pytest.skip("docker has no compose here: the table of its documentation stands for it")
+    done = subprocess.run(compose, cwd=tmp_path, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)["services"]["x"]["environment"]
     # Printed as a compose file, in which $$ stands for a $.
