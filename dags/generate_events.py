@@ -32,6 +32,8 @@ paused.
     tags=["sluice"],
 )
 def generate_events() -> None:
+    """Wire the one task."""
+
     @task
     def write_batch() -> None:
         """Make one batch and land it under its own name."""

@@ -57,6 +57,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
     tags=["sluice"],
 )
 def ingest_events() -> None:
+    """Wire sensor, mover and submitter."""
     sense_files = LandedFileSensor(task_id="sense_files")
     move_files = MoveLandedFilesOperator(task_id="move_files")
     submit_stream = SubmitStreamOperator(task_id="submit_stream", moved=move_files.output)

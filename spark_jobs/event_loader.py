@@ -96,5 +96,6 @@ class _WithoutPandas(MetaPathFinder):
     """Hides pandas: pyarrow imports it wherever it is installed, which takes longer than all the rest together."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """As import asks."""
         if fullname == "pandas":
             raise ModuleNotFoundError("a task that loads files does without pandas", name=fullname)

@@ -120,6 +120,7 @@ class _Texts:
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> _Texts:
+        """The texts of a column of strings, without a copy where it is one chunk."""
         texts = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         is_null = texts.is_null().to_numpy(zero_copy_only=False) if texts.null_count else None
         _, offsets, data = texts.buffers()

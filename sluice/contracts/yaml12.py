@@ -17,6 +17,7 @@ class Yaml(yaml.SafeLoader):
     """YAML as 1.2 means it: `no` and `2020-01-01` are text, only `true` and `false` are booleans; a key stands once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """The mapping of a node. Raises YAMLError, with the line, for a key that stands twice."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         if twice := more_than_once(keys):
             raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {twice} stands more than once: keep one")

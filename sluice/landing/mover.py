@@ -59,6 +59,9 @@ def move_landed(settings: Settings, connection: Connection, wait_seconds: float 
     result = MoveResult()
     with only_mover(connection, wait_seconds) as alone:
         if not alone:
+            _log.warning(
+                "nothing is moved: another mover has been at work for %.0f s, see the other runs", wait_seconds
+            )
             return MoveResult(busy=True)
         result.returned, result.finished = tidy.tidy(settings, connection)
         paths, result.refused = incoming.sort(settings)

@@ -18,7 +18,6 @@ class LandedFile:
     sha256: str
     bytes: int
     state: str
-    claim: int | None
     landed_at: int
 
     @property

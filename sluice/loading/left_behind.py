@@ -320,6 +320,7 @@ class _Incoming:
         self._digests: dict[Path, str] = {}
 
     def has(self, row: Row) -> bool:
+        """Whether a file of the same bytes lies in incoming."""
         return any(self._digest(path) == row["sha256"] for path in self._sizes.get(row["bytes"], ()))
 
     def _digest(self, path: Path) -> str:

@@ -142,6 +142,7 @@ class _Replayer:
         )
 
     def file(self, file_id: int) -> ReplayTally:
+        """Judge one file's rejects again, in one transaction; raises what the last attempt raised."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._file(file_id)

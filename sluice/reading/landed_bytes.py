@@ -41,9 +41,11 @@ class _HashedFile(io.RawIOBase):
         self.error: OSError | None = None
 
     def readable(self) -> bool:
+        """As io asks."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """At most ``size`` bytes, which go into the hash. Raises OSError, and keeps it as ``error``."""
         try:
             data = self._file.read(size)
         except OSError as error:
@@ -54,6 +56,7 @@ class _HashedFile(io.RawIOBase):
         return data
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """As io asks: the same into ``buffer``."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -72,6 +75,7 @@ class _HashedFile(io.RawIOBase):
         return self._hash.hexdigest()
 
     def close(self) -> None:
+        """As io asks."""
         self._file.close()
         super().close()
 

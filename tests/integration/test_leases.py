@@ -50,11 +50,6 @@ def row(connection: Connection, epoch: int) -> dict[str, Any]:
     return found
 
 
-def transaction_of(settings: Settings, epoch: int) -> Connection:
-    """A session of stream ``epoch`` that does not commit by itself, as a task that loads a file has it."""
-    return database.connect(settings.writer_dsn, application_name=f"sluice-stream-{epoch}", autocommit=False)
-
-
 def hold(session: Connection, epoch: int) -> bool:
     """Whether the stream may write; until the session's transaction ends nothing can fence it. As each load begins."""
     return bool(queries.all(psycopg.RawCursor(session), "load/load.hold_stream", epoch))

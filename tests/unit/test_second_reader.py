@@ -339,4 +339,4 @@ def test_a_field_is_known_as_it_is_written(folder: Path) -> None:
     path = folder / "x.csv"
     path.write_text('a,b\n\\N,"\\N"\n')
     [record] = read(path, "x.csv", Dialect(escape="\\"), {1}, record_bytes_max=100).wanted.values()
-    assert record.fields == [Field("N", "\\N", False, False), Field("N", '"\\N"', True, False)]
+    assert record.fields == [Field("N", "\\N", False), Field("N", '"\\N"', True)]

@@ -11,7 +11,7 @@ SET LOCAL lock_timeout = '50ms';
 
 -- name: lock_file :: the file's row; landed_at in microseconds since 1970
 SELECT
-    file_id, name, path, sha256, bytes, state, claim,
+    file_id, name, path, sha256, bytes, state,
     (extract(epoch FROM coalesce(rows_landed_at, landed_at)) * 1000000)::bigint AS landed_at
 FROM ledger.files
 WHERE file_id = $1

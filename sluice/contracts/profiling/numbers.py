@@ -48,11 +48,6 @@ class NumberFormat:
         """Most digits after the point."""
         return max((decimals for _, decimals, _ in self.sizes), default=0)
 
-    @property
-    def whole(self) -> int:
-        """Most digits before the point."""
-        return max((whole for whole, _, _ in self.sizes), default=1)
-
     def rows_within(self, whole: int, decimals: int) -> int:
         """How many rows have a number of at most so many digits before and after the point."""
         return sum(rows for w, d, rows in self.sizes if w <= whole and d <= decimals)

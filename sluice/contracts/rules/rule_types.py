@@ -50,7 +50,8 @@ class Comparison(Protocol):
     """What a change of a rule's declaration means. ``words`` say in the docs whom it breaks and when."""
 
     @property
-    def words(self) -> str: ...
+    def words(self) -> str:
+        """For the docs: whom it breaks, and when."""
 
     def changes(self, rule: str, before: Column, after: Column) -> Iterator[Change]:
         """The differences between two versions of a column, as far as ``rule`` is concerned."""
@@ -68,6 +69,7 @@ class Narrowing:
 
     @property
     def words(self) -> str:
+        """For the docs: whom it breaks, and when."""
         return f"writers, when {self.when}"
 
     def changes(self, rule: str, before: Column, after: Column) -> Iterator[Change]:

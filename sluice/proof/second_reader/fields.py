@@ -35,12 +35,11 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True)
 class Field:
-    """One field: its text without quotes and escapes, and as it is ``written``. ``was_plain``: it has neither."""
+    """One field: its text without quotes and escapes, and as it is ``written``."""
 
     text: str
     written: str
     was_quoted: bool
-    was_plain: bool
 
 
 class Fields:
@@ -119,7 +118,7 @@ class Fields:
             return None
         inside = text[1:-1] if is_quoted else text
         value = _unescaped(inside, self.quote.decode() if is_quoted else "", self.escape.decode())
-        return Field(value, text, is_quoted, not is_quoted and value == text and self.quote.decode() not in text)
+        return Field(value, text, is_quoted)
 
 
 def _unescaped(text: str, quote: str, escape: str) -> str:
