@@ -149,7 +149,7 @@ test-postgres-14: $(VENV)/.dev ## The same on PostgreSQL 14, the oldest that wor
 test-compose: $(VENV)/.dev ## Build the containers and start them on this machine's engine, break each, recount (20 minutes)
 	@$(PYTHON) -m pytest tests/compose
 
-check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, who may import whom, the forge's files
+check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, imports, schema, columns, the forge's files
 	@$(VENV)/bin/ruff format --check --quiet . || { echo "not formatted: run make format"; exit 1; }
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy
@@ -159,7 +159,11 @@ check: $(VENV)/.dev ## Check formatting, lint (the Dockerfile's too), types, who
 	@$(call valid,github-issue-forms,.github/ISSUE_TEMPLATE/[!c]*.yml)
 	@$(call valid,compose-spec,docker-compose.yaml)
 	@$(PYTHON) -m sluice.running.schema_file
-	@echo "check: formatting, lint, types, imports and schemas are fine"
+	@told=$$($(PYTHON) -m pytest --quiet $(HELD) 2>&1) || { echo "$$told"; exit 1; }
+	@echo "check: formatting, lint, types, imports, schemas, columns and the plan of the house are fine"
+
+# What holds the house together, of the tests: its floors and their picture, the columns of events in each place.
+HELD := tests/unit/test_architecture.py tests/integration/test_event_columns.py
 
 valid = $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.$(1) $(2)
 
