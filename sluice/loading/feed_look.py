@@ -13,7 +13,7 @@ from sluice.contracts.drift import Drift, emptied, says
 from sluice.contracts.matching import Match
 
 
-class Look:
+class FeedLook:
     """One file's look: how many of its good rows have a value, by column of events, and its drift.
 
     ``run`` runs a named query of include/sql/load in the file's transaction.

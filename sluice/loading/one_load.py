@@ -21,7 +21,7 @@ from sluice.contracts.model import Contract, HeaderError
 from sluice.loading import staging
 from sluice.loading.afterwards import path_after
 from sluice.loading.errors import FileRejectedError
-from sluice.loading.feed_look import Look
+from sluice.loading.feed_look import FeedLook
 from sluice.loading.landed_file import LandedFile, Tally
 from sluice.loading.registered_bytes import reading
 from sluice.loading.rejects import Rejects, header_text
@@ -43,12 +43,12 @@ STAGED_BYTES_MAX = 4 << 20
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopiedFile:
     """What the transaction has written so far; ``warned`` counts rows that break a rule which only warns."""
 
     tally: Tally
     match: Match
-    look: Look
+    look: FeedLook
     replaced: Replaced
     warned: int
 
@@ -86,7 +86,7 @@ class FileLoad:
             _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.name, old, rows)
         return copied.tally, path
 
-    def _mark_loaded(self, copied: Copied, landed: LandedBytes, path: str) -> None:
+    def _mark_loaded(self, copied: CopiedFile, landed: LandedBytes, path: str) -> None:
         tally, contract = copied.tally, copied.match.contract
         self.writer.session.run(
             "load/load.mark_loaded",
@@ -114,7 +114,7 @@ class FileLoad:
         footer = {"footer_records": self._footer_records} if self._footer_records else {}
         return contract.dialect.marks | contract.layout.marks | bound | footer
 
-    def copy(self, landed: LandedBytes) -> Copied:
+    def copy(self, landed: LandedBytes) -> CopiedFile:
         """Write everything but the tally."""
         file, stage_first = self.file, self.writer.stage_first
         if file.bytes == 0:
@@ -122,7 +122,7 @@ class FileLoad:
         match, dialect = self._match(landed)
         if not match.contract.layout.names_columns:  # no header tells that it is a CSV
             self._kind = kind_of(landed.head(), file.name, landed.marked_encoding)
-        contract, look = match.contract, Look(self.writer.session.run, match)
+        contract, look = match.contract, FeedLook(self.writer.session.run, match)
         _refuse_drift(contract, match.drift)
         replaced = make_way(self.writer, file, contract)
         is_staged = file.bytes <= STAGED_BYTES_MAX or contract.name in stage_first
@@ -140,10 +140,10 @@ class FileLoad:
         _refuse_drift(contract, look.drift())
         loaded = good - duplicates - conflicts
         tally = Tally(file.file_id, "loaded", read, loaded, rejects.count, duplicates, file.bytes)
-        return Copied(tally, match, look, replaced, warned)
+        return CopiedFile(tally, match, look, replaced, warned)
 
     def _copy_blocks(
-        self, blocks: Iterator[Block], match: Match, look: Look, rejects: Rejects, is_staged: bool
+        self, blocks: Iterator[Block], match: Match, look: FeedLook, rejects: Rejects, is_staged: bool
     ) -> tuple[int, int, int]:
         """Judge and copy block by block; how many records were read, are good, and are good but warned of."""
         widths = Widths()

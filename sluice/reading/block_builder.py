@@ -25,7 +25,7 @@ _NOT_APART = ("record.bad_quote", "record.too_long")
 
 
 @dataclass
-class Place:
+class BlockPlace:
     """How far a file has been read: the number of the next line, from 1, and of the last record, from 1."""
 
     line: int = 1
@@ -52,7 +52,7 @@ class Place:
 class BlockBuilder:
     """Builds the blocks of one file. ``width`` is how many fields a record must have."""
 
-    def __init__(self, dialect: Dialect, place: Place, width: int) -> None:
+    def __init__(self, dialect: Dialect, place: BlockPlace, width: int) -> None:
         self._dialect = dialect
         self._place = place
         self._width = width

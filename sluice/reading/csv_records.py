@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sluice.reading.block import Block
-from sluice.reading.block_builder import BlockBuilder, Place
+from sluice.reading.block_builder import BlockBuilder, BlockPlace
 from sluice.reading.buffered import Buffered
 from sluice.reading.dialect import Dialect
 from sluice.reading.footer import Footer
@@ -58,7 +58,7 @@ class RecordReader:
         self._layout = layout
         self._input = Buffered(text_of(stream, dialect), chunk_bytes)
         self._record_bytes_max = record_bytes_max
-        self._place = Place()
+        self._place = BlockPlace()
         self._footer = Footer(layout, dialect, record_bytes_max)
         self.footer_records = 0
 
