@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sluice.base.settings import PROJECT
 from tests.chaos.__main__ import Result, chosen, summary, table
 from tests.chaos.faults import FAULTS
 from tests.chaos.recount import Recount
@@ -53,3 +54,7 @@ def test_anything_else_does_not(results: list[Any], found: Recount | None, probl
     outcome = summary(OPTIONS, results, found, problems, set())
     assert not outcome["holds"]
     assert table(outcome).endswith("NOT AS PROMISED")
+
+
+def test_the_readme_counts_the_kinds_of_faults() -> None:
+    assert f"one fault a round out of {len(FAULTS)} kinds" in (PROJECT / "README.md").read_text(encoding="utf-8")
