@@ -62,7 +62,8 @@ SELECT
 FROM report.last_refresh;
 
 -- name: failed_refresh :: one row when the last refresh of the reports failed
-SELECT failed_at, report, error
+-- The reader writes there: what it writes has an end, here.
+SELECT failed_at, left(report, 100) AS report, left(error, 1000) AS error
 FROM ledger.failed_refresh
 ORDER BY failed_at DESC
 LIMIT 1;
