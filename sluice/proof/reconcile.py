@@ -208,8 +208,7 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
 def _wrong_records(file: Row, contract: Contract | None, reading: Reading, held: _Held) -> Iterator[str]:
     """The first few sampled records that the tables do not hold as the file has them."""
     assert contract is not None
-    encoding = file["marked_encoding"] or contract.dialect.encoding
-    check = RowCheck(contract, file["contract_version"], file["header"], encoding, file["landed_at"])
+    check = RowCheck(contract, file["contract_version"], file["header"], file["landed_at"])
     records = [reading.wanted[number] for number in sorted(reading.wanted)]
     wrong = (check.difference(record, held.of(file["file_id"], record.number)) for record in records)
     return itertools.islice(filter(None, wrong), _SHOWN)

@@ -6,7 +6,6 @@ and moments, parsed here. What a contract derives or maps, and what a person edi
 
 from __future__ import annotations
 
-import codecs
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -52,13 +51,10 @@ class RowCheck:
     ``landed_at``: the moment of arrival that the ledger has for its rows.
     """
 
-    def __init__(
-        self, contract: Contract, version: str, header: Sequence[str] | None, encoding: str, landed_at: datetime
-    ) -> None:
+    def __init__(self, contract: Contract, version: str, header: Sequence[str] | None, landed_at: datetime) -> None:
         self._contract = contract
         self._version = version
-        comparable = header is not None and version == contract.version and _is_plain(encoding)
-        self._columns = list(_columns(contract, header)) if header is not None and comparable else []
+        self._columns = list(_columns(contract, header)) if header is not None and version == contract.version else []
         self._width = len(header) if header is not None else 0
         self._arrival = landed_at if version == contract.version and _is_arrival(contract) else None
 
@@ -168,14 +164,6 @@ def _raw_difference(record: Record, reject: Row) -> str:
     if reject["line_number"] != record.line:
         return f"its reject says line {reject['line_number']:,}"
     return ""
-
-
-def _is_plain(encoding: str) -> bool:
-    """Whether no byte that looks like a mark is part of another letter, UTF-16 and UTF-32 aside."""
-    name = codecs.lookup(encoding).name
-    if name.startswith("utf"):
-        return True
-    return all(len(bytes([first, 0x5C]).decode(name, "replace")) == 2 for first in range(128, 256))
 
 
 def _shown(value: Any) -> str:

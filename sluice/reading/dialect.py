@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sluice.reading.two_byte_letters import TwoByteLetters, two_byte_letters
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -57,41 +59,53 @@ class Dialect:
         return self.comment.encode(self.text_encoding) if self.comment else None
 
     @cached_property
+    def two_byte_letters(self) -> TwoByteLetters | None:
+        """The letters of which the second byte may look like a separator, a quote or an escape character."""
+        return two_byte_letters(self.text_encoding, self.quote + (self.escape or "") + self.separator)
+
+    @cached_property
     def quoted_field(self) -> re.Pattern[bytes]:
         """Matches a quoted field with its quotes."""
         quote = re.escape(self.quote.encode())
-        if self.escape is None:
-            return re.compile(rb"%b(?:[^%b]++|%b%b)*+%b" % (quote, quote, quote, quote, quote))
-        escape = re.escape(self.escape.encode())
-        return re.compile(
-            rb"%b(?:[^%b%b]++|%b.|%b%b)*+%b" % (quote, quote, escape, escape, quote, quote, quote), re.DOTALL
-        )
+        parts = [rb"[^%b]++" % (quote + self._begins_more), *self._more, quote * 2]
+        return re.compile(rb"%b(?:%b)*+%b" % (quote, b"|".join(parts), quote), re.DOTALL)
 
     @cached_property
     def plain_field(self) -> re.Pattern[bytes]:
         """Matches an unquoted field."""
         first = re.escape(self.separator_bytes[:1])
-        escape = re.escape(self.escape.encode()) if self.escape else b""
-        others = rb"[^%b%b\r\n]" % (first, escape)
-        if len(self.separator_bytes) == 1 and not escape:
+        others = rb"[^%b\r\n]" % (first + self._begins_more)
+        if len(self.separator_bytes) == 1 and not self._more:
             return re.compile(rb"%b*+" % others)
-        parts = [rb"%b++" % others]
-        parts += [rb"%b." % escape] if escape else []
+        parts = [rb"%b++" % others, *self._more]
         if len(self.separator_bytes) > 1:  # its first byte may stand alone
             parts.append(rb"(?!%b)%b" % (re.escape(self.separator_bytes), first))
         return re.compile(rb"(?:%b)*+" % b"|".join(parts), re.DOTALL)
 
     @cached_property
     def stray_quotes(self) -> re.Pattern[bytes]:
-        """Matches, as group 1, the quotes that stand together in an unquoted field; or an escaped character."""
-        return re.compile(rb"%b|(%b++)" % (self._escaped, re.escape(self.quote.encode())), re.DOTALL)
+        """Matches, as group 1, the quotes that stand together in an unquoted field; or what is no mark."""
+        return re.compile(rb"%b|(%b++)" % (self._no_marks, re.escape(self.quote.encode())), re.DOTALL)
 
     @cached_property
     def quote_or_escaped(self) -> re.Pattern[bytes]:
-        """Matches a quote, or as group 1 an escape character with what it stands before."""
-        return re.compile(rb"(%b)|%b" % (self._escaped, re.escape(self.quote.encode())), re.DOTALL)
+        """Matches a quote, or as group 1 what is no mark: an escape character with what it stands before, a letter."""
+        return re.compile(rb"(%b)|%b" % (self._no_marks, re.escape(self.quote.encode())), re.DOTALL)
 
     @property
-    def _escaped(self) -> bytes:
-        """Pattern of an escape character with what it stands before; matches nothing when there is none."""
-        return rb"%b." % re.escape(self.escape.encode()) if self.escape else rb"(?!)"
+    def _no_marks(self) -> bytes:
+        """Pattern of what is no mark although it holds bytes of marks; matches nothing when there is none."""
+        return b"|".join(self._more) or rb"(?!)"
+
+    @cached_property
+    def _more(self) -> list[bytes]:
+        """Patterns of the letters whose second byte is no mark, and of an escape character with what it escapes."""
+        letter = [self.two_byte_letters.pattern] if self.two_byte_letters else []
+        escape = re.escape(self.escape.encode()) if self.escape else b""
+        return [*letter, rb"%b(?:%b)" % (escape, b"|".join([*letter, b"."]))] if escape else letter
+
+    @property
+    def _begins_more(self) -> bytes:
+        """What those begin with, to stand in brackets."""
+        firsts = self.two_byte_letters.firsts_pattern if self.two_byte_letters else b""
+        return firsts + (re.escape(self.escape.encode()) if self.escape else b"")

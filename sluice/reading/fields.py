@@ -51,8 +51,9 @@ def requoted(parts: Sequence[bytes], dialect: Dialect) -> bytes:
     def doubled(match: re.Match[bytes]) -> bytes:
         return match.group(1) or quote * 2
 
+    def is_stray(part: bytes) -> bool:
+        return quote in part and part[:1] != quote and any(not match[1] for match in pattern.finditer(part))
+
     pattern = dialect.quote_or_escaped
-    safe = [
-        quote + pattern.sub(doubled, part) + quote if quote in part and part[:1] != quote else part for part in parts
-    ]
+    safe = [quote + pattern.sub(doubled, part) + quote if is_stray(part) else part for part in parts]
     return dialect.separator_bytes.join(safe) + b"\n"

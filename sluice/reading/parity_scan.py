@@ -16,6 +16,7 @@ from sluice.reading.dialect import Dialect
 from sluice.reading.lines import LF, carriage_returns, line_ends
 from sluice.reading.separators import Codes, separators_in, starts_with
 from sluice.reading.stretch import Stretch
+from sluice.reading.two_byte_letters import seconds_of_pairs
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Scan:
 
 @dataclass
 class Marks:
-    """Which bytes are marks, one flag a byte; an escaped one is none.
+    """Which bytes are marks, one flag a byte; an escaped one is none, nor is a letter's.
 
     ``separators`` are the first bytes of separators, ``separator_ends`` their last ones: of one byte the same flags.
     ``line_ends`` are the last bytes of line ends, ``returns`` all CRs; ``returns`` and ``quotes`` are None when there
@@ -116,8 +117,8 @@ def _marks(buffer: bytes, begin: int, stop: int, dialect: Dialect, is_last: bool
     codes = np.frombuffer(buffer, np.uint8, stop - begin, begin)
     returns = carriage_returns(buffer, begin, stop)
     has_quotes = buffer.find(dialect.quote.encode(), begin, stop) >= 0
-    escaped = None if dialect.escape is None else _escaped(codes, ord(dialect.escape))
-    separators, separator_ends = separators_in(codes, dialect.separator_bytes, escaped)
+    no_marks = _no_marks(codes, dialect)
+    separators, separator_ends = separators_in(codes, dialect.separator_bytes, no_marks)
     marks = Marks(
         separators=separators,
         separator_ends=separator_ends,
@@ -125,31 +126,29 @@ def _marks(buffer: bytes, begin: int, stop: int, dialect: Dialect, is_last: bool
         returns=returns,
         quotes=codes == ord(dialect.quote) if has_quotes else None,
     )
-    if dialect.escape is not None and escaped is not None:
+    if no_marks is not None:
         # Before parity: an escaped quote neither opens nor closes anything, so it must not be counted.
-        marks.is_open = bool(codes[-1] == ord(dialect.escape) and not escaped[-1])
-        _take_escaped_marks_away(marks, ~escaped)
+        marks.is_open = dialect.escape is not None and bool(codes[-1] == ord(dialect.escape) and not no_marks[-1])
+        _take_away(marks, no_marks)
     return marks
 
 
-def _take_escaped_marks_away(marks: Marks, unescaped: Flags) -> None:
-    marks.line_ends &= unescaped
+def _take_away(marks: Marks, no_marks: Flags) -> None:
+    marks.line_ends &= ~no_marks
     if marks.returns is not None:
-        marks.returns &= unescaped
+        marks.returns &= ~no_marks
     if marks.quotes is not None:
-        marks.quotes &= unescaped
+        marks.quotes &= ~no_marks
 
 
-def _escaped(codes: Codes, escape: int) -> Flags:
-    """Which bytes an escape character stands before; in a run of escapes every second one is escaped itself."""
-    at = np.flatnonzero(codes == escape)
-    flags = np.zeros(len(codes), np.bool_)
-    if len(at):
-        run_starts = np.flatnonzero(np.diff(at, prepend=-2) != 1)
-        nth = np.arange(len(at)) - np.repeat(run_starts, np.diff(np.append(run_starts, len(at))))
-        following = at[nth % 2 == 0] + 1
-        flags[following[following < len(codes)]] = True
-    return flags
+def _no_marks(codes: Codes, dialect: Dialect) -> Flags | None:
+    """Which bytes are no marks whatever they look like: escaped ones, and second ones of letters; None when none is."""
+    letters = dialect.two_byte_letters
+    seconds = letters.seconds_in(codes) if letters else None
+    if dialect.escape is None:
+        return seconds
+    escapes = codes == ord(dialect.escape)
+    return seconds_of_pairs(escapes) if seconds is None else seconds | seconds_of_pairs(escapes & ~seconds)
 
 
 def _take_quoted_marks_away(marks: Marks) -> int | None:

@@ -123,6 +123,37 @@ def test_records_that_leave_no_byte_free_are_read_too() -> None:
     assert read(data, Dialect(separator="||")).rows == [[everything.decode(), "1"], [everything.decode(), "2"]]
 
 
+LETTERS_WITH_A_PIPE = [
+    ("shift_jis", b"\x83|"),
+    ("cp932", b"\x81|"),
+    ("gbk", b"\x83|"),
+    ("big5", b"\xa4|"),
+    ("big5hkscs", b"\xfe|"),
+    ("johab", b"\x89|"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "letter"), LETTERS_WITH_A_PIPE)
+@pytest.mark.parametrize("mark", ["separator", "quote", "escape"])
+def test_a_byte_of_a_letter_is_no_mark_though_it_looks_like_one(encoding: str, letter: bytes, mark: str) -> None:
+    dialect, text = Dialect(**{mark: "|"}, encoding=encoding), letter.decode(encoding)
+    assert len(text) == 1
+    rows: list[Row] = [[text, f"x{text}{text}"], [text * 3, "1"], [f"{text},|", text], [f'2{text}"', "3"]]
+    quoted = dialect.quote + f"{text},||" + dialect.quote if mark != "separator" else f'"{text},|"'
+    lines = [["a", "b"], rows[0], rows[1], [quoted, text], rows[3]]
+    data = "\n".join(dialect.separator.join(map(str, line)) for line in lines).encode(encoding)
+    for chunk in CHUNKS:
+        found = read(data, dialect, chunk=chunk)
+        assert (found.rows, found.broken) == (rows, [])
+
+
+def test_four_bytes_of_a_letter_are_no_marks() -> None:
+    letter = b"\x810\x810"
+    rows: list[Row] = [[letter.decode("gb18030"), "1"], ["1", letter.decode("gb18030") * 2]]
+    data = b"a0b\n" + letter + b"01\n10" + letter * 2
+    assert read(data, Dialect(separator="0", encoding="gb18030")).rows == rows
+
+
 COMMENTED = b'# top\na,b\n#1,"2\n1,2\n# it\'s "odd"\n"3\n#x",4\n#\n5,6\n#,"x\n7,8\n#\xff\0 end'
 
 

@@ -45,9 +45,10 @@ def lines_of(chunks: Iterator[bytes], units: Units) -> Iterator[Line]:
         yield from _with_bytes(lines, rest[:used], units)
         rest = rest[used:]
         if units.is_too_long(rest, is_whole=False) and not marks.endswith(b"\r"):
-            shown = rest[:SHOWN_OF_A_LONG_LINE]
+            whole = len(rest) - len(rest) % units.size
+            shown = rest[: min(whole, SHOWN_OF_A_LONG_LINE)]
             yield Line(units.marks(shown), shown, True)
-            rest, skipping = rest[len(rest) - len(rest) % units.size :], True
+            rest, skipping = rest[whole:], True
     if rest and not skipping:
         odd = _OTHER if len(rest) % units.size else b""
         yield from _with_bytes((units.marks(rest) + odd).splitlines(keepends=True), rest, units)
@@ -57,7 +58,7 @@ def _with_bytes(lines: list[bytes], raw: bytes, units: Units) -> Iterator[Line]:
     at = 0
     for marks in lines:
         after = at + len(marks) * units.size
-        yield Line(marks, marks if units.size == 1 else raw[at:after], False)
+        yield Line(marks, raw[at:after], False)
         at = after
 
 

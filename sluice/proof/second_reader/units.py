@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import cache
 
 _NOT_ASCII = re.compile("[^\0-\x7f]")
 _OTHER = "\x80"
@@ -21,6 +22,8 @@ codecs.register_error(_THREE_BYTES, _three_bytes_each)
 class Units:
     """The units of ``encoding``, each of ``size`` bytes. Records may be ``record_bytes_max`` long.
 
+    Where a letter has two bytes of which one looks like ASCII, both are marked as another letter.
+
     ``letters``, of which there are few, can be told apart in marks though they are not ASCII.
     """
 
@@ -28,6 +31,7 @@ class Units:
         self.size = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
         self._encoding = encoding
         self.record_bytes_max = record_bytes_max
+        self._letters = _letters_of_two(encoding) if self.size == 1 else None
         self._bytes_of: dict[str, str] = {}
         if self.size > 1:
             units = dict.fromkeys(_NOT_ASCII.findall(self._text(letters.encode(encoding))))
@@ -40,7 +44,7 @@ class Units:
     def marks(self, data: bytes) -> bytes:
         """One byte a whole unit of ``data``: itself when the unit is ASCII (or a byte), another one otherwise."""
         if self.size == 1:
-            return data
+            return self._letters.sub(lambda letters: b"\x80" * len(letters[0]), data) if self._letters else data
         text = self._text(data[: len(data) - len(data) % self.size])
         bytes_of = self._bytes_of
         marks = _NOT_ASCII.sub((lambda unit: bytes_of.get(unit[0], _OTHER)) if bytes_of else _OTHER, text)
@@ -71,3 +75,29 @@ class Units:
             return len(raw) // self.size
         decoder = codecs.getincrementaldecoder(self._encoding)(_THREE_BYTES)
         return len(decoder.decode(raw, is_whole).encode())
+
+
+@cache
+def _letters_of_two(encoding: str) -> re.Pattern[bytes] | None:
+    """Matches letters of two bytes each, where the second byte of some is one of ASCII's; otherwise None."""
+    if encoding.startswith("utf") or len(bytes(range(256)).decode(encoding, "replace")) == 256:
+        return None
+    known = [
+        (first, second)
+        for first in range(0x80, 0x100)
+        if _length(bytes([first]), encoding) != 1
+        for second in range(0x100)
+        # In GB18030 the four bytes of a letter are as two letters of two.
+        if _length(bytes([first, second]), encoding) or _length(bytes([first, second]) * 2, encoding)
+    ]
+    firsts = {first for first, _ in known}
+    seconds = firsts | {second for _, second in known}
+    if min(seconds, default=0x80) >= 0x80:
+        return None
+    first, second = (re.escape(bytes(sorted(each))) for each in (firsts, seconds))
+    return re.compile(rb"(?:[%b][%b])+" % (first, second))
+
+
+def _length(data: bytes, encoding: str) -> int:
+    """How many letters ``data`` is; 0 when it is none."""
+    return len(data.decode(encoding, "ignore")) if data.decode(encoding, "replace").find("\ufffd") < 0 else 0
