@@ -19,8 +19,8 @@ from sluice.proof.second_reader.layout import Layout
 from sluice.proof.second_reader.reader import Reading, read
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
-from sluice.reading.landed_bytes import LandedBytes
 from tests.architecture import imported
+from tests.two_readers import Cuts, assert_they_agree
 
 FOLDER = Path(landed_for_the_recount.__file__).parent
 PROPERTY = settings(
@@ -64,48 +64,6 @@ def recounted(folder: Path, data: bytes, dialect: Dialect, *, name: str = "x.csv
     return read(path, name, dialect, range(10_000), record_bytes_max=longest)
 
 
-def assert_the_readers_agree(
-    folder: Path, data: bytes, dialect: Dialect, *, name: str = "x.csv", longest: int = 1 << 20, chunk: int = 1 << 20
-) -> Reading:
-    """The same count, and of each record the same number, line, bytes and values."""
-    found = recounted(folder, data, dialect, name=name, longest=longest)
-    with LandedBytes(folder / name, name) as landed:
-        used = Dialect(
-            dialect.separator, dialect.quote, dialect.escape, landed.marked_encoding or dialect.encoding, dialect.nulls
-        )
-        reader = RecordReader(landed, used, chunk_bytes=chunk, record_bytes_max=longest)
-        header = reader.header()
-        if header is None:
-            return found
-        blocks = list(reader.blocks(len(header)))
-    theirs = {}
-    for block in blocks:
-        for row, values in enumerate(block.columns.to_pylist()):
-            where = (int(block.line_numbers[row]), block.raw(row))
-            theirs[int(block.record_numbers[row])] = (*where, list(values.values()))
-        for broken in block.broken:
-            raw = broken.raw
-            if broken.rule == "record.too_long":  # of which each reader keeps as much as it has in hand
-                kept = found.wanted[broken.record_number]
-                assert kept.is_cut
-                assert max(raw, kept.raw).startswith(min(raw, kept.raw))
-                raw = kept.raw
-            theirs[broken.record_number] = (broken.line_number, raw, None)
-    ours = {record.number: (record.line, record.raw) for record in found.wanted.values()}
-    assert ours == {number: (line, raw) for number, (line, raw, _) in theirs.items()}
-    assert found.records == len(theirs)
-    for number, (_, _, values) in theirs.items():
-        fields = found.wanted[number].fields
-        if values is not None:
-            assert fields is not None
-            assert [_value(field, dialect) for field in fields] == values
-    return found
-
-
-def _value(field: Field, dialect: Dialect) -> str | None:
-    return None if not field.was_quoted and field.written in dialect.nulls else field.text
-
-
 def test_the_second_reader_imports_nothing_of_sluice_but_itself() -> None:
     names = {name for path in FOLDER.glob("*.py") for name in imported(path.read_text(encoding="utf-8"))}
     own = {name for name in names if name.startswith("sluice.proof.second_reader.")}
@@ -132,7 +90,7 @@ def dialects(draw: st.DrawFn) -> Dialect:
 def test_any_mixture_of_marks_is_read_alike(folder: Path, dialect: Dialect, pieces: list[str], header: str) -> None:
     errors = "surrogatepass" if dialect.encoding.startswith("utf") else "ignore"
     text = header + "\n" + "".join(pieces)
-    assert_the_readers_agree(folder, text.encode(dialect.encoding, errors), dialect)
+    assert_they_agree(folder, text.encode(dialect.encoding, errors), dialect)
 
 
 @PROPERTY
@@ -142,7 +100,7 @@ def test_any_mixture_of_marks_is_read_alike(folder: Path, dialect: Dialect, piec
 @example(Dialect(), b'"\r')
 @example(Dialect(encoding="utf-16-le"), b"1\x00\n\x00\r\x00x")
 def test_any_bytes_are_read_alike(folder: Path, dialect: Dialect, body: bytes) -> None:
-    assert_the_readers_agree(folder, "x,y\n".encode(dialect.encoding) + body, dialect)
+    assert_they_agree(folder, "x,y\n".encode(dialect.encoding) + body, dialect)
 
 
 @st.composite
@@ -174,29 +132,26 @@ def test_any_table_in_any_dialect_with_any_damage_is_read_alike(
     rows, dialect, data = table
     if damage:
         data = data[:at] + damage + data[at:]
-        assert_the_readers_agree(folder, data, dialect)
+        assert_they_agree(folder, data, dialect)
         return
-    found = assert_the_readers_agree(folder, data, dialect)
+    found = assert_they_agree(folder, data, dialect)
     assert [[field.text for field in found.wanted[n + 1].fields or ()] for n in range(len(rows))] == rows
 
 
 @pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32", "utf-16-be"])
 def test_a_byte_order_mark_wins_over_the_contract(folder: Path, mark: str) -> None:
     text = ("\ufeff" if mark == "utf-16-be" else "") + 'a,b\n"é\n",☃\n'
-    found = assert_the_readers_agree(folder, text.encode(mark), Dialect(encoding="latin-1"))
+    found = assert_they_agree(folder, text.encode(mark), Dialect(encoding="latin-1"))
     assert [field.text for field in found.wanted[1].fields or ()] == ["é\n", "☃"]
 
 
 @pytest.mark.parametrize("name", ["x.csv.gz", "x.csv.zst", "X.CSV.GZ"])
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
-def test_compressed_files_are_read_and_hashed_as_they_lie_on_disk(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, chunk: int
-) -> None:
-    monkeypatch.setattr(landed_for_the_recount, "CHUNK", chunk)
+def test_compressed_files_are_read_and_hashed_as_they_lie_on_disk(folder: Path, name: str, chunk: int) -> None:
     text = b"a,b\n" + b"".join(b'%d,"x\n%d"\n' % (n, n) for n in range(3000))
     parts = [text[:1000], text[1000:]]
     data = b"".join(map(gzip.compress, parts)) if "gz" in name.lower() else bytes(pa.compress(text, "zstd"))
-    found = assert_the_readers_agree(folder, data, Dialect(), name=name)
+    found = assert_they_agree(folder, data, Dialect(), name=name, cuts=Cuts(second_chunk=chunk))
     assert (found.records, found.size, found.sha256) == (3000, len(data), hashlib.sha256(data).hexdigest())
 
 
@@ -254,7 +209,7 @@ def test_a_record_that_is_too_long_is_read_alike_whatever_is_in_hand(
 ) -> None:
     errors = "surrogatepass" if dialect.encoding.startswith("utf") else "ignore"
     data = ("x,y\n" + "".join(pieces)).encode(dialect.encoding, errors)
-    assert_the_readers_agree(folder, data, dialect, longest=longest, chunk=chunk)
+    assert_they_agree(folder, data, dialect, longest=longest, cuts=Cuts(chunk=chunk))
 
 
 # --- layouts, and marks of several characters
