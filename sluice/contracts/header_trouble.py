@@ -58,6 +58,7 @@ def explained(
     by_names = {contract: dialect for contract, dialect in asked.items() if contract.layout.names_columns}
     found = (
         _named_otherwise({c: d for c, d in dialects.items() if c not in asked}, lines)
+        or _passed_over_as_a_comment(by_names, beginning)
         or _fits_otherwise(by_names, lines)
         or _looks_separated_otherwise(by_names, lines)
         or ("" if error.is_read else _quotes_do_not_fit(by_names, lines))
@@ -111,6 +112,20 @@ def _others(dialect: Dialect, line: _Line) -> Iterator[Dialect]:
     quote = "'" if dialect.quote == '"' else '"'
     if quote.encode() in line.content and dialect.quote.encode() not in line.content and quote != dialect.escape:
         yield from (replace(each, quote=quote) for each in (dialect, *separated) if each.separator != quote)
+
+
+def _passed_over_as_a_comment(dialects: Mapping[Contract, Dialect], beginning: bytes) -> str:
+    """The header of a contract begins with what its comments begin with."""
+    for contract, dialect in dialects.items():
+        for line in _lines(beginning, replace(dialect, comment=None), contract) if dialect.comment else ():
+            begins = line.content.startswith(dialect.comment_bytes or b"\n")
+            if begins and _fits(contract, line.names(dialect)):
+                return (
+                    f"line {line.number} is the header of contract {contract.name}, but begins with "
+                    f"{dialect.comment!r}, its csv.comment, and is passed over: quote the first name, put another one "
+                    "first, or let the contract say another comment"
+                )
+    return ""
 
 
 def _fits_otherwise(dialects: Mapping[Contract, Dialect], lines: Mapping[Contract, list[_Line]]) -> str:

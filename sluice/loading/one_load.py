@@ -117,7 +117,7 @@ class FileLoad:
     def copy(self, landed: LandedBytes) -> CopiedFile:
         """Write everything but the tally."""
         file, stage_first = self.file, self.writer.stage_first
-        if file.bytes == 0:
+        if file.bytes == 0 and not self._may_be_empty():
             raise FileRejectedError("the file is empty: a file must have a header that names its columns")
         match, dialect = self._match(landed)
         if not match.contract.layout.names_columns:  # no header tells that it is a CSV
@@ -167,6 +167,11 @@ class FileLoad:
         if misfit := widths.misfit(len(match.header), is_in_file=match.contract.layout.names_columns):
             raise FileRejectedError(misfit, match.contract)
         return read, good, warned
+
+    def _may_be_empty(self) -> bool:
+        """Whether files of this name have no header: then a file without any rows is empty."""
+        candidates = self.writer.contracts().candidates
+        return any(c.layout.header == "none" for c in candidates if c.takes(self.file.name))
 
     def _match(self, landed: LandedBytes) -> tuple[Match, Dialect]:
         """The contract that knows the header, and the dialect that the file is read in."""

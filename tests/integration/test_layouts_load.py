@@ -188,3 +188,46 @@ def test_records_of_another_width_than_the_contracts_columns_are_said_to_be(
     assert load(b"a,1,x\nb,2,x\n").state == "rejected"
     [row] = connection.execute("SELECT error FROM ledger.files").fetchall()
     assert "no record has as many fields as the contract has columns, 2, and the file no header" in row["error"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_without_a_header_a_file_without_rows_is_loaded(
+    own_contracts: Settings, load: Load, connection: Connection, data: bytes
+) -> None:
+    write_contract(own_contracts, {"header": "none"}, files=FILES)
+    tally = load(data)
+    assert (tally.state, tally.rows_read) == ("loaded", 0)
+    assert reconcile(own_contracts, own_contracts.reader_dsn).holds
+
+
+def test_a_file_of_another_name_is_never_empty(own_contracts: Settings, load: Load, connection: Connection) -> None:
+    write_contract(own_contracts, {"header": "none"}, files=FILES)
+    assert load(b"", "other.csv").state == "rejected"
+
+
+def test_an_empty_file_whose_header_is_passed_over_lacks_it(
+    own_contracts: Settings, load: Load, connection: Connection
+) -> None:
+    write_contract(own_contracts, {"header": "ignore"}, files=FILES)
+    assert load(b"").state == "rejected"
+    [row] = connection.execute("SELECT error FROM ledger.files").fetchall()
+    assert row["error"].startswith("the file is empty")
+
+
+def test_a_footers_pattern_inside_a_quoted_field_is_a_value(
+    own_contracts: Settings, load: Load, connection: Connection
+) -> None:
+    write_contract(own_contracts, {"footer": "(?m)^Sum"}, files=FILES)
+    assert load(b'article,amount\n"a\nSum",1\n" Sum",2\n"b\nSum,9",3\n').rows_loaded == 3
+    assert extras(connection) == [(1, "a\nSum"), (2, " Sum"), (3, "b\nSum,9")]
+
+
+def test_a_header_that_begins_as_a_comment_does_is_said_to_be_passed_over(
+    own_contracts: Settings, load: Load, connection: Connection
+) -> None:
+    write_contract(own_contracts, {"comment": "art"}, files=FILES)
+    assert load(b"article,amount\na,1\n").state == "rejected"
+    [row] = connection.execute("SELECT error FROM ledger.files").fetchall()
+    assert row["error"].startswith("line 1 is the header of contract shop, but begins with 'art', its csv.comment")
+    assert load(b'"article",amount\na,1\n').rows_loaded == 1
+    assert load(b"amount,article\n1,a\n").rows_loaded == 1
