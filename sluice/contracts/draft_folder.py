@@ -106,7 +106,8 @@ def _left_out(files: Sequence[str], folder: Path) -> Iterator[str]:
 def _which_feeds(feeds: Sequence[Feed], folder: Path) -> Iterator[str]:
     files = sum(len(feed.looks) + len(feed.others) for feed in feeds)
     first, *others = feeds
-    yield f"{len(first.looks)} of {files} files are one feed, {first.name}: {_range(first)}"
+    are = "file is" if files == 1 else "files are"
+    yield f"{len(first.looks)} of {files} {are} one feed, {first.name}: {_range(first)}"
     for feed in others:
         few = "this file looks" if len(feed.looks) == 1 else f"these {len(feed.looks)} of {files} files look"
         yield f"{few} like another feed, {feed.name}: {named([look.name for look in feed.looks])}; {_why(feed, first)}"

@@ -5,19 +5,21 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sluice.contracts.draft_columns import Draft, shown
 from sluice.contracts.findings import Harm
 from sluice.contracts.folder_feeds import Feed
-from sluice.contracts.folder_looks import ColumnLook, FileLook
+from sluice.contracts.folder_looks import ColumnLook, FileLook, first_of
 from sluice.contracts.folder_profile import Together
 from sluice.contracts.folder_trial import FileTrial
 from sluice.contracts.profile import Profile
-from sluice.contracts.profiling.columns import ColumnProfile
+from sluice.contracts.profiling.columns import ColumnProfile, misfits_of
 
 _NAMED_MOST = 5
-# A share of nulls jumps when it is so far from the usual one, in a file of so many rows.
-_JUMP, _ROWS_ENOUGH = 0.25, 20
+# A share of nulls jumps when it is so far from the usual one, and so many times as far as in most files; in a file
+# of so many rows.
+_JUMP, _SPREADS, _ROWS_ENOUGH = 0.25, 4, 20
 _FAR = 5
 _NUMBERS = ("integer", "number", "float")
 
@@ -90,20 +92,31 @@ def _presence(files: Sequence[FileLook], looks: Sequence[ColumnLook | None]) -> 
 
 
 def _jumps(files: Sequence[FileLook], looks: Sequence[ColumnLook | None]) -> Iterator[str]:
-    pairs = [(file, look) for file, look in zip(files, looks, strict=True) if look and file.readable]
-    if len(pairs) < 2:
-        return
+    """Since which file the share of nulls is another, or else the few files in which it is."""
+    pairs = [(file, look) for file, look in zip(files, looks, strict=True) if look and file.readable >= _ROWS_ENOUGH]
+    names = [file.name for file, _ in pairs]
     shares = [1 - look.rows / file.readable for file, look in pairs]
+    if len(shares) < 2:
+        return
+    since = [i for i in range(2, len(shares) - 1) if _are_apart(shares[:i], shares[i:])]
     usual = statistics.median(shares)
-    far = [
-        (file, share)
-        for (file, _), share in zip(pairs, shares, strict=True)
-        if abs(share - usual) >= _JUMP and file.readable >= _ROWS_ENOUGH
-    ]
-    if far:
-        file, share = far[0]
-        more = f", and so in {named([other.name for other, _ in far[1:]])}" if far[1:] else ""
-        yield f"{100 * share:.3g} % null in {file.name}{more}; usual are {100 * usual:.3g} %"
+    spread = statistics.median(abs(share - usual) for share in shares)
+    far = [i for i, share in enumerate(shares) if abs(share - usual) >= max(_JUMP, _SPREADS * spread)]
+    if since:
+        before, after = shares[: since[0]], shares[since[0] :]
+        yield f"{_percent(after)} null from {names[since[0]]} on, {_percent(before)} before"
+    elif far:
+        more = f", and so in {named([names[i] for i in far[1:]])}" if far[1:] else ""
+        yield f"{_percent([shares[far[0]]])} null in {names[far[0]]}{more}; usual are {_percent([usual])}"
+
+
+def _are_apart(before: Sequence[float], after: Sequence[float]) -> bool:
+    return max(min(after) - max(before), min(before) - max(after)) >= _JUMP
+
+
+def _percent(shares: Sequence[float]) -> str:
+    least, most = (f"{100 * share:.3g}" for share in (min(shares), max(shares)))
+    return f"{least} %" if least == most else f"{least} to {most} %"
 
 
 def _written_otherwise(
@@ -120,11 +133,19 @@ def _written_otherwise(
     parts = []
     for way in others[:_NAMED_MOST]:
         file, look = ways[way][0]
-        more = f" and {len(ways[way]) - 1} more files" if len(ways[way]) > 1 else ""
-        where = f"{file.name}{more} (line {look.line:,}: {shown(look.first or '')})"
-        parts.append(f"{way} in {where}")
+        others_too = f" and {len(ways[way]) - 1} more" if len(ways[way]) > 1 else ""
+        line, value = _first_other(file, look, ways[usual][0][1])
+        parts.append(f"{way} in {file.name}{others_too} (line {line:,}: {shown(value)})")
     taken = f"; together they are taken for {_way(column)}"
     return f"{usual} in {len(ways[usual])} of {len(files)} files, but {', '.join(parts)}{taken}"
+
+
+def _first_other(file: FileLook, look: ColumnLook, usual: ColumnLook) -> tuple[int, str]:
+    """The line and the value that shows best that the file is not as usual: the first that does not fit."""
+    if usual.profile.number is None:
+        return look.line, look.first or ""
+    other = misfits_of(replace(usual.profile, counts=look.profile.counts)) or {look.first or ""}
+    return (look.line, look.first or "") if look.first in other else first_of(file.path, look.profile.name, other)
 
 
 def _way(column: ColumnProfile) -> str:

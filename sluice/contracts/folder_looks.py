@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -91,17 +91,25 @@ def _look_at(path: Path, files: int) -> FileLook:
 
 def _column_look(whole: Profile, number: int, column: ColumnProfile, share: int) -> ColumnLook:
     first = next(iter(column.counts), None)
-    line = next(lines_of(whole, number, {first}), 0) if first is not None else 0
+    line = next(_lines_of(whole, number, {first}), 0) if first is not None else 0
     kept = replace(column, counts=_kept(column, share))
     return ColumnLook(kept, column.rows, column.is_unique, first, line)
 
 
-def lines_of(whole: Profile, number: int, values: Iterable[str | None]) -> Iterator[int]:
+def _lines_of(whole: Profile, number: int, values: Iterable[str | None]) -> Iterator[int]:
     """The lines on which column ``number`` (from 0) has one of ``values``."""
     wanted = set(values)
     for block in whole.blocks:
         texts = block.columns[f"c{number}"].to_pylist()
         yield from (int(block.line_numbers[i]) for i, text in enumerate(texts) if text in wanted)
+
+
+def first_of(path: Path, name: str, values: Set[str]) -> tuple[int, str]:
+    """On which line of the file at ``path`` column ``name`` has the first of ``values``, and which it is."""
+    whole = profile(path)
+    number = next(i for i, column in enumerate(whole.columns) if column.name == name)
+    value = next(value for value in whole.columns[number].counts if value in values)
+    return next(_lines_of(whole, number, {value})), value
 
 
 def _kept(column: ColumnProfile, share: int) -> dict[str, int]:

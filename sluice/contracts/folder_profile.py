@@ -11,9 +11,9 @@ import duckdb
 
 from sluice.contracts.drift import likely_renames
 from sluice.contracts.folder_feeds import Feed
-from sluice.contracts.folder_looks import ColumnLook, FileLook, lines_of
+from sluice.contracts.folder_looks import ColumnLook, FileLook, first_of
 from sluice.contracts.model import normal
-from sluice.contracts.profile import Profile, profile
+from sluice.contracts.profile import Profile
 from sluice.contracts.profiling.columns import ColumnProfile, column_of, misfits_of
 from sluice.contracts.profiling.moments import connect
 from sluice.contracts.profiling.nearly_all import Misfits
@@ -116,9 +116,6 @@ def _with_misfits(column: ColumnProfile, looks: Sequence[ColumnLook | None], fee
     rows = sum(column.counts[value] for value in bad)
     for file, look in zip(feed.looks, looks, strict=True):
         if look and not bad.isdisjoint(look.profile.counts):
-            whole = profile(file.path)
-            number = next(i for i, one in enumerate(whole.columns) if one.name == look.profile.name)
-            line = next(lines_of(whole, number, bad))
-            value = next(value for value in whole.columns[number].counts if value in bad)
+            line, value = first_of(file.path, look.profile.name, bad)
             return replace(column, misfits=Misfits(rows, value, line, file.name))
     raise AssertionError("a value that does not fit is in none of the files")

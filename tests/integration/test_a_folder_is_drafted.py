@@ -139,11 +139,47 @@ def test_a_file_whose_values_are_written_otherwise_is_named_with_its_line(tmp_pa
 
 
 def test_shares_of_nulls_that_jump_and_numbers_of_rows_are_told(tmp_path: Path) -> None:
-    emptied = "".join(line.replace(f",{line.split(',')[2]},", ",,") + "\n" for line in day(4).splitlines()[1:])
-    made = drafted(write_days(tmp_path / "days", 6, d2=day(2, rows=3), d4=f"{HEADER}\n{emptied}"))
+    made = drafted(write_days(tmp_path / "days", 6, d2=day(2, rows=3), d4=empty(day(4))))
     assert said(made, "client_id: 100 % null in sales-2026-01-04.csv; usual are 0 %")
     assert said(made, "rows of a file: least 3 (sales-2026-01-02.csv), median 30, most 30")
     assert said(made, "far from the median of rows: sales-2026-01-02.csv")
+
+
+def empty(text: str, column: int = 2) -> str:
+    """The same rows without a value in that column."""
+    header, *rows = (line.split(",") for line in text.splitlines())
+    emptied = [",".join([*row[:column], "", *row[column + 1 :]]) for row in rows]
+    return "\n".join([",".join(header), *emptied]) + "\n"
+
+
+def test_a_share_of_nulls_that_is_another_from_some_file_on_is_told_so(tmp_path: Path) -> None:
+    made = drafted(write_days(tmp_path / "days", 6, d4=empty(day(4)), d5=empty(day(5)), d6=empty(day(6))))
+    assert said(made, "client_id: 100 % null from sales-2026-01-04.csv on, 0 % before")
+
+
+def test_a_share_of_nulls_that_always_varies_does_not_jump(tmp_path: Path) -> None:
+    changed = {f"d{n}": day(n).replace(",u", ",", n * 4) for n in range(1, 8)}
+    assert not said(drafted(write_days(tmp_path / "days", 7, **changed)), "null")
+
+
+def test_of_a_file_of_mixed_values_the_first_that_is_otherwise_is_named(tmp_path: Path) -> None:
+    mixed = day(2).replace(".00", "")
+    mixed = mixed.replace(",6\n", ",sechs\n").replace(",8\n", ",acht\n").replace(",9\n", ",neun\n")
+    made = drafted(write_days(tmp_path / "days", 3, d2=mixed))
+    assert said(made, "price: numbers in 2 of 3 files, but text in sales-2026-01-02.csv (line 8: 'sechs')")
+
+
+def test_without_a_column_of_events_something_is_required_so_that_files_with_fewer_columns_still_match(
+    tmp_path: Path, own_contracts: Settings, loads_all: Callable[[Path], tuple[int, int]], connection: Connection
+) -> None:
+    folder = tmp_path / "stock"
+    folder.mkdir()
+    for n in range(3):
+        names, cells = ("a,b,c", f"{n},2,3") if n else ("a,b", "0,2")
+        (folder / f"stock-{n}.csv").write_text(f"{names}\n{cells}\n")
+    assert main(["contract", str(folder), "-o", str(own_contracts.contracts_dir), "--arrival"]) == 0
+    assert loads_all(folder) == (3, 0)
+    recount(connection)
 
 
 def test_files_of_one_day_that_do_not_differ_ask_and_warn_of_nothing(tmp_path: Path) -> None:
