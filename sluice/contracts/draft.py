@@ -5,46 +5,52 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sluice.contracts.draft_columns import Draft, column_part, shown
 from sluice.contracts.draft_derived import arrival, derived_parts
+from sluice.contracts.draft_layout import layout_parts, say_layout
+from sluice.contracts.draft_neighbours import say_who_else_takes_it, take_a_free_name
 from sluice.contracts.draft_targets import describable, targets_of, time_sources
 from sluice.contracts.draft_telling import told
 from sluice.contracts.draft_text import as_text
 from sluice.contracts.draft_trial import Trial, try_
 from sluice.contracts.findings import Harm
-from sluice.contracts.folder import read_contracts
-from sluice.contracts.matching import match
-from sluice.contracts.model import HeaderError
-from sluice.contracts.profile import Profile, profile, read_header
+from sluice.contracts.folder import Contracts, read_contracts
+from sluice.contracts.profile import Profile, profile
 from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.rules.contract_rules import SIGN
 from sluice.ledger.quarantine import escaped
-from sluice.reading.landed_bytes import LandedBytes
 
 # More columns than a query judges in good time; nothing is lost in extra.
 _DESCRIBED_MOST = 200
 
 
-def draft(path: Path, name: str | None = None, *, by_arrival: bool = False) -> Draft:
-    """Draft a contract for files like the one at ``path``; ``by_arrival``: an event's time is when its file landed.
+def draft(path: Path, name: str | None = None, *, contracts: Path | None = None, by_arrival: bool = False) -> Draft:
+    """Draft a contract for files like the one at ``path``, beside those in the folder ``contracts``.
+
+    ``by_arrival``: an event's time is when its file landed.
 
     Raises ProfileError, OSError, UnreadableFileError.
     """
     sample = profile(path)
-    return draft_of(Source(sample, path, path.name), Draft(name or feed_name(path), ""), by_arrival=by_arrival)
+    drafted = Draft(name or feed_name(path), "")
+    others = read_contracts(contracts) if contracts else None
+    if others:
+        take_a_free_name(drafted, others, is_asked_for=name is not None)
+    return draft_of(Source(sample, path, path.name), drafted, by_arrival=by_arrival, others=others)
 
 
 @dataclass(frozen=True)
 class Source:
     """What a contract is drafted from: the profile of the file at ``path``, or of several, of which it is the first.
 
-    ``words`` name them. ``tries`` tries a document on them. ``synonyms`` are other names of columns, and ``required``
-    those that every file and every row has, where something must tell the feed's files from others.
+    ``words`` name them, ``file_names`` are all of their names. ``tries`` tries a document on them. ``synonyms`` are
+    other names of columns, and ``required`` those that every file and every row has, where something must tell the
+    feed's files from others.
     """
 
     sample: Profile
@@ -53,14 +59,26 @@ class Source:
     tries: Callable[[Profile, dict[str, Any]], Trial] = try_
     synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     required: Collection[str] = ()
+    file_names: Collection[str] = ()
 
 
-def draft_of(source: Source, drafted: Draft, *, by_arrival: bool, then: Callable[[], None] = lambda: None) -> Draft:
-    """Fill ``drafted``, which has a name and may have findings; ``then`` is called when the source was tried."""
+def draft_of(
+    source: Source,
+    drafted: Draft,
+    *,
+    by_arrival: bool,
+    others: Contracts | None = None,
+    then: Callable[[], None] = lambda: None,
+) -> Draft:
+    """Fill ``drafted``, which has a name and may have findings; ``then`` is called when the source was tried.
+
+    ``others`` are the contracts that are there already.
+    """
     sample = source.sample
     times = [] if by_arrival else time_sources(sample)
     targets = targets_of(sample, times)
     _reading_findings(sample, drafted)
+    say_layout(sample, source.file_names or [source.path.name], drafted)
     columns = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
     _amend(columns, source)
     properties = [*derived_parts(sample, targets, times, drafted, by_arrival=by_arrival), *columns]
@@ -68,6 +86,8 @@ def draft_of(source: Source, drafted: Draft, *, by_arrival: bool, then: Callable
     tried, trial = _signed(source, _with_a_time(document) if drafted.missing else document, drafted)
     _say_what_is_set_aside(sample, trial, drafted)
     then()
+    if others:
+        say_who_else_takes_it(source.path, trial.contract, others, drafted)
     drafted.text = as_text({**tried, "schema": document["schema"]}, drafted)
     return drafted
 
@@ -91,7 +111,7 @@ def _described(sample: Profile, targets: dict[str, str], drafted: Draft) -> list
             f"{', '.join(map(shown, nul[:5]))} cannot be described, for its NUL: its values go to extra as they stand"
         )
         drafted.found(text, Harm.NOTE)
-    if len(columns) <= _DESCRIBED_MOST:
+    if len(columns) <= _DESCRIBED_MOST or not sample.layout.names_columns:
         return columns
     text = f"only {_DESCRIBED_MOST} of {len(columns):,} columns are described: the others go to extra as they stand"
     drafted.found(text, Harm.NOTE)
@@ -157,9 +177,6 @@ def _reading_findings(sample: Profile, drafted: Draft) -> None:
     if sample.marked_encoding and sample.dialect.is_transcoded:
         text = "files of this feed need their byte order mark, or csv.encoding below must say utf-16"
         drafted.found(text, Harm.LATER_FILES)
-    if unnamed := [str(i) for i, column in enumerate(sample.columns, start=1) if not column.name]:
-        text = f"columns {', '.join(unnamed)} have no name: their values go to extra as column_{unnamed[0]} …"
-        drafted.found(text, Harm.NOTE)
 
 
 def _document(name: str, source: Source, properties: list[dict[str, Any]]) -> dict[str, Any]:
@@ -173,26 +190,10 @@ def _document(name: str, source: Source, properties: list[dict[str, Any]]) -> di
         "status": "draft",
         "description": {"purpose": f"Drafted from {source.words} ({sample.records:,} records) on {today:%Y-%m-%d}."},
     }
-    if csv := _csv(sample):
-        document["customProperties"] = [{"property": "csv", "value": csv}]
+    if parts := layout_parts(sample, source.file_names or [source.path.name]):
+        document["customProperties"] = parts
     document["schema"] = [{"name": name, "logicalType": "object", "physicalName": "events", "properties": properties}]
     return document
-
-
-def _csv(sample: Profile) -> dict[str, Any]:
-    dialect = sample.dialect
-    csv: dict[str, Any] = {}
-    if dialect.separator != ",":
-        csv["separator"] = dialect.separator
-    if dialect.quote != '"':
-        csv["quote"] = dialect.quote
-    if dialect.escape:
-        csv["escape"] = dialect.escape
-    if dialect.comment:
-        csv["comment"] = dialect.comment
-    if dialect.encoding != "utf-8" and sample.marked_encoding is None:
-        csv["encoding"] = dialect.encoding
-    return csv
 
 
 def write(path: Path, *, name: str | None, output: Path | None, contracts: Path, by_arrival: bool = False) -> int:
@@ -201,14 +202,13 @@ def write(path: Path, *, name: str | None, output: Path | None, contracts: Path,
     Returns 0, or 3 when a person must fill something in first: such a draft is written as ``….draft``, which nothing
     reads. Raises ProfileError, OSError, UnreadableFileError.
     """
-    drafted = draft(path, name, by_arrival=by_arrival)
-    known = already_known(path, contracts)
+    drafted = draft(path, name, contracts=contracts, by_arrival=by_arrival)
     target = target_of(drafted, output)
     if target is None:
         print(drafted.text, end="")
     else:
         save(drafted, target)
-    tell((*known, *told(drafted, path, target)))
+    tell(told(drafted, path, target))
     return 3 if drafted.missing else 0
 
 
@@ -232,18 +232,3 @@ def tell(lines: Iterable[str]) -> None:
     """Lines for people."""
     for line in lines:
         print(f"sluice: {escaped(line)}", file=sys.stderr)
-
-
-def already_known(path: Path, contracts: Path) -> list[str]:
-    """Whether files with the header of the one at ``path`` go to a contract in ``contracts`` already, for people."""
-    with LandedBytes(path, path.name) as landed:
-        head, marked = landed.head(), landed.marked_encoding
-    headers = []
-    for contract in read_contracts(contracts).candidates:
-        dialect = replace(contract.dialect, encoding=marked) if marked else contract.dialect
-        headers.append((contract, read_header(head, dialect)))
-    try:
-        there = match(headers).contract.name
-    except HeaderError:
-        return []
-    return [f"files with this header go to contract {there} already: change that one, a second would dispute them"]

@@ -47,9 +47,11 @@ class Draft:
         """One more finding."""
         self.findings.append(Finding(text, harm, question, where, line, at, otherwise))
 
-    def asked(self, text: str, at: tuple[str, str], otherwise: str, *, where: str = "") -> None:
+    def asked(
+        self, text: str, at: tuple[str, str], otherwise: str, *, where: str = "", line: int | None = None
+    ) -> None:
         """One more finding that is a guess: about which line of the draft, and what else could stand there."""
-        self.found(text, Harm.WRONG_VALUES, where=where, question=True, at=at, otherwise=otherwise)
+        self.found(text, Harm.WRONG_VALUES, where=where, question=True, line=line, at=at, otherwise=otherwise)
 
     @property
     def missing(self) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sluice.contracts.draft import Source, already_known, draft_of, save, target_of, tell
+from sluice.contracts.draft import Source, draft_of, save, target_of, tell
 from sluice.contracts.draft_columns import Draft
+from sluice.contracts.draft_neighbours import take_a_free_name
 from sluice.contracts.draft_telling import told
+from sluice.contracts.folder import Contracts, read_contracts
 from sluice.contracts.folder_days import named, say_differences, say_what_became_of_files, ways_apart
 from sluice.contracts.folder_feeds import Feed, feeds_of
 from sluice.contracts.folder_looks import looks_at
@@ -18,18 +20,36 @@ from sluice.contracts.profile import ProfileError
 _TOLD_MOST = 10
 
 
-def draft_feed(feed: Feed, *, by_arrival: bool = False) -> Draft:
-    """One draft from all files of ``feed``. Raises what ``profile`` does, when a file changed meanwhile."""
+def draft_feed(
+    feed: Feed, *, others: Contracts | None = None, is_named: bool = False, by_arrival: bool = False
+) -> Draft:
+    """One draft from all files of ``feed``, beside ``others``; ``is_named`` when a person chose its name.
+
+    Raises what ``profile`` does, when a file changed meanwhile."""
     all_of_it = together(feed)
     drafted = Draft(feed.name, "")
+    if others:
+        take_a_free_name(drafted, others, is_asked_for=is_named)
     say_differences(feed, all_of_it, drafted)
     first, last = feed.looks[0], feed.looks[-1]
     words = f"{len(feed.looks)} files, {first.name} to {last.name}" if first is not last else first.name
     trials = FeedTrials(feed)
     source = Source(
-        all_of_it.sample, first.path, words, trials, all_of_it.synonyms, _telling(all_of_it.always_there, feed)
+        all_of_it.sample,
+        first.path,
+        words,
+        trials,
+        all_of_it.synonyms,
+        _telling(all_of_it.always_there, feed),
+        [look.name for look in feed.looks],
     )
-    draft_of(source, drafted, by_arrival=by_arrival, then=lambda: say_what_became_of_files(trials.files, drafted))
+    draft_of(
+        source,
+        drafted,
+        by_arrival=by_arrival,
+        others=others,
+        then=lambda: say_what_became_of_files(trials.files, drafted),
+    )
     return drafted
 
 
@@ -63,19 +83,19 @@ def write_folder(
     feeds = feeds_of(looks, name)
     tell(_which_feeds(feeds, folder))
     chosen = _chosen(feeds, name, output)
-    drafts = [(feed, draft_feed(feed, by_arrival=by_arrival)) for feed in chosen]
+    others, is_named = read_contracts(contracts), name is not None
+    drafts = [(feed, draft_feed(feed, others=others, is_named=is_named, by_arrival=by_arrival)) for feed in chosen]
     targets = [target_of(drafted, output) for _, drafted in drafts]
     if there := next((target for target in targets if target and target.exists()), None):
         raise FileExistsError(f"{there} is there already: nothing was written; move it away, or choose another OUT")
-    known = [already_known(feed.looks[0].path, contracts) for feed in chosen]
-    for (feed, drafted), target, there_already in zip(drafts, targets, known, strict=True):
+    for (feed, drafted), target in zip(drafts, targets, strict=True):
         if target is None:
             print(drafted.text, end="")
         else:
             save(drafted, target)
         again = folder if len(feeds) == 1 else f"{folder} NAME={feed.name}"
         lines = told(drafted, feed.looks[0].path, target, again=str(again))
-        tell([*(f"{drafted.name}:" for _ in chosen[1:2]), *there_already, *lines])
+        tell([*(f"{drafted.name}:" for _ in chosen[1:2]), *lines])
     return 3 if any(drafted.missing for _, drafted in drafts) else 0
 
 

@@ -27,6 +27,7 @@ class Trial:
     ``first_bad`` is the line of the first row that breaks one, and which.
     """
 
+    contract: Contract
     set_aside: int
     broken: Counter[str]
     first_rows: list[dict[str, Any]]
@@ -48,7 +49,7 @@ class Trial:
 def try_(sample: Profile, document: dict[str, Any]) -> Trial:
     """Judge the sample's rows under the contract that ``document`` is, as if the file landed now."""
     contract = contract_of(document)
-    trial, judge = Trial(sample.broken, Counter(), []), Judge()
+    trial, judge = Trial(contract, sample.broken, Counter(), []), Judge()
     try:
         trial.judge(judge, sample.blocks, Match(contract, sample.header))
     finally:

@@ -173,7 +173,7 @@ def _say_other_ways(feed: Feed, drafted: Draft) -> None:
 
 def ways_apart(how: Profile, other: Profile) -> str:
     """How files are written, as far as other files are not."""
-    theirs, ours = how.dialect.marks, other.dialect.marks
+    theirs, ours = how.dialect.marks | how.layout.marks, other.dialect.marks | other.layout.marks
     return ", ".join(f"{mark} {theirs[mark]!r}, not {ours[mark]!r}" for mark in ours if ours[mark] != theirs[mark])
 
 

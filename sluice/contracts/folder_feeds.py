@@ -113,20 +113,23 @@ def _read_alike(looks: Sequence[FileLook], how: Profile) -> list[FileLook]:
 
 def _way(how: Profile) -> str:
     """How a file is written, but for its byte order mark, which wins over what a contract says."""
-    marks: dict[str, Any] = {**how.dialect.marks}
+    marks: dict[str, Any] = how.dialect.marks | how.layout.marks
+    del marks["footer"]  # one for all days is made of those of each
     if how.marked_encoding:
         del marks["encoding"]
     return repr(marks)
 
 
 def _together(how: Profile, looks: Sequence[FileLook]) -> Profile:
-    """``how``, unmarked where some file is, and with the words for null of all files."""
+    """``how``, unmarked where some file is, and with the words for null and the footers of all files."""
     unmarked = next((look.profile for look in looks if not look.profile.marked_encoding), None)
     encoding = how.dialect.encoding
     if unmarked and how.marked_encoding:
         encoding = unmarked.dialect.encoding
     nulls = tuple(dict.fromkeys(null for look in looks for null in look.profile.dialect.nulls))
     dialect = replace(how.dialect, encoding=encoding, nulls=nulls)
+    footers = dict.fromkeys(look.profile.layout.footer for look in looks if look.profile.layout.footer)
+    how = replace(how, layout=replace(how.layout, footer="|".join(footers) or None))
     return replace(how, dialect=dialect, marked_encoding=None if unmarked else how.marked_encoding)
 
 
@@ -143,10 +146,11 @@ def _table(look: FileLook, how: Profile) -> Any:
     with LandedBytes(look.path, look.name) as landed:
         data = landed.head(_COMPARED_BYTES)
     data = data if len(data) < _COMPARED_BYTES else whole_lines(data, dialect.encoding)
-    reader = RecordReader(io.BytesIO(data), dialect)
+    reader = RecordReader(io.BytesIO(data), dialect, how.layout)
     header = reader.header()
     if header is None:
         return None
+    header = header if how.layout.names_columns else list(how.header)
     blocks = list(reader.blocks(len(header)))
     columns = [[text for block in blocks for text in block.columns[f"c{i}"].to_pylist()] for i in range(len(header))]
     return header, columns, sum(len(block.broken) for block in blocks)

@@ -44,7 +44,7 @@ class FeedTrials:
         contract = contract_of(document)
         with closing(Judge()) as judge:
             self.files = [_try_on(look, contract, judge) for look in self._feed.looks]
-        together = Trial(0, Counter(), [])
+        together = Trial(contract, 0, Counter(), [])
         for file in self.files:
             together.set_aside += file.trial.set_aside
             together.broken.update(file.trial.broken)
@@ -61,7 +61,7 @@ def _try_on(look: FileLook, contract: Contract, judge: Judge) -> FileTrial:
     reader = RecordReader(io.BytesIO(data), dialect, contract.layout)
     header = reader.header()
     names = contract.own_header if header is not None and not contract.layout.names_columns else header
-    trial = Trial(0, Counter(), [])
+    trial = Trial(contract, 0, Counter(), [])
     try:
         found = match([(contract, names)])
     except HeaderError as error:

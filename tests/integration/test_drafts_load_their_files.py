@@ -32,8 +32,6 @@ TABLES = sorted(
 )
 NO_TABLES = {
     "simple.unknown": "is empty",
-    "null.csv": "more than once",
-    "weird_head_padding.csv": "take lines above the header away",
 }
 
 

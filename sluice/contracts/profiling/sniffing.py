@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
+from sluice.contracts.profiling.cells import kind_of_cell
+from sluice.contracts.profiling.records import LOOKED_AT_BYTES, Record, bulk_width, first_records
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 from sluice.reading.header_lines import separator_named
+from sluice.reading.layout import Layout
 
-_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATORS = (";", "\t", "|", ",")
 # Of several characters; where each | stands in one of them, it is no separator itself.
 _LONG_SEPARATORS = ("~|~", "|~|", "^|^", "||", ";;", "::", "~~")
 _COMMENT = "#"
+_DECIMALS = re.compile(rb"\s*[+-]?[0-9]{1,3}(?:\.[0-9]{3})*,[0-9]{1,2}\s*|\s*[+-]?[0-9]+,[0-9]{1,2}\s*")
+_ROWS_TYPED = 50
 
 
 def guessed_encoding(data: bytes) -> str:
@@ -32,17 +39,26 @@ def guessed_encoding(data: bytes) -> str:
 
 
 def guessed_dialect(data: bytes, encoding: str) -> Dialect:
-    """The dialect under which most records have the header's width."""
-    part = whole_lines(data[: 1 << 18], encoding) if len(data) > 1 << 18 else data
+    """The dialect under which most records have the same width, and most values are some."""
+    part = beginning(data, encoding)
     tried = [Dialect(separator=separator, encoding=encoding) for separator in _separators(part, encoding)]
     if any(line.startswith(_COMMENT.encode()) for line in part.splitlines()):
         tried += [replace(dialect, comment=_COMMENT) for dialect in tried]
     best = max(tried, key=lambda dialect: _fitness(part, dialect))
+    if _fitness(part, best)[0] == 0:
+        best = _of_one_column(part, tried)
     if b'\\"' in part:
         best = max(best, replace(best, escape="\\"), key=lambda dialect: _fitness(part, dialect))
     if b"'" in part and b'"' not in part:
         best = max(best, replace(best, quote="'"), key=lambda dialect: _fitness(part, dialect))
     return best
+
+
+def _of_one_column(data: bytes, tried: Sequence[Dialect]) -> Dialect:
+    """The dialect of a file without any separator: with commas, unless these stand before decimals."""
+    commas = next((dialect for dialect in tried if dialect.separator == ","), tried[0])
+    rows = [record for record in first_records(data, commas) if record.width == 2]
+    return next(d for d in tried if d.separator == ";") if rows and _are_decimals(rows) else commas
 
 
 def _separators(data: bytes, encoding: str) -> list[str]:
@@ -62,13 +78,29 @@ def _takes_all(mark: str, data: bytes) -> bool:
     return times > 1 and data.count(rarest.encode()) == times * mark.count(rarest)
 
 
-def _fitness(data: bytes, dialect: Dialect) -> tuple[float, int]:
-    header, blocks = read(data, dialect)
-    if header is None or len(header) < 2:
-        return (0.0, 0)
-    records = sum(block.records for block in blocks)
-    readable = sum(len(block.record_numbers) for block in blocks)
-    return ((readable + 1) / (records + 1), len(header))
+def _fitness(data: bytes, dialect: Dialect) -> tuple[float, float, int]:
+    """Which share of the records has the rows' width, which share of their cells is a value, and the width."""
+    records = first_records(data, dialect)
+    width = bulk_width(records)
+    rows = [record for record in records if record.width == width]
+    if width < 2 or _are_decimals(rows):
+        return (0.0, 0.0, 0)
+    cells = [cell for row in rows[-_ROWS_TYPED:] for cell in row.cells if cell and cell.strip()]
+    values = sum(kind_of_cell(cell) != "text" for cell in cells)
+    return (len(rows) / len(records), values / (len(cells) or 1), width)
+
+
+def _are_decimals(rows: Sequence[Record]) -> bool:
+    """Whether the two fields of each row are one number with decimals."""
+    return all(row.width == 2 and _DECIMALS.fullmatch(row.raw) for row in rows[1:] or rows)
+
+
+def beginning(data: bytes, encoding: str) -> bytes:
+    """As many whole lines as are looked at to guess how the file is written, at least one."""
+    if len(data) <= LOOKED_AT_BYTES:
+        return data
+    part = whole_lines(data[:LOOKED_AT_BYTES], encoding)
+    return part if len(part) < LOOKED_AT_BYTES else data
 
 
 def whole_lines(data: bytes, encoding: str) -> bytes:
@@ -84,8 +116,14 @@ def _after_last(end: bytes, data: bytes) -> int:
     return at + len(end) if at >= 0 else 0
 
 
-def read(data: bytes, dialect: Dialect) -> tuple[list[str] | None, list[Block]]:
-    """The header and the records of a file that is ``data``; no header when ``dialect`` cannot read it."""
-    reader = RecordReader(io.BytesIO(data), dialect)
+def read(data: bytes, dialect: Dialect, layout: Layout, width: int) -> tuple[list[str] | None, list[Block], int]:
+    """The names in the header, the records, and how many the footer has, of a file that is ``data``.
+
+    No names when ``dialect`` cannot read them. Where the file does not name its columns, there are ``width``.
+    """
+    reader = RecordReader(io.BytesIO(data), dialect, layout)
     header = reader.header()
-    return header, list(reader.blocks(len(header))) if header else []
+    if header is None:
+        return None, [], 0
+    blocks = list(reader.blocks(len(header) or width))
+    return header, blocks, reader.footer_records
