@@ -13,6 +13,7 @@ from sluice.base.settings import Settings
 from sluice.cli.main import main
 from sluice.contracts.draft_columns import Draft
 from sluice.contracts.draft_folder import draft_feed
+from sluice.contracts.folder import read_contracts
 from sluice.contracts.folder_feeds import Feed, feeds_of
 from sluice.contracts.folder_looks import in_order, looks_at
 from sluice.contracts.parse import parse_contract
@@ -275,9 +276,26 @@ def test_a_folder_without_a_table_is_exit_code_1_and_without_a_moment_3(
 def test_nothing_is_written_when_one_of_the_contracts_is_there(tmp_path: Path, own_contracts: Settings) -> None:
     folder = write_days(tmp_path / "days", 2)
     (folder / "refunds-1.csv").write_text(REFUNDS)
-    (own_contracts.contracts_dir / "refunds.odcs.yaml").write_text("precious")
-    assert main(["contract", str(folder), "-o", str(own_contracts.contracts_dir)]) == 1
-    assert not (own_contracts.contracts_dir / "sales.odcs.yaml").exists()
+    output = tmp_path / "drafts"
+    output.mkdir()
+    (output / "refunds.odcs.yaml").write_text("precious")
+    assert main(["contract", str(folder), "-o", str(output)]) == 1
+    assert [path.name for path in output.iterdir()] == ["refunds.odcs.yaml"]
+
+
+def test_files_without_names_but_with_titles_and_totals_load_under_their_one_draft(
+    tmp_path: Path, own_contracts: Settings, loads_all: Callable[[Path], tuple[int, int]], connection: Connection
+) -> None:
+    folder = tmp_path / "tills"
+    folder.mkdir()
+    for n, total in enumerate(("Summe;;{}", "(20 rows)", "Summe;;{}"), start=1):
+        rows = "".join(f"0{n}.12.2025 10:{i:02d};B-{n}-{i};{i},50\n" for i in range(20))
+        (folder / f"till-2025-12-0{n}.csv").write_text(f"Umsatz vom {n}.12.2025\n{rows}{total.format(n)}\n")
+    assert main(["contract", str(folder), "--output", str(own_contracts.contracts_dir)]) == 0
+    contract = next(each for each in read_contracts(own_contracts.contracts_dir).usable if each.name == "till")
+    assert (contract.layout.header, contract.layout.skip_lines, contract.files) == ("none", 1, ("till-*.csv",))
+    assert loads_all(folder) == (60, 0)
+    recount(connection)
 
 
 def test_an_id_that_comes_again_in_another_file_is_no_id(tmp_path: Path) -> None:

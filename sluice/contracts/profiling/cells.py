@@ -12,14 +12,17 @@ from sluice.contracts.profiling.nulls import is_null
 from sluice.contracts.profiling.records import Record
 
 _SIGN = r"(?:[$€£¥₹]|EUR|USD|GBP|CHF)?"
+_CLOCK = r"[0-9:.+\-ZAPMapmUTC ]{1,25}"
 _KINDS = {
     "number": re.compile(
         rf"[+-]?{_SIGN}\s?[+-]?(?:\d{{1,3}}(?:[.,' \u00a0\u202f]\d{{3}})+|\d+)?(?:[.,]\d+|(?<=\d))"
         rf"(?:[eE][+-]?\d+)?\s?(?:%|{_SIGN})"
     ),
     "moment": re.compile(
-        r"\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[T ].{1,25})?|\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})(?:,?[ T:].{1,25})?"
-        r"|\d{1,2}[-/ ][A-Za-z]{3,9}[-/ ,]+\d{2,4}.{0,25}|[A-Za-z]{3,9} \d{1,2}, \d{4}.{0,15}"
+        rf"\d{{4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,2}})?(?:[T ]{_CLOCK})?"
+        rf"|\d{{1,2}}([./-])\d{{1,2}}\1(?:\d{{4}}|\d{{2}})(?:,?[ T:]{_CLOCK})?"
+        rf"|\d{{1,2}}[-/ ][A-Za-z]{{3,9}}[-/ ,]+\d{{2,4}}(?:,?[ T:]{_CLOCK})?"
+        rf"|[A-Za-z]{{3,9}} \d{{1,2}}, \d{{4}}(?: {_CLOCK})?"
         r"|\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?"
     ),
     "uuid": re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
