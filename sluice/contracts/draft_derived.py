@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sluice.contracts.draft_columns import Draft, shown
+from sluice.contracts.draft_meaning import COUNTED_TYPES, ask_about_meaning
 from sluice.contracts.draft_targets import TimeSource, describable, plain_name, time_sources
 from sluice.contracts.findings import Harm
 from sluice.contracts.model import normal
@@ -33,10 +34,14 @@ def derived_parts(
     if "event_type" not in filled:
         derived.append({"name": _free("event_type", sample), "physicalName": "event_type", "logicalType": "string"})
         derived[-1]["transformLogic"] = literal(drafted.name)
-        text = f"no column says what a row is: every row becomes an event of type {drafted.name!r}"
+        text = (
+            f"no column says what a row is: every row becomes an event of type {drafted.name!r}; reports count "
+            f"{', '.join(COUNTED_TYPES)} by name"
+        )
         drafted.found(text, Harm.WRONG_VALUES)
     if times:
         _say_which_time(times, drafted)
+    ask_about_meaning(sample, targets, drafted)
     if by_arrival:
         _say_arrival(sample, drafted)
         derived.append(arrival(_free("event_time", sample)))

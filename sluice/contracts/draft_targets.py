@@ -13,24 +13,27 @@ from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.profiling.nearly_all import are_nearly_all
 
 EVENT_TYPES_MOST = 20
-# Names that columns of events go by in other shops, letters and digits only.
+# Names that columns of events go by in other shops, English and German, letters and digits only.
 _SYNONYMS = {
     "event_id": "eventid eventuuid uuid guid messageid",
     "event_time": "eventtime timestamp time datetime date occurredat createdat eventdate eventtimestamp ts invoicedate "
-    "orderdate purchasedate servertime at",
-    "event_type": "eventtype event eventname type action activity",
-    "user_id": "userid user customerid customer clientid visitorid memberid accountid shopperid",
-    "product_id": "productid product sku itemid item stockcode articleid asin upc ean",
-    "category": "category categorycode categoryname productcategory department",
-    "price": "price unitprice itemprice productprice",
+    "orderdate purchasedate servertime at zeitpunkt zeitstempel datum zeit bestelldatum",
+    "event_type": "eventtype event eventname type action activity aktion ereignis",
+    "user_id": "userid user customerid customer clientid visitorid visitor memberid accountid shopperid kundennr "
+    "kundennummer kundenid kunde",
+    "product_id": "productid product sku itemid item stockcode articleid asin upc ean artikelnr artikelnummer "
+    "artikelid artikel produktid produkt",
+    "category": "category categorycode categoryname productcategory department kategorie warengruppe",
+    "price": "price unitprice itemprice productprice preis einzelpreis stckpreis stueckpreis",
     "session_id": "sessionid session usersession visitid sessionuuid",
     "ip_address": "ipaddress ip clientip remoteaddr remoteip",
-    "user_agent": "useragent browser agent",
-    "search_query": "searchquery query searchterm searchphrase keyword keywords",
+    "user_agent": "useragent browser agent ua",
+    "search_query": "searchquery query searchterm searchphrase keyword keywords suchbegriff",
     "search_results_count": "searchresultscount resultscount results hits",
-    "quantity": "quantity qty units",
-    "total_amount": "totalamount total amount ordertotal linetotal revenue totalprice",
-    "payment_method": "paymentmethod payment paymenttype paymethod",
+    "quantity": "quantity qty units menge anzahl",
+    "total_amount": "totalamount total amount ordertotal linetotal revenue totalprice gesamtbetrag "
+    "gesamtpreis gesamt betrag summe umsatz",
+    "payment_method": "paymentmethod payment paymenttype paymethod zahlart zahlungsart zahlungsmittel",
 }
 # A number since 1970 in such a unit, times the factor, is microseconds.
 _UNITS = ((1_000_000, "seconds"), (1_000, "milliseconds"), (1, "microseconds"))

@@ -66,4 +66,49 @@ def test_no_name_in_a_header_breaks_out_of_a_comment(tmp_path: Path) -> None:
 
 
 def test_what_is_sure_asks_nothing(tmp_path: Path) -> None:
-    assert asked(drafted(tmp_path, "time,sku\n2026-01-31 10:00,a\n")) == {}
+    assert asked(drafted(tmp_path, "time,sku,event_type\n2026-01-31 10:00Z,a,purchase\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_asked"),
+    [
+        ("2026-01-31 10:00", True),
+        ("2026-01-31", True),
+        ("24.12.2025 18:05", True),
+        ("2026-01-31T10:00:00Z", False),
+        ("2026-01-31 10:00+01:00", False),
+        ("24/Dec/2025:18:05:00 +0100", False),
+    ],
+)
+def test_a_time_without_a_zone_asks_for_it(tmp_path: Path, moment: str, is_asked: bool) -> None:
+    questions = " ".join(asked(drafted(tmp_path, f"time,sku\n{moment},a\n")).values())
+    assert ("carries no time zone, and counts as UTC; otherwise: {property: timezone" in questions) is is_asked
+
+
+def test_types_that_reports_do_not_count_are_asked_for(tmp_path: Path) -> None:
+    words = "time,action\n2026-01-31Z,view\n2026-01-31Z,purchase\n"
+    [question] = [text for text in asked(drafted(tmp_path, words)).values() if "valueMap" in text]
+    assert "by name; 'view' are none of them; otherwise: {property: valueMap, value: {view: …}}" in question
+
+
+def test_numbers_that_reports_would_add_up_are_named_while_they_stay_in_extra(tmp_path: Path) -> None:
+    text = drafted(tmp_path, "time,betrag,gewicht,bon\n2026-01-31Z,1.5,7.25,1\n2026-01-31Z,2.5,7.5,2\n")
+    assert (
+        "'gewicht': kept in extra, which reports do not add up; where one is quantity or price, say so by physicalName"
+        in text.replace("\n#     ", " ")
+    )
+
+
+def test_german_names_fill_the_columns_of_events(tmp_path: Path) -> None:
+    names = {
+        "Kundennr": "user_id",
+        "Artikelnr": "product_id",
+        "Warengruppe": "category",
+        "Menge": "quantity",
+        "Einzelpreis": "price",
+        "Gesamtbetrag": "total_amount",
+        "Zahlungsart": "payment_method",
+    }
+    text = drafted(tmp_path, f"Zeit;{';'.join(names)}\n24.12.2025 18:05;K1;0012;Möbel;2;1.009,50;2.019,00;bar\n")
+    contract = parse_contract(text, Path("feed.odcs.yaml"))
+    assert {column.name: column.target for column in contract.columns if column.name in names} == names
