@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -131,7 +132,8 @@ def _which_feeds(feeds: Sequence[Feed], folder: Path) -> Iterator[str]:
     for feed in others:
         few = "this file looks" if len(feed.looks) == 1 else f"these {len(feed.looks)} of {files} files look"
         yield f"{few} like another feed, {feed.name}: {named([look.name for look in feed.looks])}; {_why(feed, first)}"
-        yield f"  draft it alone: make contract FILE={folder} NAME={feed.name}; OUT=include/contracts writes all"
+        there = shlex.quote(str(folder))
+        yield f"  draft it alone: make contract FILE={there} NAME={feed.name}; OUT=include/contracts writes all"
 
 
 def _range(feed: Feed) -> str:

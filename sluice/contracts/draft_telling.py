@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,14 +79,15 @@ def _value(value: Any) -> str:
 
 
 def _next(drafted: Draft, path: Path, target: Path | None, again: str) -> str:
+    file, again = shlex.quote(str(path)), shlex.quote(again)
     if drafted.missing and target is not None:
-        done = str(target).removesuffix(".draft")
-        fill_in = f"fill in what is missing, mv {target} {done}, then make load FILE={path}"
-        return f"{fill_in}; or rm {target}, then make contract FILE={again} OUT={target.parent} ARRIVAL=yes"
+        there, done = shlex.quote(str(target)), shlex.quote(str(target).removesuffix(".draft"))
+        fill_in = f"fill in what is missing, mv {there} {done}, then make load FILE={file}"
+        return f"{fill_in}; or rm {there}, then make contract FILE={again} OUT={target.parent} ARRIVAL=yes"
     if target is None and drafted.missing:
         return (
             f"make contract FILE={again} OUT=include/contracts (ARRIVAL=yes: an event's time is when its file landed)"
         )
     if target is None:
         return f"make contract FILE={again} OUT=include/contracts"
-    return f"make load FILE={path}"
+    return f"make load FILE={file}"

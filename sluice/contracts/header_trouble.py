@@ -18,6 +18,7 @@ from sluice.reading.transcoding import shown, text_of
 _LINES_LOOKED_AT = 30
 _SHOWN = 120
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "blanks"}
+_ENCODINGS = ("cp1252", "cp850")
 _VALUE = re.compile(
     r"[+-]?[0-9]+([.,][0-9]+)?|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}.*"
     r"|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -105,7 +106,10 @@ def _named_otherwise(dialects: Mapping[Contract, Dialect], lines: Mapping[Contra
 
 
 def _others(dialect: Dialect, line: _Line) -> Iterator[Dialect]:
-    """The same dialect with another separator, and with the other quote where ``line`` has that one alone."""
+    """The same dialect with another separator, with the other quote where ``line`` has that one alone, and with
+    another encoding where its bytes are none of this one."""
+    if not dialect.is_transcoded and not _is_of(line.content, dialect.text_encoding):
+        yield from (replace(dialect, encoding=other) for other in _ENCODINGS if _is_of(line.content, other))
     separators = [mark for mark in _SEPARATORS if mark not in (dialect.separator, dialect.escape, " ")]
     separated = [replace(dialect, separator=separator) for separator in separators]
     yield from separated
@@ -154,6 +158,10 @@ def _written_otherwise(line: _Line, there: Dialect, contract: Contract, expected
         looks.append(f"quoted by {there.quote}")
         expects.append(expected.quote)
         says.append(f"quote: {_yaml(there.quote)}")
+    if there.encoding != expected.encoding:
+        looks = [f"written in {there.encoding}"]
+        expects = [expected.encoding]
+        says.append(f"encoding: {there.encoding}")
     return (
         f"line {line.number} looks {' and '.join(looks)}: contract {contract.name} expects {' and '.join(expects)}; "
         f"write the file so, or let the contract say {' and '.join(says)} under csv"
@@ -222,7 +230,17 @@ def _looks_like_values(dialects: Mapping[Contract, Dialect], lines: Mapping[Cont
 
 
 def _fits(contract: Contract, names: list[str] | None) -> bool:
-    return bool(names) and not contract.missing(names or ()) and contract.matched(names or ()) > 0
+    """Whether the names are likely the contract's own: no required one is missing, and it knows half of them."""
+    named = [name for name in names or () if name.strip()]
+    return bool(named) and not contract.missing(named) and contract.matched(named) * 2 >= len(named)
+
+
+def _is_of(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _broken(part: bytes, dialect: Dialect) -> bool:

@@ -185,7 +185,7 @@ def test_without_a_column_of_events_something_is_required_so_that_files_with_few
 
 def test_files_of_one_day_that_do_not_differ_ask_and_warn_of_nothing(tmp_path: Path) -> None:
     made = drafted(write_days(tmp_path / "days", 3))
-    assert [finding.where for finding in made.findings if finding.question] == ["order_id"]
+    assert [finding.where for finding in made.findings if finding.question] == ["order_id", "time"]
     assert not said(made, "files have it")
     assert not said(made, "null in")
     assert made.set_aside == 0

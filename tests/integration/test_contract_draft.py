@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,6 +218,15 @@ def test_a_draft_tells_the_worst_first_and_shows_rows_and_the_next_command(
     assert '"2025-12-24 18:05:00.000000Z", ' in said
     assert "price 1234.0000, quantity 1" in said
     assert f"next: make load FILE={tmp_path / 'shop.csv'}" in said
+
+
+def test_the_next_command_can_be_pasted_when_the_name_has_blanks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _saved(tmp_path).rename(tmp_path / "my shop's.csv")
+    assert write(path, name=None, output=None, contracts=PROJECT / "include" / "contracts") == 0
+    command = capsys.readouterr().err.partition("next: ")[2].strip()
+    assert shlex.split(command)[2] == f"FILE={path}"
 
 
 def test_the_line_that_a_draft_without_a_moment_asks_for_makes_it_usable(

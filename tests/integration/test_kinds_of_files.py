@@ -284,3 +284,30 @@ def test_a_file_that_is_no_csv_is_called_by_its_name_also_where_no_header_tells(
         wrong += [] if state == "rejected" and what in error and remedy in error else [(what, state, error)]
     assert wrong == []
     assert said(loader, land, connection, f"{event(1)}\n".encode()) == ("loaded", "None")
+
+
+def test_a_header_in_another_encoding_is_said_and_no_other_contract_claims_it(
+    made: Make, own_contracts: Settings, land: Land, connection: Connection
+) -> None:
+    shop = change_contract(own_contracts)
+    shop["name"] = shop["id"] = "shop"
+    shop["schema"][0].pop("quality", None)
+    shop["schema"][0]["properties"] = [
+        {"name": "event_id", "logicalType": "string", "transformLogic": "feed_id('shop', Bon)"},
+        {"name": "event_type", "logicalType": "string", "transformLogic": "'purchase'"},
+        {"name": "Datum", "physicalName": "event_time", "logicalType": "date", "required": True},
+        {"name": "Bon", "logicalType": "string"},
+        {"name": "Betrag €", "logicalType": "string"},
+    ]
+    other = yaml.safe_dump(shop | {"id": "other", "name": "other"})
+    (own_contracts.contracts_dir / "other.odcs.yaml").write_text(other)
+    shop["customProperties"] = [{"property": "csv", "value": {"separator": ";", "skipLines": 1}}]
+    shop["schema"][0]["properties"][-1]["required"] = True
+    (own_contracts.contracts_dir / "shop.odcs.yaml").write_text(yaml.safe_dump(shop))
+    (own_contracts.contracts_dir / "events.odcs.yaml").unlink()
+    loader = made(own_contracts)
+    file = "Umsatz\nFiliale;Kasse;Bon;Datum;Betrag €\nNord;1;4711;2026-01-01;9\n"
+    assert said(loader, land, connection, file.encode("cp1252"))[1].startswith(
+        "line 2 looks written in cp1252: contract shop expects utf-8; write the file so, or let the contract say "
+        "encoding: cp1252 under csv"
+    )
