@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,17 +48,15 @@ def draft(path: Path, name: str | None = None, *, contracts: Path | None = None,
 class Source:
     """What a contract is drafted from: the profile of the file at ``path``, or of several, of which it is the first.
 
-    ``words`` name them, ``file_names`` are all of their names. ``tries`` tries a document on them. ``synonyms`` are
-    other names of columns, and ``required`` those that every file and every row has, where something must tell the
-    feed's files from others.
+    ``words`` name them, ``file_names`` are all of their names. ``tries`` tries a document on them. ``amends`` changes
+    what the contract says of the columns, by what is known of several files together.
     """
 
     sample: Profile
     path: Path
     words: str
     tries: Callable[[Profile, dict[str, Any]], Trial] = try_
-    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    required: Collection[str] = ()
+    amends: Callable[[list[dict[str, Any]]], None] = lambda columns: None
     file_names: Collection[str] = ()
 
 
@@ -80,7 +78,7 @@ def draft_of(
     _reading_findings(sample, drafted)
     say_layout(sample, source.file_names or [source.path.name], drafted)
     columns = [column_part(c, targets.get(c.name), drafted) for c in _described(sample, targets, drafted)]
-    _amend(columns, source)
+    source.amends(columns)
     properties = [*derived_parts(sample, targets, times, drafted, by_arrival=by_arrival), *columns]
     document = _document(drafted.name, source, properties)
     tried, trial = _signed(source, _with_a_time(document) if drafted.missing else document, drafted)
@@ -90,17 +88,6 @@ def draft_of(
         say_who_else_takes_it(source.path, trial.contract, others, drafted)
     drafted.text = as_text({**tried, "schema": document["schema"]}, drafted)
     return drafted
-
-
-def _amend(columns: list[dict[str, Any]], source: Source) -> None:
-    """Say what is known of several files together."""
-    for column in columns:
-        if others := source.synonyms.get(column["name"]):
-            column["synonyms"] = [{"synonym": other} for other in others]
-    if not any(column.get("required") for column in columns):
-        for column in columns:
-            if column["name"] in source.required:
-                column["required"] = True
 
 
 def _described(sample: Profile, targets: dict[str, str], drafted: Draft) -> list[ColumnProfile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,8 +41,7 @@ def draft_feed(
         first.path,
         words,
         trials,
-        all_of_it.synonyms,
-        _telling(all_of_it.always_there, feed),
+        functools.partial(all_of_it.amend, others=feed.headers_beside),
         [look.name for look in feed.looks],
     )
     draft_of(
@@ -52,11 +52,6 @@ def draft_feed(
         then=lambda: say_what_became_of_files(trials.files, drafted),
     )
     return drafted
-
-
-def _telling(names: Sequence[str], feed: Feed) -> Sequence[str]:
-    """Columns to require, where headers differ: without any, a contract wants all of its columns."""
-    return names if len({look.names for look in feed.looks}) > 1 else ()
 
 
 def write_folder(
@@ -87,7 +82,7 @@ def write_folder(
     others, is_named = read_contracts(contracts), name is not None
     drafts = [(feed, draft_feed(feed, others=others, is_named=is_named, by_arrival=by_arrival)) for feed in chosen]
     targets = [target_of(drafted, output) for _, drafted in drafts]
-    if there := next((target for target in targets if target and target.exists()), None):
+    if there := next((t for i, t in enumerate(targets) if t and (t.exists() or t in targets[:i])), None):
         raise FileExistsError(f"{there} is there already: nothing was written; move it away, or choose another OUT")
     for (feed, drafted), target in zip(drafts, targets, strict=True):
         if target is None:

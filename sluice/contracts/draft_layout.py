@@ -50,14 +50,15 @@ def _say_unnamed(sample: Profile, drafted: Draft) -> None:
 
 def _csv(sample: Profile) -> dict[str, Any]:
     """What differs from a plain CSV."""
-    usual = _said(Dialect(), Layout())
-    said = _said(sample.dialect, sample.layout)
+    usual = said(Dialect(), Layout())
+    written = said(sample.dialect, sample.layout)
     if sample.marked_encoding is not None:
-        del said["encoding"]
-    return {name: value for name, value in said.items() if value != usual[name]}
+        del written["encoding"]
+    return {name: value for name, value in written.items() if value != usual[name]}
 
 
-def _said(dialect: Dialect, layout: Layout) -> dict[str, Any]:
+def said(dialect: Dialect, layout: Layout) -> dict[str, Any]:
+    """How files are written, in the words of a contract's csv."""
     return dialect.marks | {
         "nulls": list(dialect.nulls),
         "skipLines": layout.skip_lines,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sluice.contracts.draft_columns import Draft, shown
+from sluice.contracts.draft_layout import said
 from sluice.contracts.findings import Harm
 from sluice.contracts.folder_feeds import Feed
 from sluice.contracts.folder_looks import ColumnLook, FileLook, first_of
@@ -173,7 +174,7 @@ def _say_other_ways(feed: Feed, drafted: Draft) -> None:
 
 def ways_apart(how: Profile, other: Profile) -> str:
     """How files are written, as far as other files are not."""
-    theirs, ours = how.dialect.marks | how.layout.marks, other.dialect.marks | other.layout.marks
+    theirs, ours = said(how.dialect, how.layout), said(other.dialect, other.layout)
     return ", ".join(f"{mark} {theirs[mark]!r}, not {ours[mark]!r}" for mark in ours if ours[mark] != theirs[mark])
 
 

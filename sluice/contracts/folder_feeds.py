@@ -28,13 +28,14 @@ class Feed:
     """Files that one contract can take, in the order of their names; ``how`` is a profile in their dialect.
 
     ``others`` have the same header and are written otherwise, so that neither this contract nor one beside it can take
-    them.
+    them. ``headers_beside`` are those of other feeds.
     """
 
     name: str
     looks: list[FileLook]
     how: Profile
     others: list[FileLook] = field(default_factory=list)
+    headers_beside: set[frozenset[str]] = field(default_factory=set)
 
 
 def feeds_of(looks: Sequence[FileLook], name: str | None) -> list[Feed]:
@@ -42,6 +43,8 @@ def feeds_of(looks: Sequence[FileLook], name: str | None) -> list[Feed]:
     feeds = [feed for alike in _of_alike_headers(looks) for feed in _of_one_dialect(alike)]
     feeds.sort(key=lambda feed: -len(feed.looks))
     _name(feeds, name)
+    for feed in feeds:
+        feed.headers_beside = {look.names for other in feeds if other is not feed for look in other.looks}
     return feeds
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 
@@ -31,20 +32,26 @@ class Together:
     names: dict[str, str]
     renamed: dict[str, str]
 
-    @property
-    def synonyms(self) -> dict[str, list[str]]:
-        """By column as it is written, its other names."""
-        found: dict[str, list[str]] = {}
-        for old, new in self.renamed.items():
-            found.setdefault(self.names[new], []).append(self.names[old])
-        return found
+    def amend(self, parts: list[dict[str, Any]], others: Collection[frozenset[str]]) -> None:
+        """Put into what a contract says of the columns their synonyms, and what tells its files from ``others``.
 
-    @property
-    def always_there(self) -> list[str]:
-        """The first columns, as they are written, that every file and every row has."""
-        whole = [key for key, looks in self.columns.items() if all(looks)]
+        Those are the headers of other feeds. A file fits a contract when it has all that is required; where nothing is,
+        all columns. So columns that every file and every row has become required, as few as that takes.
+        """
+        by_name = {part["name"]: part for part in parts}
+        for old, new in self.renamed.items():
+            by_name[self.names[new]].setdefault("synonyms", []).append({"synonym": self.names[old]})
+        required = {normal(part["name"]) for part in parts if part.get("required")}
         profiles = {normal(column.name): column for column in self.sample.columns}
-        return [self.names[key] for key in whole if key in profiles and profiles[key].null_share == 0][:3]
+        whole = [key for key, looks in self.columns.items() if all(looks) and profiles[key].null_share == 0]
+        if not required and not all(all(looks) for looks in self.columns.values()):
+            required.update(whole[:1])
+        for other in others:
+            if required and required <= other:
+                required.update([key for key in whole if key not in other][:1])
+        for key in required.intersection(whole):
+            if self.names[key] in by_name:
+                by_name[self.names[key]]["required"] = True
 
 
 def together(feed: Feed) -> Together:

@@ -211,6 +211,43 @@ def test_several_feeds_get_a_draft_each_and_each_file_goes_to_its_own(
     assert found == {"refunds": 1, "sales": 3, "sales_2": 1}
 
 
+def test_a_feed_whose_columns_are_some_of_another_one_gets_its_own_files(
+    tmp_path: Path, own_contracts: Settings, loads_all: Callable[[Path], tuple[int, int]], connection: Connection
+) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for n in range(1, 4):
+        at = f"2026-01-0{n} 10:00:00"
+        (folder / f"visits-{n}.csv").write_text(f"time,place\n{at},x\n{at},y\n")
+        (folder / f"orders-{n}.csv").write_text(f"time,place,a,b,c\n{at},x,1,,3\n{at},y,2,5,3\n")
+    assert main(["contract", str(folder), "-o", str(own_contracts.contracts_dir)]) == 0
+    assert loads_all(folder) == (12, 0)
+    query = "SELECT contract, count(*) AS files FROM ledger.files GROUP BY 1 ORDER BY 1"
+    found = {row["contract"]: row["files"] for row in connection.execute(query).fetchall()}
+    assert found == {"orders": 3, "visits": 3}
+
+
+def monthly(n: int, title: str = "Umsatz im Januar\n\n") -> str:
+    rows = "".join(f"{i};2026-01-{n:02d} 10:{i:02d};A{i};{i},50\n" for i in range(1, 30))
+    return f"{title}Nr;Zeit;Artikel;Preis\n{rows}Summe;;;{n}00,00\n"
+
+
+def test_titles_and_totals_of_all_files_are_passed_over_and_a_file_without_a_title_is_another_feed(
+    tmp_path: Path,
+    own_contracts: Settings,
+    loads_all: Callable[[Path], tuple[int, int]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "umsatz"
+    folder.mkdir()
+    for n in range(1, 6):
+        (folder / f"umsatz-{n:02d}.csv").write_text(monthly(n, "" if n == 4 else f"Umsatz vom {n}. Januar\n\n"))
+    assert main(["contract", str(folder), "-o", str(own_contracts.contracts_dir)]) == 0
+    said_so = capsys.readouterr().err
+    assert "umsatz-04.csv; the header is the same, but they are written with skipLines 0, not 2" in said_so
+    assert loads_all(folder) == (5 * 29, 0)
+
+
 def test_another_feed_is_named_with_the_command_to_draft_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_days(tmp_path / "days", 4, d2=day(2).replace(",", ";"))
     (folder / "refunds-1.csv").write_text(REFUNDS)
@@ -273,7 +310,7 @@ def test_a_folder_without_a_table_is_exit_code_1_and_without_a_moment_3(
     assert names == {"stock.odcs.yaml", "stock.odcs.yaml.draft"}
 
 
-def test_nothing_is_written_when_one_of_the_contracts_is_there(tmp_path: Path, own_contracts: Settings) -> None:
+def test_nothing_is_written_when_one_of_the_files_is_there(tmp_path: Path, own_contracts: Settings) -> None:
     folder = write_days(tmp_path / "days", 2)
     (folder / "refunds-1.csv").write_text(REFUNDS)
     output = tmp_path / "drafts"
