@@ -177,6 +177,7 @@ FILES = {
     "names only": Odd("when,what\n", 0),
     "one column": Odd("when\n2025-12-24\n2025-12-25\n", 2),
     "one column of decimals": Odd("Preis\n9,50\n1.234,50\n7,00\n", 3, names=["Preis"]),
+    "no header, numbers that could be decimals": Odd("1,25\n2,50\n3,75\n", 3, NONE, names=["column_1", "column_2"]),
     "one row": Odd("when,what\n2025-12-24,a\n", 1),
     "texts with commas in one column": Odd("note\nfoo, bar\nbaz\nqux, quux, x\nfoo\nbar\nbaz\n", 6, set_aside=2),
     "quotes everywhere": Odd('"when","what"\n"2025-12-24","a"\n"2025-12-25","b"\n', 2),

@@ -57,8 +57,8 @@ def guessed_dialect(data: bytes, encoding: str) -> Dialect:
 def _of_one_column(data: bytes, tried: Sequence[Dialect]) -> Dialect:
     """The dialect of a file without any separator: with commas, unless these stand before decimals."""
     commas = next((dialect for dialect in tried if dialect.separator == ","), tried[0])
-    rows = [record for record in first_records(data, commas) if record.width == 2]
-    return next(d for d in tried if d.separator == ";") if rows and _are_decimals(rows) else commas
+    records = first_records(data, commas)
+    return next(d for d in tried if d.separator == ";") if records and _are_decimals(records) else commas
 
 
 def _separators(data: bytes, encoding: str) -> list[str]:
@@ -83,16 +83,17 @@ def _fitness(data: bytes, dialect: Dialect) -> tuple[float, float, int]:
     records = first_records(data, dialect)
     width = bulk_width(records)
     rows = [record for record in records if record.width == width]
-    if width < 2 or _are_decimals(rows):
+    if width < 2 or _are_decimals(records):
         return (0.0, 0.0, 0)
     cells = [cell for row in rows[-_ROWS_TYPED:] for cell in row.cells if cell and cell.strip()]
     values = sum(kind_of_cell(cell) != "text" for cell in cells)
     return (len(rows) / len(records), values / (len(cells) or 1), width)
 
 
-def _are_decimals(rows: Sequence[Record]) -> bool:
-    """Whether the two fields of each row are one number with decimals."""
-    return all(row.width == 2 and _DECIMALS.fullmatch(row.raw) for row in rows[1:] or rows)
+def _are_decimals(records: Sequence[Record]) -> bool:
+    """Whether the two fields of each row are one number with decimals, below the name of one column."""
+    rows = [record for record in records if record.width > 1]
+    return records[0].width == 1 and len(rows) > 0 and all(_DECIMALS.fullmatch(row.raw) for row in rows)
 
 
 def beginning(data: bytes, encoding: str) -> bytes:
