@@ -52,7 +52,8 @@ def requoted(parts: Sequence[bytes], dialect: Dialect) -> bytes:
         return match.group(1) or quote * 2
 
     def is_stray(part: bytes) -> bool:
-        return quote in part and part[:1] != quote and any(not match[1] for match in pattern.finditer(part))
+        has_one = quote in part and part[:1] != quote and any(not match[1] for match in pattern.finditer(part))
+        return has_one and not is_null(part, dialect)  # a quoted text is never null
 
     pattern = dialect.quote_or_escaped
     safe = [quote + pattern.sub(doubled, part) + quote if is_stray(part) else part for part in parts]

@@ -36,7 +36,8 @@ class SlowPath:
         if comment and self._may_go_on(start, comment):
             return None
         whole = self._well_quoted(start)
-        end = int(whole.ends[0]) if whole else len(self.buffer)
+        # A CR at the end of what is in hand may be the line end of a record that is just short enough.
+        end = int(whole.ends[0]) if whole else len(self.buffer) - self.buffer.endswith(b"\r")
         return whole if end - start <= self.record_bytes_max else self._over_long(start)
 
     def long_record(self, start: int, stop: int, following: int) -> Stretch:

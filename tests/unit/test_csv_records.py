@@ -117,6 +117,15 @@ def test_a_record_longer_than_the_bound_costs_one_record_in_bounded_memory() -> 
     assert (found.rows, found.numbers, found.lines) == ([["2", "y"]], [2], [3])
 
 
+def test_a_record_that_is_just_short_enough_is_one_wherever_the_file_is_cut() -> None:
+    record = b'1,"x\nxxxx"'
+    for end in (b"\n", b"\r", b"\r\n"):
+        for chunk in (1, 2, 3, 5, 11, 1 << 20):
+            data = b"a,b" + end + (b"3,y" + end) * 30 + record + end + b"3,y" + end
+            found = read(data, chunk=chunk, longest=len(record))
+            assert (found.raws[30:], found.broken) == ([record, b"3,y"], [])
+
+
 def test_utf_16_is_read_and_its_raw_bytes_are_the_files_own() -> None:
     text = "a,b\r\nœ,☃\r\nonly one\r\n"
     data = text.encode("utf-16-le")

@@ -117,6 +117,11 @@ def test_a_null_is_looked_for_before_escapes_are_read(
         assert read(data.encode(), dialect).rows == [["1", value]]
 
 
+def test_a_null_may_hold_a_quote() -> None:
+    for chunk in CHUNKS:
+        assert read(b'a,b\n5",1\n5",5"x\n', Dialect(nulls=('5"',)), chunk=chunk).rows == [[None, "1"], [None, '5"x']]
+
+
 def test_records_that_leave_no_byte_free_are_read_too() -> None:
     everything = bytes({*range(1, 128)} - {*b'\r\n"|'})
     data = b"a||b\n" + everything + b"||1\n" + everything + b'||"2"\n'
