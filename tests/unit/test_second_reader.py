@@ -182,6 +182,15 @@ def test_a_line_that_is_too_long_is_one_record_in_bounded_memory(folder: Path, e
     assert len(found.wanted[1].raw) <= 64 * 1024
 
 
+def test_a_byte_that_is_left_over_after_a_long_line_is_a_record_wherever_the_file_is_cut(folder: Path) -> None:
+    data = ("a,b\n" + "x" * 50 + "\r").encode("utf-16-le") + b"1"
+    for chunk in range(1, 40):
+        found = assert_they_agree(
+            folder, data, Dialect(encoding="utf-16-le"), longest=20, cuts=Cuts(second_chunk=chunk)
+        )
+        assert [record.raw for record in found.wanted.values()][1:] == [b"1"]
+
+
 def test_a_quote_that_never_closes_costs_one_record_and_bounded_memory(folder: Path) -> None:
     data = b'a,b\n1,"open\n' + b"2,x\n" * 20_000
     assert recounted(folder, data, Dialect(), longest=5_000).records == 20_001

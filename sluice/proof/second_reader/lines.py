@@ -49,6 +49,8 @@ def lines_of(chunks: Iterator[bytes], units: Units) -> Iterator[Line]:
             shown = rest[: min(whole, SHOWN_OF_A_LONG_LINE)]
             yield Line(units.marks(shown), shown, True)
             rest, skipping = rest[whole:], True
+    if skipping and units.marks(rest).startswith(b"\r"):  # no half of CRLF after all
+        rest, skipping = rest[units.size :], False
     if rest and not skipping:
         odd = _OTHER if len(rest) % units.size else b""
         yield from _with_bytes((units.marks(rest) + odd).splitlines(keepends=True), rest, units)
