@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from sluice.contracts.dialect import parse_dialect, parse_layout
@@ -31,6 +31,7 @@ SEPARATORS = [
     ",", ";", "\t", "|", "~", "||", "|||", "~|~", "|~|", "::", "§", "§→", ", ", "aba", "aab", "a", "\\", "\\N", "#",
     "=;", "TT", "12345678",
 ]  # fmt: skip
+NO_HEADER = Layout(header="none")
 QUOTES = "\"'|~"
 ESCAPES = [None, "\\", "^", "|"]
 COMMENTS = [None, "#", "//", "a", "§", "h", "# "]
@@ -159,6 +160,8 @@ def files(draw: st.DrawFn) -> tuple[bytes, Dialect, Layout, int]:
 
 @PROPERTY
 @given(files(), cuts, st.sampled_from([1 << 20] * 6 + [40, 9]))
+@example((b"1,2,3\n" * 20 + b'x"y,"a\nb",c\\"d\n', Dialect(escape="\\"), NO_HEADER, 3), Cuts(chunk=1), 1 << 20)
+@example((b"N,\\N\n", Dialect(escape="\\", nulls=("N",)), NO_HEADER, 2), Cuts(), 1 << 20)
 def test_both_readers_find_the_same_in_any_file_however_it_is_cut(
     tmp_path: Path, file: tuple[bytes, Dialect, Layout, int], cuts: Cuts, longest: int
 ) -> None:
