@@ -39,7 +39,10 @@ class Loaded(WriterCommitMessage):
 
 
 class EventLoader(DataSource):
-    """Options: ``epoch``, the stream's. The database's URL comes from the environment, never from an option."""
+    """Options: ``epoch``, the stream's; ``lane``, the query's.
+
+    The database's URL comes from the environment, never from an option.
+    """
 
     @classmethod
     def name(cls) -> str:
@@ -48,14 +51,15 @@ class EventLoader(DataSource):
 
     def streamWriter(self, schema: StructType, overwrite: bool) -> DataSourceStreamWriter:
         """The writer that Spark drives."""
-        return EventLoadWriter(int(self.options["epoch"]))
+        return EventLoadWriter(int(self.options["epoch"]), self.options["lane"])
 
 
 class EventLoadWriter(DataSourceStreamArrowWriter):
     """Loads the files whose ids it is given."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, lane: str) -> None:
         self._epoch = epoch
+        self._lane = lane
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> Loaded:
         """Load each file; raises what the database raised, and Spark retries the task."""
@@ -73,7 +77,7 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
         with database.connect(
             settings.load().writer_dsn, application_name=f"sluice-stream-{self._epoch}"
         ) as connection:
-            values = {"epoch": self._epoch, "batch": batchId, "file_ids": file_ids}
+            values = {"epoch": self._epoch, "lane": self._lane, "batch": batchId, "file_ids": file_ids}
             if queries.one(connection, "ledger/claims.note_batch", **values) is None:
                 raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not note batches any more")
 

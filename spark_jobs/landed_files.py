@@ -33,7 +33,7 @@ class Share(InputPartition):
 
 
 class LandedFiles(DataSource):
-    """Options: ``epoch``, the stream's; ``tasks``, how many tasks share a micro-batch."""
+    """Options: ``epoch``, the stream's; ``tasks``, how many tasks share a micro-batch; ``lane``, whose files."""
 
     @classmethod
     def name(cls) -> str:
@@ -46,15 +46,16 @@ class LandedFiles(DataSource):
 
     def streamReader(self, schema: StructType) -> DataSourceStreamReader:
         """The reader that Spark drives."""
-        return LandedFilesReader(int(self.options["epoch"]), int(self.options["tasks"]))
+        return LandedFilesReader(int(self.options["epoch"]), int(self.options["tasks"]), self.options["lane"])
 
 
 class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     """Claims files on the driver; the rows themselves are made of what was claimed, without another look."""
 
-    def __init__(self, epoch: int, tasks: int) -> None:
+    def __init__(self, epoch: int, tasks: int, lane: str) -> None:
         self._epoch = epoch
         self._tasks = tasks
+        self._lane = lane
         self._settings = settings.load()
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
         self._target: int | None = None
@@ -74,17 +75,17 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """
         files = limit.max_files if isinstance(limit, ReadMaxFiles) else _NO_LIMIT
         size = _NO_LIMIT if isinstance(limit, ReadAllAvailable) else self._settings.batch_bytes
+        if not self._has_work():
+            return start
         with self._open().transaction():
             if self._stop_is_requested():
                 return start
             folders.check(self._settings, self._open())
             contract_waits.release(self._settings, self._open())
             if self._target is None:
-                queries.run(self._open(), "ledger/claims.renumber_passed", start=start["claim"])
-                queries.run(self._open(), "ledger/claims.claim_landed", start=start["claim"], limit=files)
-            row = queries.row(
-                self._open(), "ledger/claims.last_claim_within", start=start["claim"], limit=files, bytes=size
-            )
+                self._run("ledger/claims.renumber_passed", start=start["claim"])
+                self._run("ledger/claims.claim_landed", start=start["claim"], limit=files)
+            row = self._row("ledger/claims.last_claim_within", start=start["claim"], limit=files, bytes=size)
             if row["claim"]:
                 crash_point("source.before_commit")
         if row["claim"]:
@@ -94,7 +95,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def reportLatestOffset(self) -> dict[str, int]:
         """How far the offset will go when everything that has landed is claimed."""
-        return {"claim": queries.row(self._open(), "ledger/claims.highest_claim")["claim"]}
+        return {"claim": self._row("ledger/claims.highest_claim")["claim"]}
 
     def prepareForTriggerAvailableNow(self) -> None:
         """Claim everything that has landed now; nothing after it is part of this run."""
@@ -102,16 +103,16 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             self._stop_is_requested()
             folders.check(self._settings, self._open())
             contract_waits.release(self._settings, self._open())
-            queries.run(self._open(), "ledger/claims.renumber_passed", start=_NO_LIMIT)
-            queries.run(self._open(), "ledger/claims.claim_landed", start=0, limit=_NO_LIMIT)
-            self._target = queries.row(self._open(), "ledger/claims.highest_claim")["claim"]
+            self._run("ledger/claims.renumber_passed", start=_NO_LIMIT)
+            self._run("ledger/claims.claim_landed", start=0, limit=_NO_LIMIT)
+            self._target = self._row("ledger/claims.highest_claim")["claim"]
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> Sequence[InputPartition]:
         """The unfinished files after ``start`` up to ``end``, dealt to tasks by size."""
         if start == end:
             return []
-        self._open()
-        rows = queries.all(self._open(), "ledger/claims.files_between", start=start["claim"], end=end["claim"])
+        values = {"lane": self._lane, "start": start["claim"], "end": end["claim"]}
+        rows = queries.all(self._open(), "ledger/claims.files_between", **values)
         return deal([(row["file_id"], row["claim"], row["bytes"], row["name"]) for row in rows], self._tasks)
 
     def read(self, partition: InputPartition) -> Iterator[tuple[int, int, int, str]]:
@@ -127,11 +128,24 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_connection": None}
 
+    def _has_work(self) -> bool:
+        """Whether it is worth claiming: an idle stream asks this several times a second, and nothing else."""
+        return bool(self._of_the_living("ledger/claims.look", lane=self._lane)["has_work"])
+
     def _stop_is_requested(self) -> bool:
-        row = queries.one(self._open(), "ledger/claims.stop_is_requested", epoch=self._epoch)
+        return bool(self._of_the_living("ledger/claims.hold_to_claim")["stop_requested"])
+
+    def _of_the_living(self, query: str, **values: Any) -> dict[str, Any]:
+        row = queries.one(self._open(), query, epoch=self._epoch, **values)
         if row is None:
             raise StreamFenced(f"stream {self._epoch} has ended or was fenced: it may not claim files any more")
-        return bool(row["stop_requested"])
+        return row
+
+    def _run(self, query: str, **values: Any) -> None:
+        queries.run(self._open(), query, lane=self._lane, **values)
+
+    def _row(self, query: str, **values: Any) -> dict[str, Any]:
+        return queries.row(self._open(), query, lane=self._lane, **values)
 
     def _open(self) -> psycopg.Connection[dict[str, Any]]:
         if self._connection is None or self._connection.broken or self._connection.closed:

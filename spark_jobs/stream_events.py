@@ -36,7 +36,8 @@ from pyspark.sql import SparkSession
 from sluice.base import database, disks, poolers
 from sluice.base.settings import Settings, load
 from sluice.base.waiting import News, Waiting
-from sluice.ledger import leases
+from sluice.ledger import lanes, leases
+from sluice.ledger.lanes import Lane
 from sluice.ledger.leases import EndedHow, StreamStoppedError
 from sluice.loading.contract_watch import ContractWatch
 from sluice.loading.receipt_maker import ReceiptMaker
@@ -53,7 +54,8 @@ _log = logging.getLogger("sluice.stream")
 # A query that has run for so long without a failure works, though its first micro-batch may not be done.
 STEADY_SECONDS = 60.0
 # They print a stack trace of 50 lines each for every failure, and during an outage that is every few seconds; the
-# driver says what failed in one line, and prints an error that no rule knows in full.
+# driver says what failed in one line, and prints an error that no rule knows in full. The last one warns of each file
+# that takes longer than the least time between two micro-batches.
 _NOISY = (
     "org.apache.spark.executor.Executor",
     "org.apache.spark.scheduler.TaskSetManager",
@@ -61,6 +63,7 @@ _NOISY = (
     "org.apache.spark.sql.execution.datasources.v2.WriteToDataSourceV2Exec",
     "org.apache.spark.sql.execution.streaming.runtime.MicroBatchExecution",
     "org.apache.spark.util.Utils",
+    "org.apache.spark.sql.execution.streaming.runtime.ProcessingTimeExecutor",
 )
 
 
@@ -172,7 +175,7 @@ def open_spark(settings: Settings) -> SparkSession:
 
 
 def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
-    """Run the query until it is to end, starting it again after each failure; return how it ended.
+    """Run the queries until they are to end, starting them again after each failure; return how they ended.
 
     Raises StreamFenced or StreamStoppedError for what no later attempt can mend.
     """
@@ -186,7 +189,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
         started = time.monotonic()
         try:
             spark = spark or open_spark(settings)
-            run_query(start_query(spark, settings, keeper.epoch, drain=drain), keeper, waiting, watch)
+            run_queries(start_queries(spark, settings, keeper.epoch, drain=drain), keeper, waiting, watch)
             return keeper.ended_how if keeper.stop.is_set() else EndedHow.DRAINED
         except (PySparkException, Py4JJavaError) as error:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
@@ -195,7 +198,8 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
             if rule is UNKNOWN and printed.is_new(line):
                 _log.error("%s", error)
             if rule.action == "forget":
-                _put_aside(settings.checkpoint_dir)
+                for lane in lanes.lanes(settings):
+                    _put_aside(lane.checkpoint)
             if rule.action == "end":
                 raise leases.StreamFenced(f"{rule.says} ({cut(line)})") from error
             _stop_if_told(rule, line)
@@ -234,36 +238,47 @@ def _unless_stopped(spark: SparkSession | None) -> SparkSession | None:
     return None
 
 
-def start_query(spark: SparkSession, settings: Settings, epoch: int, *, drain: bool) -> StreamingQuery:
-    """Start the one query: landed files, dealt to tasks, loaded."""
-    files = spark.readStream.format("landed_files").option("epoch", epoch).option("tasks", settings.stream_tasks).load()
-    writer = (
-        files.writeStream.format("event_loader")
-        .queryName("events")
-        .option("epoch", epoch)
-        .option("checkpointLocation", str(settings.checkpoint_dir))
-    )
-    # No interval: a micro-batch starts as soon as there is a file, and the next one as soon as it is done.
-    trigger: dict[str, Any] = {"availableNow": True} if drain else {"processingTime": "0 seconds"}
-    return writer.trigger(**trigger).start()
+def start_queries(spark: SparkSession, settings: Settings, epoch: int, *, drain: bool) -> list[StreamingQuery]:
+    """Start a query a lane: landed files, dealt to tasks, loaded."""
+    return [_start_query(spark, lane, epoch, drain=drain) for lane in lanes.lanes(settings)]
 
 
-def run_query(query: StreamingQuery, keeper: Keeper, waiting: Waiting, contracts: ContractWatch) -> None:
-    """Note progress until the query ends; when a stop is asked for, end it after the current micro-batch."""
-    noted = -1
-    while not query.awaitTermination(timeout=1):
-        contracts.look()
-        noted = note_progress(query, keeper, noted)
-        if query.lastProgress is not None:
-            _say_it_is_over(keeper, waiting)
-        if keeper.stop.is_set() and not query.status["isTriggerActive"]:
-            query.stop()
-    note_progress(query, keeper, noted)
-    _say_it_is_over(keeper, waiting)
+def _start_query(spark: SparkSession, lane: Lane, epoch: int, *, drain: bool) -> StreamingQuery:
+    options = {"epoch": str(epoch), "lane": lane.name}
+    files = spark.readStream.format("landed_files").options(tasks=str(lane.tasks), **options).load()
+    writer = files.writeStream.format("event_loader").queryName(lane.name).options(**options)
+    # No interval for small files: a micro-batch starts as soon as there is a file, and the next one when it is done.
+    trigger: dict[str, Any] = {"availableNow": True} if drain else {"processingTime": f"{lane.every:g} seconds"}
+    return writer.option("checkpointLocation", str(lane.checkpoint)).trigger(**trigger).start()
 
 
-def _say_it_is_over(keeper: Keeper, waiting: Waiting) -> None:
-    if was := waiting.over():
+def run_queries(queries: list[StreamingQuery], keeper: Keeper, waiting: Waiting, contracts: ContractWatch) -> None:
+    """Note progress until all queries have ended; when a stop is asked for, end each after its micro-batch.
+
+    One that fails ends the others, and its error is raised.
+    """
+    noted = {query.name: -1 for query in queries}
+    try:
+        while running := [query for query in queries if query.isActive]:
+            running[0].awaitTermination(timeout=1)
+            contracts.look()
+            _note_progress(queries, noted, keeper, waiting)
+            for query in queries:
+                if not query.isActive:
+                    query.awaitTermination()  # raises what it failed with
+                if keeper.stop.is_set() and not query.status["isTriggerActive"]:
+                    query.stop()
+        _note_progress(queries, noted, keeper, waiting)
+    finally:
+        for query in queries:
+            if query.isActive:
+                query.stop()
+
+
+def _note_progress(queries: list[StreamingQuery], noted: dict[str, int], keeper: Keeper, waiting: Waiting) -> None:
+    for query in queries:
+        noted[query.name] = note_progress(query, keeper, noted[query.name])
+    if any(query.lastProgress is not None for query in queries) and (was := waiting.over()):
         keeper.say("running", was)
 
 
@@ -276,6 +291,7 @@ def note_progress(query: StreamingQuery, keeper: Keeper, noted: int) -> int:
             keeper.run_query(
                 "ledger/claims.note_durations",
                 epoch=keeper.epoch,
+                lane=query.name,
                 batch=noted,
                 duration_ms=durations.get("triggerExecution"),
                 durations=json.dumps(dict(durations)),

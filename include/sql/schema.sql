@@ -42,7 +42,8 @@ CREATE TABLE ledger.batches (
     duration_ms bigint,
     durations jsonb,
     backlog_files bigint,
-    CONSTRAINT batches_pkey PRIMARY KEY (epoch, batch)
+    lane text NOT NULL DEFAULT 'small'::text,
+    CONSTRAINT batches_pkey PRIMARY KEY (epoch, lane, batch)
 );
 
 CREATE TABLE ledger.contracts (
@@ -120,11 +121,13 @@ CREATE TABLE ledger.files (
     receipt_version smallint,
     receipt_at timestamp with time zone,
     read_as jsonb,
+    lane text NOT NULL DEFAULT 'small'::text,
     rows_landed_at timestamp with time zone,
     CONSTRAINT a_file_is_in_a_known_state CHECK ((state = ANY (ARRAY['landed'::text, 'loaded'::text, 'rejected'::text, 'duplicate'::text, 'replaced'::text, 'unloaded'::text]))),
     CONSTRAINT a_file_is_rejected_for_a_known_cause CHECK ((rejected_for = ANY (ARRAY['content'::text, 'name'::text, 'undoes'::text, 'changed'::text, 'gone'::text]))),
     CONSTRAINT a_file_lies_in_one_of_our_folders CHECK (((path = ''::text) OR ((path ~ '^(incoming|processing|archive)/'::text) AND (path !~ '/\.\.(/|$)'::text)))),
     CONSTRAINT a_file_that_waits_says_under_what CHECK (((waits_for IS NULL) = (waits_under IS NULL))),
+    CONSTRAINT a_lane_is_known CHECK ((lane = ANY (ARRAY['small'::text, 'big'::text]))),
     CONSTRAINT a_loaded_file_has_its_tally CHECK (((state <> 'loaded'::text) OR ((rows_read IS NOT NULL) AND (rows_loaded IS NOT NULL) AND (rows_rejected IS NOT NULL) AND (rows_duplicate IS NOT NULL) AND (loaded_at IS NOT NULL) AND (contract IS NOT NULL)))),
     CONSTRAINT a_receipt_is_whole_or_pending CHECK (((num_nonnulls(receipt, receipt_version, receipt_at) = ANY (ARRAY[0, 3])) AND ((receipt IS NULL) OR (receipt ~ '^[0-9a-f]{32}$'::text)) AND ((receipt_version IS NULL) OR (receipt_version = 1)))),
     CONSTRAINT a_sha256_is_64_hex_digits CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
@@ -345,8 +348,10 @@ CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
-CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
+CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
+CREATE INDEX files_landed_by_name ON ledger.files USING btree (name) WHERE (state = 'landed'::text);
 CREATE INDEX files_to_seal ON ledger.files USING btree (loaded_at, file_id) WHERE ((state = 'loaded'::text) AND (sealed_at IS NULL));
+CREATE INDEX files_unclaimed ON ledger.files USING btree (lane, file_id) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NULL));
 CREATE INDEX files_waiting ON ledger.files USING btree (file_id) WHERE ((state = 'landed'::text) AND (waits_for IS NULL));
 CREATE INDEX files_waiting_for_contract ON ledger.files USING btree (waits_under) WHERE (waits_for IS NOT NULL);
 CREATE INDEX files_without_receipt ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (receipt IS NULL));

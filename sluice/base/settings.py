@@ -71,13 +71,14 @@ class Settings:
     contracts: str = "include/contracts"
 
     # The stream.
-    spark_master: str = "local[*,4]"
+    spark_master: str = ""
     spark_driver_memory: str = "1g"
     spark_conf: str = "spark_jobs/spark.conf"
     stream_tasks: int = 2
     trigger_seconds: float = 0.2
     batch_files: int = 200
     batch_bytes: int = 1_000_000_000
+    big_file_bytes: int = 64_000_000
     lease_seconds: float = 15.0
     submit_seconds: float = 120.0
     drain_seconds: float = 600.0
@@ -123,7 +124,7 @@ class Settings:
 
     @property
     def checkpoint_dir(self) -> Path:
-        """The checkpoint of the stream."""
+        """The checkpoints of the stream, a folder a lane."""
         return self.home_dir / "checkpoint"
 
     @property
@@ -280,6 +281,7 @@ _AT_LEAST_ONE = {
     "stream_tasks",
     "batch_files",
     "batch_bytes",
+    "big_file_bytes",
     "record_bytes_max",
     "columns_max",
     "chunk_bytes",

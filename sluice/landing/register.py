@@ -14,7 +14,7 @@ import psycopg
 from sluice.base import queries
 from sluice.base.settings import Settings
 from sluice.landing import predicate
-from sluice.ledger import archive, file_names
+from sluice.ledger import archive, file_names, lanes
 
 Connection = psycopg.Connection[dict[str, Any]]
 _BLOCK = 1024 * 1024
@@ -71,6 +71,7 @@ def enter(settings: Settings, connection: Connection, name: str, fingerprint: Fi
         "sha256": fingerprint.sha256,
         "bytes": fingerprint.bytes,
         "landed_at": fingerprint.landed_at,
+        "lane": lanes.lane_of(settings, name, fingerprint.bytes),
     }
     while True:
         if (row := queries.one(connection, "ledger/files.insert_landed", **values)) is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sluice.base.settings import PROJECT, Settings
+from sluice.ledger import lanes
 from sluice.running import java, processes
 from sluice.running.credentials import write_private
 
@@ -98,6 +99,7 @@ class Pipeline(ABC):
         """The environment of Airflow, and of what it starts: addresses and secrets of the roles, never the owner's."""
         environ = os.environ if environ is None else environ
         settings = self.with_urls(running.postgres_port)
+        master = settings.spark_master or lanes.local_master(settings)
         ours = {
             **processes.mark(self.home),
             **self._airflow_environment(running),
@@ -107,12 +109,12 @@ class Pipeline(ABC):
             "AIRFLOW_CONN_SLUICE_WRITER": settings.writer_dsn,
             "AIRFLOW_CONN_SLUICE_READER": settings.reader_dsn,
             "AIRFLOW_CONN_FS_DEFAULT": "fs://",
-            "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": settings.spark_master}),
+            "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": master}),
             "PYTHONPATH": str(PROJECT),
             "PYTHONUNBUFFERED": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}",
         }
-        if settings.spark_master.startswith("local"):
+        if master.startswith("local"):
             ours["SPARK_LOCAL_IP"] = "127.0.0.1"
         if home := java.home():
             ours["JAVA_HOME"] = str(home)

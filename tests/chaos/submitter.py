@@ -7,7 +7,7 @@ import sys
 
 from sluice.base import database
 from sluice.base.settings import load
-from sluice.ledger import leases
+from sluice.ledger import lanes, leases
 from tests.streaming import spark_environment, submit_command
 
 
@@ -19,7 +19,7 @@ def main() -> int:
     if lease is None:
         print("no lease: another stream lives")
         return 0
-    command = submit_command("--drain", master=settings.spark_master)
+    command = submit_command("--drain", master=settings.spark_master or lanes.local_master(settings))
     command[1:1] = ["--driver-memory", settings.spark_driver_memory]
     code = subprocess.run(command, env=spark_environment(SLUICE_STREAM_TOKEN=lease.token)).returncode
     with database.connect(settings.writer_dsn) as connection:

@@ -31,7 +31,7 @@ epoch, *file_ids = map(int, sys.argv[1:])
 loader(epoch)
 print("ready", flush=True)
 sys.stdin.readline()
-print(*EventLoadWriter(epoch).write(iter([pa.record_batch({"file_id": file_ids})])).file_ids)
+print(*EventLoadWriter(epoch, "small").write(iter([pa.record_batch({"file_id": file_ids})])).file_ids)
 """
 
 

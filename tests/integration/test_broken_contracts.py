@@ -182,7 +182,7 @@ def test_a_file_that_waits_is_dealt_out_again_only_when_the_folder_has_changed(
     before = path.stat()
     path.write_text(NOT_YAML)
     land(NET, "net.csv")
-    reader = LandedFilesReader(epoch, 1)
+    reader = LandedFilesReader(epoch, 1, "small")
     claim = {"claim": 0}
 
     def dealt() -> list[int]:
@@ -230,7 +230,7 @@ def test_a_change_between_judging_and_marking_is_not_missed(
 
     monkeypatch.setattr(afterwards, "hold", correct_and_hold)
     loader.load(file_id)
-    reader = LandedFilesReader(epoch, 1)
+    reader = LandedFilesReader(epoch, 1, "small")
     assert reader.latestOffset({"claim": 0}, ReadMaxFiles(10)) == {"claim": 1}
     reader.stop()
 

@@ -34,14 +34,14 @@ def batches(connection: Connection) -> list[dict[str, object]]:
 
 
 def note_durations(settings: Settings, epoch: int) -> None:
-    values = {"epoch": epoch, "batch": 7, "duration_ms": 5, "durations": "{}"}
+    values = {"epoch": epoch, "lane": "small", "batch": 7, "duration_ms": 5, "durations": "{}"}
     with database.connect(settings.writer_dsn) as writer:
         queries.run(writer, "ledger/claims.note_durations", **values)
 
 
 def test_a_living_stream_notes_its_batches(connection: Connection, settings: Settings, loaded: int, epoch: int) -> None:
     for _ in range(2):
-        EventLoadWriter(epoch).commit([Loaded([loaded]), None], 7)
+        EventLoadWriter(epoch, "small").commit([Loaded([loaded]), None], 7)
     note_durations(settings, epoch)
     assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": 5}]
 
@@ -50,12 +50,12 @@ def test_a_file_that_waits_for_another_transaction_is_not_of_the_batch_and_is_de
     settings: Settings, connection: Connection, land: Land, loaded: int, epoch: int
 ) -> None:
     waiting, other = land(table(event(1), event(3)), "b.csv"), land(table(event(4)), "c.csv")
-    source = LandedFilesReader(epoch, 1)
+    source = LandedFilesReader(epoch, 1, "small")
     offset = source.latestOffset({"claim": 0}, source.getDefaultReadLimit())
     with database.connect(settings.writer_dsn) as holder, holder.transaction():
         queries.run(psycopg.RawCursor(holder), "load/withdraw.hold_file", loaded)
         rows = pa.RecordBatch.from_pydict({"file_id": [waiting, other]})
-        assert EventLoadWriter(epoch).write(iter([rows])) == Loaded([other])
+        assert EventLoadWriter(epoch, "small").write(iter([rows])) == Loaded([other])
     again = source.latestOffset(offset, source.getDefaultReadLimit())
     [share] = source.partitions(offset, again)
     assert [file_id for file_id, *_ in share.files] == [waiting]  # type: ignore[attr-defined]
@@ -65,12 +65,12 @@ def test_a_file_that_waits_for_another_transaction_is_not_of_the_batch_and_is_de
 def test_a_fenced_stream_notes_no_batch(connection: Connection, loaded: int, epoch: int) -> None:
     leases.end(connection, epoch=epoch, how=leases.EndedHow.FAILED, because="another took over")
     with pytest.raises(leases.StreamFenced):
-        EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
+        EventLoadWriter(epoch, "small").commit([Loaded([loaded])], 7)
     assert batches(connection) == []
 
 
 def test_a_fenced_stream_changes_no_batch(connection: Connection, settings: Settings, loaded: int, epoch: int) -> None:
-    EventLoadWriter(epoch).commit([Loaded([loaded])], 7)
+    EventLoadWriter(epoch, "small").commit([Loaded([loaded])], 7)
     leases.end(connection, epoch=epoch, how=leases.EndedHow.FAILED, because="another took over")
     note_durations(settings, epoch)
     assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": None}]

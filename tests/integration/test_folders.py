@@ -130,7 +130,7 @@ def test_a_file_that_neither_folder_has_is_rejected_while_both_are_there(
 
 def test_the_source_deals_out_nothing_while_a_folder_is_not_there(settings: Settings, land: Land, epoch: int) -> None:
     land(table(event(1)))
-    reader = LandedFilesReader(epoch, 1)
+    reader = LandedFilesReader(epoch, 1, "small")
     with unmounted(settings.processing_dir), pytest.raises(folders.FoldersError, match="processing lacks"):
         reader.latestOffset({"claim": 0}, ReadMaxFiles(10))
     with pytest.raises(folders.FoldersError, match="archive lacks"), unmounted(settings.archive_dir):

@@ -70,7 +70,9 @@ def test_what_the_keeper_could_not_say_is_in_the_ledger_afterwards(
         proxy.cut()
         wait_until(lambda: "the ledger does not answer" in caplog.text)
         keeper.say("waiting", "PostgreSQL is away; since noon")
-        keeper.run_query("ledger/claims.note_durations", epoch=epoch, batch=1, duration_ms=1, durations="{}")
+        keeper.run_query(
+            "ledger/claims.note_durations", epoch=epoch, lane="small", batch=1, duration_ms=1, durations="{}"
+        )
         wait_until(lambda: not stream_row(connection)["valid"])
         assert stream_row(connection)["last_error"] is None
         proxy.mend()

@@ -83,7 +83,7 @@ def test_a_drain_loads_what_had_landed_once_though_a_task_dies_before_and_after_
     assert states(connection) == ["loaded"] * 6
 
     # A checkpoint that a power cut has torn.
-    newest = max((settings.checkpoint_dir / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
+    newest = max((settings.checkpoint_dir / "small" / "offsets").glob("[0-9]*"), key=lambda path: int(path.name))
     os.truncate(newest, 0)
     newest.with_name(f".{newest.name}.crc").unlink(missing_ok=True)
     land(f"{HEADER}\n{event(99)}\n", name="torn.csv")

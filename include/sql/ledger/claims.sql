@@ -1,11 +1,22 @@
--- The source's side of the ledger: claim numbers are the stream's offsets. One driver claims at a time (it holds its
--- stream's row), in one transaction, so a lower number can never become visible after a higher one.
+-- The source's side of the ledger: claim numbers are the stream's offsets, of all lanes together; each lane's query looks at
+-- its own files only. One claims at a time (it holds its stream's row), in one transaction, so a lower number can never
+-- become visible after a higher one.
 
--- name: stop_is_requested :: one row while the stream lives, held until the transaction ends
+-- name: look :: one row while the stream lives: whether it is to go on, and whether a file may be there for the lane
+SELECT
+    stop_requested IS NULL AND (
+        EXISTS (SELECT FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s)
+        OR EXISTS (SELECT FROM ledger.files WHERE waits_for IS NOT NULL)
+    ) AS has_work
+FROM ledger.streams
+WHERE epoch = %(epoch)s AND ended_at IS NULL;
+
+-- name: hold_to_claim :: one row while the stream lives, held until the transaction ends: the lanes claim in turns
+-- Files that are loaded hold the row too, FOR KEY SHARE, which goes with this; the lease's renewal waits for it.
 SELECT stop_requested IS NOT NULL AS stop_requested
 FROM ledger.streams
 WHERE epoch = %(epoch)s AND ended_at IS NULL
-FOR KEY SHARE;
+FOR NO KEY UPDATE;
 
 -- name: renumber_passed :: files that a checkpoint newer than the ledger would skip get numbers after it
 WITH highest AS (
@@ -14,7 +25,7 @@ WITH highest AS (
 ), passed AS (
     SELECT file_id, row_number() OVER (ORDER BY claim) AS place
     FROM ledger.files
-    WHERE state = 'landed' AND waits_for IS NULL AND claim <= %(start)s
+    WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s AND claim <= %(start)s
 )
 UPDATE ledger.files
 SET claim = highest.claim + passed.place
@@ -30,7 +41,7 @@ WITH highest AS (
     FROM (
         SELECT file_id
         FROM ledger.files
-        WHERE state = 'landed' AND claim IS NULL AND waits_for IS NULL
+        WHERE state = 'landed' AND claim IS NULL AND waits_for IS NULL AND lane = %(lane)s
         ORDER BY file_id
         LIMIT %(limit)s
     ) AS oldest
@@ -50,7 +61,7 @@ FROM (
     FROM (
         SELECT claim, bytes
         FROM ledger.files
-        WHERE state = 'landed' AND waits_for IS NULL AND claim > %(start)s
+        WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s AND claim > %(start)s
         ORDER BY claim
         LIMIT %(limit)s
     ) AS next_files
@@ -58,25 +69,27 @@ FROM (
 ) AS counted
 WHERE place = 1 OR bytes_so_far <= %(bytes)s;
 
--- name: highest_claim :: the highest claim there will be when all that has landed is claimed
+-- name: highest_claim :: the highest claim there will be when all that has landed in the lane is claimed
 SELECT
-    coalesce(max(claim), 0)
-        + (SELECT count(*) FROM ledger.files WHERE state = 'landed' AND claim IS NULL AND waits_for IS NULL) AS claim
+    coalesce(max(claim), 0) + (
+        SELECT count(*) FROM ledger.files
+        WHERE state = 'landed' AND claim IS NULL AND waits_for IS NULL AND lane = %(lane)s
+    ) AS claim
 FROM ledger.files
 WHERE claim IS NOT NULL;
 
 -- name: files_between :: the files of a micro-batch that are not finished yet
 SELECT file_id, claim, bytes, name
 FROM ledger.files
-WHERE state = 'landed' AND waits_for IS NULL AND claim > %(start)s AND claim <= %(end)s
+WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s AND claim > %(start)s AND claim <= %(end)s
 ORDER BY claim;
 
 -- name: note_batch :: what a micro-batch loaded, counted from its files' tallies; no row when the stream has ended
 WITH held AS (
     SELECT epoch FROM ledger.streams WHERE epoch = %(epoch)s AND ended_at IS NULL FOR KEY SHARE
 )
-INSERT INTO ledger.batches (epoch, batch, files, rows_read, rows_loaded, rows_rejected, rows_duplicate)
-SELECT held.epoch, %(batch)s, tally.*
+INSERT INTO ledger.batches (epoch, lane, batch, files, rows_read, rows_loaded, rows_rejected, rows_duplicate)
+SELECT held.epoch, %(lane)s, %(batch)s, tally.*
 FROM held
 CROSS JOIN (
     SELECT
@@ -88,7 +101,7 @@ CROSS JOIN (
     FROM ledger.files
     WHERE file_id = ANY(%(file_ids)s)
 ) AS tally
-ON CONFLICT (epoch, batch) DO UPDATE
+ON CONFLICT (epoch, lane, batch) DO UPDATE
 SET files = excluded.files,
     rows_read = excluded.rows_read,
     rows_loaded = excluded.rows_loaded,
@@ -105,4 +118,4 @@ SET duration_ms = %(duration_ms)s,
     durations = %(durations)s::jsonb,
     backlog_files = (SELECT count(*) FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL)
 FROM held
-WHERE batches.epoch = held.epoch AND batch = %(batch)s AND duration_ms IS NULL;
+WHERE batches.epoch = held.epoch AND lane = %(lane)s AND batch = %(batch)s AND duration_ms IS NULL;

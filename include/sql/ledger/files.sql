@@ -7,12 +7,16 @@ SELECT pg_advisory_lock(%(key)s);
 SELECT pg_advisory_unlock(%(key)s);
 
 -- name: insert_landed :: the new file_id, or nothing when the same bytes are landed or loaded already
+-- A file whose name waits in a lane joins it: revisions of one file come in their order.
 -- Bytes that a restore lands again keep the moment that their rows had.
 WITH kept AS (
     DELETE FROM ledger.arrivals WHERE sha256 = %(sha256)s RETURNING landed_at
 )
-INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, rows_landed_at)
-VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, (SELECT landed_at FROM kept))
+INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, rows_landed_at, lane)
+VALUES (
+    %(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, (SELECT landed_at FROM kept),
+    coalesce((SELECT lane FROM ledger.files WHERE name = %(name)s AND state = 'landed' LIMIT 1), %(lane)s)
+)
 ON CONFLICT (sha256) WHERE state IN ('landed', 'loaded') DO NOTHING
 RETURNING file_id;
 
@@ -49,8 +53,8 @@ SELECT 'insist', file_id, reason, by_whom, jsonb_build_object('name', name, 'sha
 FROM bound;
 
 -- name: insert_duplicate :: the new file_id and the day (UTC) of its archive folder
-INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, state, duplicate_of)
-VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, 'duplicate', %(duplicate_of)s)
+INSERT INTO ledger.files (name, path, sha256, bytes, landed_at, state, duplicate_of, lane)
+VALUES (%(name)s, '', %(sha256)s, %(bytes)s, %(landed_at)s, 'duplicate', %(duplicate_of)s, %(lane)s)
 RETURNING file_id, to_char(moved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day;
 
 -- name: set_path :: nothing; where the file lies from now on
