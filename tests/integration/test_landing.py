@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -539,3 +540,21 @@ def test_compressed_files_are_moved_by_their_own_bytes(settings: Settings, write
     land(settings, "x.csv.gz", packed)
     mover.move_landed(settings, writer)
     assert files(writer)[0]["sha256"] == hashlib.sha256(packed).hexdigest()
+
+
+def test_a_file_whose_name_waits_in_a_lane_joins_it(settings: Settings, writer: Connection) -> None:
+    narrow = replace(settings, big_file_bytes=12)
+    land(settings, "a.csv", b"a,b\n1,2\n3,4\n5,6\n")
+    land(settings, "b.csv", b"a,b\n1,2\n")
+    mover.move_landed(narrow, writer)
+    land(settings, "a.csv", b"a,b\n7,8\n")
+    mover.move_landed(narrow, writer)
+    writer.execute("UPDATE ledger.files SET state = 'rejected' WHERE name = 'a.csv'")
+    land(settings, "a.csv", b"a,b\n9,9\n")
+    mover.move_landed(narrow, writer)
+    rows = writer.execute("SELECT name, lane FROM ledger.files ORDER BY file_id").fetchall()
+    assert [tuple(row.values()) for row in sorted(rows[:2], key=lambda row: row["name"])] == [
+        ("a.csv", "big"),
+        ("b.csv", "small"),
+    ]
+    assert [tuple(row.values()) for row in rows[2:]] == [("a.csv", "big"), ("a.csv", "small")]
