@@ -124,7 +124,16 @@ def _settled(about: os.stat_result, settle_seconds: float, now: float) -> bool:
     changed = about.st_mtime if about.st_mtime <= now else about.st_ctime
     if changed - now > _CLOCK_WAS_SET_BACK_SECONDS and not _on_network(about.st_dev):
         return True
-    return now - changed >= settle_seconds
+    return now - changed >= settle_seconds or _renamed_in(about)
+
+
+def _renamed_in(about: os.stat_result) -> bool:
+    """Whether something came after the last write: a rename, or the times that a copy gives its target at its end.
+
+    The kernel gives a write both times at once, a rename only the change time. Nothing rests on it but when a file is
+    taken: one that is written to all the same has another hash than was registered, and goes back.
+    """
+    return 0 < about.st_mtime_ns < about.st_ctime_ns and about.st_size > 0 and not _on_network(about.st_dev)
 
 
 def _open_for_writing(path: Path, about: os.stat_result) -> bool:

@@ -60,6 +60,10 @@ def finish(settings: Settings, connection: Connection, name: str, row: dict[str,
         path = str(target.relative_to(settings.home_dir))
         queries.run(connection, "ledger/files.set_path", file_id=row["file_id"], path=path)
         is_done = rename_if_free(source, target)
+    if is_done and target.parent == settings.incoming_dir:
+        # It was written to after it had been registered: who did that may not be done, so that it has to settle.
+        with contextlib.suppress(OSError):  # a mover was faster, or it is another user's file
+            os.utime(target)
     if not is_done:
         incoming.say_once(
             name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one"

@@ -42,7 +42,8 @@ def land(settings: Settings, name: str | bytes, content: bytes = b"a,b\n1,2\n", 
     """A file in incoming that changed ``age`` seconds ago."""
     path = settings.incoming_dir / os.fsdecode(name)
     path.write_bytes(content)
-    os.utime(path, (time.time() - age, time.time() - age))
+    if age:
+        os.utime(path, (time.time() - age, time.time() - age))
     return path
 
 
@@ -144,10 +145,27 @@ def test_a_special_file_is_never_taken(settings: Settings, monkeypatch: pytest.M
 
 
 def test_a_file_that_changed_a_moment_ago_waits(settings: Settings) -> None:
-    path = land(settings, "x.csv")
-    os.utime(path, (NOW, NOW))
-    assert predicate.look(path, 1.0, NOW + 0.9).verdict is predicate.Verdict.WAIT
-    assert predicate.look(path, 1.0, NOW + 1.0).verdict is predicate.Verdict.TAKE
+    path = land(settings, "x.csv", age=0)
+    changed = path.stat().st_mtime
+    assert predicate.look(path, 1.0, changed + 0.9).verdict is predicate.Verdict.WAIT
+    assert predicate.look(path, 1.0, changed + 1.1).verdict is predicate.Verdict.TAKE
+
+
+def test_a_file_that_was_renamed_after_its_last_write_does_not_wait(settings: Settings) -> None:
+    hidden = land(settings, ".x.csv.part", age=0)
+    while not predicate.look(hidden.rename(hidden.with_name("x.csv")), 60.0).verdict is predicate.Verdict.TAKE:
+        hidden.with_name("x.csv").rename(hidden)  # within one tick of the kernel's clock both times are one
+    with (settings.incoming_dir / "x.csv").open("ab") as still:
+        assert predicate.look(settings.incoming_dir / "x.csv", 60.0).reason == "it is open for writing"
+        still.write(b"3,4\n")
+    assert predicate.look(settings.incoming_dir / "x.csv", 60.0).reason == "it changed a moment ago"
+
+
+def test_an_empty_file_whose_permissions_were_set_waits_for_its_rows(settings: Settings) -> None:
+    path = land(settings, "x.csv", b"", age=0)
+    path.chmod(0o640)
+    assert predicate.look(path, 60.0).verdict is predicate.Verdict.WAIT
+
 
 
 def test_a_file_does_not_wait_until_a_clock_that_was_set_back_has_caught_up(settings: Settings) -> None:

@@ -202,7 +202,7 @@ def test_a_new_file_that_lands_while_a_changed_one_goes_back_is_not_overwritten(
     loader.load(first)
     assert new.read_text() == "the next one"
     with database.connect(own_contracts.writer_dsn) as writer:
-        # Nothing has settled: on a slow machine this mover would take the file that it has just put back, too.
+        # What it puts back has to settle: who has changed it may not be done.
         moved = mover.move_landed(replace(own_contracts, settle_seconds=3600), writer)
     assert (len(moved.finished), moved.moved) == (1, [])
     assert (own_contracts.home_dir / file(connection, first)["path"]).read_text() == changed
