@@ -113,7 +113,13 @@ def test_bytes_that_a_restore_lands_again_keep_the_moment_that_their_rows_had(
         arrival = queries.row(writer, "restore.arrival", file_id=file_id)
         queries.run(writer, "restore.keep_arrival", **arrival)
         connection.execute("UPDATE ledger.files SET state = 'unloaded' WHERE file_id = %s", [file_id])
-        values = {"name": "again.csv", "sha256": arrival["sha256"], "bytes": 1, "landed_at": "2030-01-01Z"}
+        values = {
+            "name": "again.csv",
+            "sha256": arrival["sha256"],
+            "bytes": 1,
+            "landed_at": "2030-01-01Z",
+            "lane": "big",
+        }
         again = queries.row(writer, "ledger/files.insert_landed", **values)
     row = connection.execute("SELECT * FROM ledger.files WHERE file_id = %s", [again["file_id"]]).fetchone()
     assert row is not None

@@ -167,7 +167,6 @@ def test_an_empty_file_whose_permissions_were_set_waits_for_its_rows(settings: S
     assert predicate.look(path, 60.0).verdict is predicate.Verdict.WAIT
 
 
-
 def test_a_file_does_not_wait_until_a_clock_that_was_set_back_has_caught_up(settings: Settings) -> None:
     path = land(settings, "x.csv", age=0)
     changed = path.stat().st_ctime
