@@ -153,7 +153,7 @@ def test_a_file_that_changed_a_moment_ago_waits(settings: Settings) -> None:
 
 def test_a_file_that_was_renamed_after_its_last_write_does_not_wait(settings: Settings) -> None:
     hidden = land(settings, ".x.csv.part", age=0)
-    while not predicate.look(hidden.rename(hidden.with_name("x.csv")), 60.0).verdict is predicate.Verdict.TAKE:
+    while predicate.look(hidden.rename(hidden.with_name("x.csv")), 60.0).verdict is not predicate.Verdict.TAKE:
         hidden.with_name("x.csv").rename(hidden)  # within one tick of the kernel's clock both times are one
     with (settings.incoming_dir / "x.csv").open("ab") as still:
         assert predicate.look(settings.incoming_dir / "x.csv", 60.0).reason == "it is open for writing"
@@ -523,7 +523,11 @@ def test_a_file_that_goes_back_never_takes_the_name_of_a_new_one_and_the_ledger_
     writer.execute("UPDATE ledger.files SET state = 'rejected', path = 'incoming/x.csv'")
     new = land(settings, "x.csv", b"new")
     os.utime(new, None)  # it is still being written
-    assert len(mover.move_landed(settings, writer).finished) == 1
+    finished = mover.move_landed(settings, writer)
+    assert (len(finished.finished), finished.moved) == (1, []), "what goes back has to settle"
+    os.utime(settings.incoming_dir / "returned-1-x.csv", (NOW, NOW))
+    os.utime(new, None)
+    assert len(mover.move_landed(settings, writer).moved) == 1
     assert everything(settings) == [b"new", b"old"]
     assert new.read_bytes() == b"new"
     first, returned = files(connection)
