@@ -10,7 +10,8 @@ CREATE INDEX files_unclaimed ON ledger.files (lane, file_id)
     WHERE state = 'landed' AND waits_for IS NULL AND claim IS NULL;
 CREATE INDEX files_landed_by_name ON ledger.files (name) WHERE state = 'landed';
 
--- Each query counts its micro-batches by itself.
+-- Each query counts its micro-batches by itself. A stream of the release before, which knows the other key, ends at its next
+-- micro-batch, after its files were committed; the next stream takes over.
 ALTER TABLE ledger.batches
     ADD COLUMN lane text NOT NULL DEFAULT 'small',
     DROP CONSTRAINT batches_pkey,
