@@ -27,11 +27,12 @@ def test_the_embedded_server_has_the_settings_that_are_advised(postgres_server: 
         assert named(superuser) == {}
 
 
-@pytest.mark.parametrize(("name", "value"), [("wal_compression", "pglz"), ("synchronous_commit", "off")])
+@pytest.mark.parametrize(("name", "value"), [("wal_compression", "on"), ("synchronous_commit", "off")])
 def test_a_setting_that_costs_time_or_rows_is_named(postgres_server: embedded.Server, name: str, value: str) -> None:
     with database.connect(postgres_server.url()) as superuser:
         superuser.execute(f"SET {name} = {value}")
-        assert named(superuser) == {name: value}
+        shown = superuser.execute(f"SHOW {name}").fetchone()  # from 15 on, on is pglz
+        assert named(superuser) == shown != {}
 
 
 def test_a_session_of_ours_commits_durably_where_the_database_says_otherwise(
