@@ -155,9 +155,11 @@ def _say_what_is_doubtful(column: ColumnProfile, kind: str, target: str | None, 
 
 
 def _ask_about_day_and_month(column: ColumnProfile, form: str, other: str, drafted: Draft) -> None:
+    is_year = form.startswith("yy") or other.startswith("yy")
+    swapped = "the year may stand elsewhere" if is_year else "day and month may be the other way round"
     text = (
-        f"{form} is a guess: {column.rows:,} of {column.rows:,} values fit {other} too, day and month may be the other "
-        f"way round: look at {shown(column.examples[0])}"
+        f"{form} is a guess: {column.rows:,} of {column.rows:,} values fit {other} too, {swapped}: look at "
+        f"{shown(column.examples[0])}"
     )
     otherwise = f'{{property: formats, value: ["{other}"]}}'
     drafted.asked(text, (column.name, "formats"), otherwise, where=column.name)

@@ -14,7 +14,7 @@ from sluice.contracts.profiling.columns import ColumnProfile
 # Which types reports count by name; theirs is the last word.
 COUNTED_TYPES = ("search", "product_view", "add_to_cart", "purchase", "cancellation")
 _SUMMED = ("quantity", "price", "total_amount")
-_ZONE_AT_END = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)\s*$")
+_ZONE_AT_END = re.compile(r"([Zz]|UTC|GMT|[+-]\d\d(:?\d\d)?)\s*$")
 _NAMED_MOST = 6
 
 

@@ -15,7 +15,7 @@ from sluice.contracts.folder_feeds import Feed
 from sluice.contracts.folder_looks import ColumnLook, FileLook, first_of
 from sluice.contracts.model import normal
 from sluice.contracts.profile import Profile
-from sluice.contracts.profiling.columns import ColumnProfile, column_of, misfits_of
+from sluice.contracts.profiling.columns import ColumnProfile, column_of, misfits_of, writes_commas
 from sluice.contracts.profiling.moments import connect
 from sluice.contracts.profiling.nearly_all import Misfits
 
@@ -107,13 +107,18 @@ def _column(
     for file, look in zip(feed.looks, looks, strict=True):
         nulls += file.readable - look.rows if look else max(1, file.readable)
         counts.update(look.profile.counts if look else {})
-    made = column_of(connection, name, counts, 0, prefers_commas=feed.how.dialect.separator == ";")
+    made = column_of(connection, name, counts, 0, prefers_commas=_prefers_commas(feed))
     words = frozenset[str]().union(*(look.profile.null_words for look in looks if look))
     rows = sum(look.rows for look in looks if look)
     made = replace(made, null_words=words | made.null_words, null_share=nulls / (nulls + rows) if nulls else 0.0)
     if made.is_unique and not all(look and look.is_unique for look in looks):
         made = replace(made, counts={**made.counts, made.examples[0]: 2})
     return _with_misfits(made, looks, feed) if made.rows else made
+
+
+def _prefers_commas(feed: Feed) -> bool:
+    columns = (column.profile for look in feed.looks for column in look.columns.values())
+    return feed.how.dialect.separator == ";" or any(map(writes_commas, columns))
 
 
 def _with_misfits(column: ColumnProfile, looks: Sequence[ColumnLook | None], feed: Feed) -> ColumnProfile:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sluice.contracts.profiling.columns import ColumnProfile, column_profile
+from sluice.contracts.profiling.columns import ColumnProfile, column_profile, writes_commas
+from sluice.contracts.profiling.comments import said_comments
 from sluice.contracts.profiling.footers import guessed_footer, last_records
 from sluice.contracts.profiling.guess import Guess
 from sluice.contracts.profiling.moments import connect
@@ -88,7 +89,7 @@ class _Look:
         self.dialect = dialect
         top = self._top()
         self.layout = top.layout
-        self.guesses = [*top.guesses]
+        self.guesses = [*said_comments(beginning(data, dialect.encoding), dialect), *top.guesses]
         self._width = top.width
         self.header, self.blocks, _ = self._read(top)
         if is_whole:
@@ -146,12 +147,21 @@ class _Look:
             self.guesses.append(Guess(text, "nulls", 'nulls: [""]'))
 
 
-def _columns(header: Sequence[str], blocks: Sequence[Block], dialect: Dialect) -> Iterator[ColumnProfile]:
+def _columns(header: Sequence[str], blocks: Sequence[Block], dialect: Dialect) -> list[ColumnProfile]:
+    """What the columns hold; one with decimal commas says that 1.234 in another may be a thousand."""
+    prefers_commas = dialect.separator == ";"
+    found = list(_profiles(header, blocks, prefers_commas=prefers_commas))
+    if not prefers_commas and any(map(writes_commas, found)):
+        return list(_profiles(header, blocks, prefers_commas=True))
+    return found
+
+
+def _profiles(header: Sequence[str], blocks: Sequence[Block], *, prefers_commas: bool) -> Iterator[ColumnProfile]:
     lines = np.concatenate([block.line_numbers for block in blocks]) if blocks else np.empty(0, np.int64)
     connection = connect()
     try:
         for i, name in enumerate(header):
             texts = [text for block in blocks for text in block.columns[f"c{i}"].to_pylist()]
-            yield column_profile(connection, name.strip(), texts, lines, prefers_commas=dialect.separator == ";")
+            yield column_profile(connection, name.strip(), texts, lines, prefers_commas=prefers_commas)
     finally:
         connection.close()

@@ -181,6 +181,18 @@ FILES = {
     "one row": Odd("when,what\n2025-12-24,a\n", 1),
     "texts with commas in one column": Odd("note\nfoo, bar\nbaz\nqux, quux, x\nfoo\nbar\nbaz\n", 6, set_aside=2),
     "quotes everywhere": Odd('"when","what"\n"2025-12-24","a"\n"2025-12-25","b"\n', 2),
+    "rows that begin with #": Odd(
+        table("#{n} Mug;{day};{n},5;", "{n} Cup;{day};{n},5;a", header="Artikel;Zeit;Preis;Note"), 20
+    ),
+    "names that begin with #": Odd(
+        table("{day}\ta\t{n}.5", header="#time\tuser\tprice"), 10, names=["#time", "user", "price"]
+    ),
+    "comments": Odd(
+        "# Report: Pages\n# Start: 20261101\n" + PLAIN + "# end\n",
+        20,
+        {},
+        ("lines that begin with # are passed over as comments: 3 of the first 24, such as line 1, '# Report: Pages'",),
+    ),
     "repeated names between the rows": Odd(
         "when,what,n\n" + ("2025-12-24,a,1\n" * 60 + "when,what,n\n") * 2 + "2025-12-24,b,2\n", 123, set_aside=2
     ),

@@ -154,6 +154,13 @@ def _fits(column: ColumnProfile, value: str) -> bool:
     return column.kind != "boolean" or _is_boolean(value)
 
 
+def writes_commas(column: ColumnProfile) -> bool:
+    """Whether the column's values are written as where a comma stands before decimals: 9,50 or 24.12.2025."""
+    if column.moments is not None:
+        return any(re.match("dd?[.]MM?[.]", form) for form in column.moments.formats)
+    return column.number is not None and column.number.decimal_separator == ","
+
+
 def misfits_of(column: ColumnProfile) -> set[str]:
     """Those of the column's values that are not what nearly all are."""
     return {value for value in column.counts if not _fits(column, value.strip(" "))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -21,6 +21,7 @@ _DAYS = [
     *("yyyy/MM/dd", "yyyy.MM.dd", "yyyy/M/d", "yyyy-M-d", "dd-MMM-yyyy", "d MMM yyyy", "d MMMM yyyy", "MMM d, yyyy"),
     *("MMMM d, yyyy", "dd-MMM-yy"),
     *(mark.join((*day, "yy")) for day in (("dd", "MM"), ("d", "M"), ("MM", "dd"), ("M", "d")) for mark in "/.-"),
+    *("yy/MM/dd", "yy-MM-dd", "yy.MM.dd"),
 ]
 _CLOCKS = (
     *("", " HH:mm:ss", " HH:mm", " H:mm", " H:mm:ss", " h:mm a", " h:mm:ss a", "'T'HH:mm:ss", " HH:mm:ss.SSS"),
@@ -28,6 +29,7 @@ _CLOCKS = (
 )
 _OTHERS = ("dd/MMM/yyyy:HH:mm:ss Z", "EEE, dd MMM yyyy HH:mm:ss Z")
 _COMPACT = ("yyyyMMdd", "yyyyMMddHHmmss", "yyyyMMddHHmm", "yyyyMMdd'T'HHmmss", "yyyyMMdd'T'HHmmssX")
+_BEGINS_WITH_YEAR = re.compile("yy[^y]")
 _LONGEST, _FEW, _FORMATS_MOST = 45, 20, 3
 
 
@@ -35,7 +37,7 @@ _LONGEST, _FEW, _FORMATS_MOST = 45, 20, 3
 class Moments:
     """``formats`` as in a contract, none for ISO 8601; ``fitting`` the texts that are moments so.
 
-    ``other_order`` is the format in which all of them are moments too, with day and month the other way round.
+    ``other_order`` is the format in which all of them are moments too, with day, month or year in another order.
     """
 
     formats: tuple[str, ...]
@@ -65,7 +67,8 @@ def _chosen(fits: Mapping[str, frozenset[str]], counts: Mapping[str, int]) -> Mo
     if not fits:
         return None
     rows = {pattern: rows_that(values.__contains__, counts) for pattern, values in fits.items()}
-    first = max(fits, key=lambda pattern: rows[pattern])
+    years = {pattern: _short_years(pattern, values) for pattern, values in fits.items()}
+    first = max(fits, key=lambda pattern: (rows[pattern], -years[pattern]))
     formats, fitting = [first], fits[first]
     for pattern in sorted(fits, key=lambda pattern: -rows[pattern]):
         if pattern[0] == first[0] and len(formats) < _FORMATS_MOST and fits[pattern] - fitting:
@@ -73,13 +76,26 @@ def _chosen(fits: Mapping[str, frozenset[str]], counts: Mapping[str, int]) -> Mo
             fitting |= fits[pattern]
     if not are_nearly_all(rows_that(fitting.__contains__, counts), sum(counts.values())):
         return None
-    other = next((p for p in fits if len(formats) == 1 and _is_other_order(p, first) and fits[p] >= fitting), None)
+    orders = [p for p in fits if len(formats) == 1 and _is_other_order(p, first) and years[p] <= years[first]]
+    other = next((p for p in orders if fits[p] >= fitting), None)
     return Moments(tuple(formats), fitting, all("H" not in p and "h" not in p for p in formats), other)
 
 
 def _is_other_order(pattern: str, than: str) -> bool:
-    """Whether both say day and month in numbers, and not in the same order."""
-    return "MMM" not in pattern + than and {pattern[0], than[0]} == {"d", "M"}
+    """Whether both say day, month and short year in numbers, and not in the same order."""
+    if "MMM" in pattern + than or pattern[0] == than[0]:
+        return False
+    return {pattern[0], than[0]} == {"d", "M"} or (_BEGINS_WITH_YEAR.match(pattern) is not None) != (
+        _BEGINS_WITH_YEAR.match(than) is not None
+    )
+
+
+def _short_years(pattern: str, values: Iterable[str]) -> int:
+    """How many different years of two digits the values have: of two orders, that with fewer is the likelier."""
+    if "yyyy" in pattern or "yy" not in pattern:
+        return 0
+    place = 0 if _BEGINS_WITH_YEAR.match(pattern) else 2
+    return len({re.split("[-/. ,]", value)[place][:2] for value in values})
 
 
 def _candidates(values: Sequence[str], *, with_compact: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sluice.contracts.profiling.cells import kind_of_cell
+from sluice.contracts.profiling.comments import without_false_comments
 from sluice.contracts.profiling.records import LOOKED_AT_BYTES, Record, bulk_width, first_records
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
@@ -45,6 +46,8 @@ def guessed_dialect(data: bytes, encoding: str) -> Dialect:
     if any(line.startswith(_COMMENT.encode()) for line in part.splitlines()):
         tried += [replace(dialect, comment=_COMMENT) for dialect in tried]
     best = max(tried, key=lambda dialect: _fitness(part, dialect))
+    if best.comment:
+        best = without_false_comments(part, best)
     if _fitness(part, best)[0] == 0:
         best = _of_one_column(part, tried)
     if b'\\"' in part:
