@@ -149,7 +149,8 @@ def _reading_findings(sample: Profile, drafted: Draft) -> None:
     if sample.broken:
         share = f"{sample.broken:,} of {sample.records:,} records"
         drafted.found(
-            f"{share} cannot be read as the header says (fields missing or too many, broken or stray quotes)",
+            f"{share} cannot be read as the header says (fields missing or too many, broken or stray quotes, broken "
+            "letters)",
             Harm.LOST_ROWS,
         )
     if sample.stray_quotes:

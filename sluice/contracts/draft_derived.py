@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,16 +109,35 @@ def _event_time(sample: Profile, times: list[TimeSource], drafted: Draft) -> lis
 
 
 def _how_to_say_a_time(sample: Profile) -> str:
-    named = next((c for c in sample.columns if c.is_named_like_a_time and c.examples and describable(c)), None)
-    like = f" ({shown(named.name)} is named like one, and holds {shown(named.examples[0])})" if named else ""
+    like = next(_hints(sample), "")
     made = {**arrival(_free("event_time", sample)), "transformLogic": ""}
     line = ", ".join(f"{key}: {value}" for key, value in made.items() if value != made["name"] or key == "name")
     return (
-        f"no column of the file is a moment in a known format. Say which column it is{like} by physicalName: "
-        f"event_time and its formats, or add one of these lines to properties: `- {{{line}landed_at()}}` "
+        "no column of the file is a moment in a known format, in nearly every row. Say which column it is"
+        f"{like} by physicalName: event_time and its formats, or add one of these lines to properties: "
+        f"`- {{{line}landed_at()}}` "
         f"(the moment at which the file lands; event_id is then {_RECORD_ID}, as below; ARRIVAL=yes drafts it so), or "
         f"`- {{{line}\"TIMESTAMPTZ '{datetime.now(UTC):%Y-%m-%d} 12:00:00Z'\"}}`"
     )
+
+
+def _hints(sample: Profile) -> Iterator[str]:
+    """What may be the time after all, and why it is not taken, the likeliest first."""
+    named = [column for column in sample.columns if column.is_named_like_a_time and column.examples]
+    for column in [*named, *sample.columns]:
+        if (almost := column.almost) and describable(column):
+            bad = [value for value in column.values if value.strip(" ") not in almost.fitting]
+            rows = column.rows - sum(column.counts[value] for value in bad)
+            form = " or ".join(almost.formats) or "ISO 8601"
+            yield f" ({shown(column.name)}: {rows:,} of {column.rows:,} fit {form}, but {shown(bad[0])} does not)"
+    for place, column in enumerate(sample.columns, start=1):
+        if column.kind == "timestamp" and not describable(column):
+            yield (
+                f" (column {place} holds {shown(column.examples[0])}, but a contract can describe it only by a name: "
+                "csv's header: ignore gives the columns names by position)"
+            )
+    for column in filter(describable, named):
+        yield f" ({shown(column.name)} is named like one, and holds {shown(column.examples[0])})"
 
 
 def _free(name: str, sample: Profile) -> str:

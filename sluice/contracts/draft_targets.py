@@ -107,6 +107,12 @@ def _time_sources(sample: Profile) -> Iterator[TimeSource]:
                     yield TimeSource(column, factor, unit)
 
 
+def named_like(sample: Profile, target: str) -> list[ColumnProfile]:
+    """The columns that by their names may be column ``target`` of events, whatever they hold."""
+    names = [target.replace("_", ""), *_SYNONYMS[target].split()]
+    return [column for column in sample.columns if _is_named(column, names)]
+
+
 def _is_named(column: ColumnProfile, names: list[str]) -> bool:
     return plain_name(column.name) in names and describable(column)
 

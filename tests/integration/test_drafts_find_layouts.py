@@ -170,6 +170,9 @@ FILES = {
     "rows with names of their own": Odd(
         table('"{n}";{day};{n}1;{n},5'), 10, {"header": "ignore"}, ("it has 3 fields, and the rows 4",)
     ),
+    "rows with names of their own, and a column without values": Odd(
+        table('"{n}";{day};{n};NA'), 10, {"header": "ignore"}, (), ["column_1", "column_2", "column_3", "column_4"]
+    ),
     "years as names": Odd("Stand,Ort,2023,2024,2025\n2025-12-24,a,1,2,3\n2025-12-24,b,4,7,6\n", 2),
     "numbered days as names": Odd("Stand,1,2,3,4\n2025-12-24,9,7,3,1\n2025-12-25,4,7,6,5\n", 2),
     "names with blanks": Odd(" Time of day , Name of it \n2025-12-24,a\n2025-12-25,b\n", 2),

@@ -129,6 +129,18 @@ FILES = {
     "thousands dots beside decimal commas": Odd(
         rows("1.234\t9,50", header="when\tprice\ttotal", separator="\t"), says=("price: '1.234' is read as a number",)
     ),
+    "a day and its clock": Odd(
+        "Date;Time;x\n" + "".join(f"29.11.2026;10:{n:02d};{n}\n" for n in range(30)),
+        says=("Date: says the day only, so every event is at midnight; 'Time' ('10:00') seems to be the time of day",),
+    ),
+    "prices in two formats": Odd(
+        "date;price\n" + "2026-01-31;1,50\n2026-01-31;1.50\n" * 9,
+        says=("price: is named like price, but is not in one format of numbers ('1,50', '1.50')",),
+    ),
+    "prices in percent": Odd("date;price\n" + "2026-01-31;5%\n" * 9, says=("price: is named like price",)),
+    "broken letters in one row": Odd(
+        b"time,x\n" + "2026-01-31,ä\n".encode() * 30 + b"2026-01-31,\xe4\n", 1, holds={"extra": "ä"}
+    ),
     "a day beside milliseconds": Odd(
         "date,ts\n" + "".join(f"2026-01-01,{1767225600000 + n * 1000}\n" for n in range(30)),
         says=("ts: is taken for the time of the event; date could be it too",),
@@ -230,3 +242,37 @@ def _is(found: Any, expected: Any) -> bool:
     if isinstance(found, dict):
         return expected in found.values()
     return found == expected or (found is not None and str(found).rstrip("0") == str(expected))
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (
+            "date,x\n" + "2026-01-31,1\n" * 8 + "0000-00-00,2\n" * 2,
+            "('date': 8 of 10 fit ISO 8601, but '0000-00-00' does not)",
+        ),
+        ("date,x\n" + "31/01/2026,1\n" * 8 + "2026-01-31,2\n" * 2, "('date': 8 of 10 fit dd/MM/yyyy, but '2026-01-31'"),
+        (",x\n" + "2026-01-31,1\n" * 3, "(column 1 holds '2026-01-31', but a contract can describe it only by a name"),
+    ],
+)
+def test_a_draft_without_a_moment_says_what_is_almost_one(table: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text(table)
+    assert why in draft(path).missing[0]
+
+
+def test_a_day_and_its_clock_load_as_the_question_says(
+    tmp_path: Path, own_contracts: Settings, loader: FileLoader, land: Callable[..., int], connection: Connection
+) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("Date;Time;x\n" + "".join(f"29.11.2026;10:{n:02d};{n}\n" for n in range(30)))
+    drafted = draft(path, "drafted")
+    question = next(finding for finding in drafted.findings if "time of day" in finding.text)
+    document = yaml.safe_load(drafted.text)
+    [properties] = [table["properties"] for table in document["schema"]]
+    del next(one for one in properties if one["name"] == "Date")["physicalName"]
+    properties.append(yaml.safe_load(question.otherwise.partition("a property ")[2]))
+    (own_contracts.contracts_dir / "drafted.odcs.yaml").write_text(yaml.safe_dump(document))
+    assert loader.load(land(path.read_bytes(), path.name)).rows_loaded == 30
+    [last] = connection.execute("SELECT max(event_time) AS at FROM events").fetchall()
+    assert last["at"] == datetime(2026, 11, 29, 10, 29, tzinfo=UTC)

@@ -30,7 +30,8 @@ class ColumnProfile:
     ``kind`` is string, boolean, integer, number, float or timestamp: what nearly all values are. ``misfits`` are the
     rows whose values are not, None when all are. ``counts`` are, by value, how many rows have it; nulls and the words
     that stand for null (``null_words``) are not among them. ``accounting`` is a negative number as accountants write
-    it, which keeps the column from being one of numbers.
+    it, which keeps the column from being one of numbers; ``almost`` are the moments that at least half of the values
+    are, but not nearly all.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ColumnProfile:
     is_uuid: bool = False
     misfits: Misfits | None = None
     accounting: str | None = None
+    almost: Moments | None = None
 
     @property
     def rows(self) -> int:
@@ -126,11 +128,12 @@ def _typed(connection: duckdb.DuckDBPyConnection, column: ColumnProfile, prefers
     is_compact = number is not None and number.kind == "integer" and column.is_named_like_a_time
     if number is not None and not is_compact:
         return replace(column, kind=number.kind, number=number)
-    if found := moments(connection, trimmed, is_named_so=column.is_named_like_a_time):
+    found = moments(connection, trimmed, is_named_so=column.is_named_like_a_time)
+    if found is not None and found.is_usual:
         return replace(column, kind="timestamp", moments=found)
     if number is not None:
         return replace(column, kind=number.kind, number=number)
-    return replace(column, accounting=_accounting(trimmed, prefers_commas))
+    return replace(column, accounting=_accounting(trimmed, prefers_commas), almost=found)
 
 
 def _accounting(counts: Mapping[str, int], prefers_commas: bool) -> str | None:

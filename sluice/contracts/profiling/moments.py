@@ -6,7 +6,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -38,12 +38,14 @@ class Moments:
     """``formats`` as in a contract, none for ISO 8601; ``fitting`` the texts that are moments so.
 
     ``other_order`` is the format in which all of them are moments too, with day, month or year in another order.
+    Not ``is_usual``: at least half of the texts are such moments, but not nearly all.
     """
 
     formats: tuple[str, ...]
     fitting: frozenset[str]
     is_date_only: bool
     other_order: str | None = None
+    is_usual: bool = True
 
 
 def moments(connection: duckdb.DuckDBPyConnection, counts: Mapping[str, int], *, is_named_so: bool) -> Moments | None:
@@ -55,11 +57,17 @@ def moments(connection: duckdb.DuckDBPyConnection, counts: Mapping[str, int], *,
     if sum(len(value) <= _LONGEST and any(map(str.isdigit, value)) for value in few) * 2 < len(few):
         return None
     iso = _fitting(connection, counts, ())
+    as_iso = Moments((), frozenset(iso), all(len(value) == 10 for value in iso))
     if are_nearly_all(rows_that(iso.__contains__, counts), sum(counts.values())):
-        return Moments((), frozenset(iso), all(len(value) == 10 for value in iso))
+        return as_iso
     candidates = list(_candidates(few, with_compact=is_named_so))
     fits = {pattern: _fitting(connection, counts, (pattern,)) for pattern in candidates}
-    return _chosen(fits, counts)
+    found = _chosen(fits, counts)
+    if found is not None and found.is_usual:
+        return found
+    likelier = max((one for one in (as_iso, found) if one), key=lambda one: rows_that(one.fitting.__contains__, counts))
+    is_half = 2 * rows_that(likelier.fitting.__contains__, counts) >= sum(counts.values())
+    return replace(likelier, is_usual=False) if is_half else None
 
 
 def _chosen(fits: Mapping[str, frozenset[str]], counts: Mapping[str, int]) -> Moments | None:
@@ -74,11 +82,10 @@ def _chosen(fits: Mapping[str, frozenset[str]], counts: Mapping[str, int]) -> Mo
         if pattern[0] == first[0] and len(formats) < _FORMATS_MOST and fits[pattern] - fitting:
             formats.append(pattern)
             fitting |= fits[pattern]
-    if not are_nearly_all(rows_that(fitting.__contains__, counts), sum(counts.values())):
-        return None
+    is_usual = are_nearly_all(rows_that(fitting.__contains__, counts), sum(counts.values()))
     orders = [p for p in fits if len(formats) == 1 and _is_other_order(p, first) and years[p] <= years[first]]
     other = next((p for p in orders if fits[p] >= fitting), None)
-    return Moments(tuple(formats), fitting, all("H" not in p and "h" not in p for p in formats), other)
+    return Moments(tuple(formats), fitting, all("H" not in p and "h" not in p for p in formats), other, is_usual)
 
 
 def _is_other_order(pattern: str, than: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from sluice.contracts.profiling.cells import kind_of_cell
 from sluice.contracts.profiling.comments import without_false_comments
+from sluice.contracts.profiling.nearly_all import are_nearly_all
 from sluice.contracts.profiling.records import LOOKED_AT_BYTES, Record, bulk_width, first_records
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
@@ -26,17 +27,31 @@ _ROWS_TYPED = 50
 
 
 def guessed_encoding(data: bytes) -> str:
-    """UTF-8 when the bytes are; UTF-16 when every second one is 0; otherwise the one-byte code of Western Windows."""
+    """UTF-8 when nearly all lines are; UTF-16 when every second byte is 0; otherwise Western Windows' one-byte code."""
     zeros = [data[start:2000:2].count(0) for start in (0, 1)]
     if max(zeros) > len(data[:2000]) / 4:
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
     for encoding in ("utf-8", "cp1252"):
-        try:
-            codecs.getincrementaldecoder(encoding)().decode(data)
-        except UnicodeDecodeError:
-            continue
-        return encoding
+        if _is(data, encoding):
+            return encoding
+        if encoding == "utf-8" and _are_nearly_all_utf8(data):
+            return encoding
     return "latin-1"
+
+
+def _is(data: bytes, encoding: str, *, is_whole: bool = False) -> bool:
+    """Whether ``data`` is so encoded; unless it ``is_whole``, its last letter may be cut off."""
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(data, is_whole)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _are_nearly_all_utf8(data: bytes) -> bool:
+    """Whether of the lines with letters beyond ASCII, nearly all are UTF-8: the others are broken."""
+    lines = [line for line in data.splitlines() if not line.isascii()]
+    return are_nearly_all(sum(_is(line, "utf-8", is_whole=True) for line in lines), len(lines))
 
 
 def guessed_dialect(data: bytes, encoding: str) -> Dialect:

@@ -132,10 +132,10 @@ class _Search:
 
     def _placed(self, cells: list[str], at: int) -> list[str]:
         """The cells where it is certain above which columns they stand: all of them, or none."""
-        looks = self._below(at)
         if len(cells) == self._width:
             return cells
-        if len(cells) < self._width and not any(look.kind for look in looks[len(cells) :]):
+        rows = [record.cells for record in self._records[at:] if record.width == self._width]
+        if len(cells) < self._width and not any(cell and cell.strip() for row in rows for cell in row[len(cells) :]):
             return cells
         return (
             cells[: self._width]
