@@ -173,6 +173,11 @@ FILES = {
     "pipes with empty fields": Odd("time|a|b\n2026-01-31||1\n2026-01-31|2|\n", holds={"extra": "2"}),
     "line 1 names the separator": Odd("sep=;\n" + rows("9,50", "1,25"), holds={"extra": "9,50"}),
     "comments above and between": Odd("# exported, by hand\ntime,x\n2026-01-31,1\n# half\n2026-01-31,2\n"),
+    "a blank before each quote": Odd(
+        'time, "name", "price"\n' + "".join(f'2026-01-31, "x, {n}", "{n}.5"\n' for n in range(1, 30)),
+        holds={"price": "1.5"},
+    ),
+    "a blank before a quote inside a text": Odd('time,x\n2026-01-31,"a, ""b"""\n2026-01-31,c\n'),
     "names that SQL knows": Odd("time,select,file_sha256,record_number,__x,event_id\n2026-01-31,1,2,3,4,5\n"),
 }
 

@@ -86,7 +86,9 @@ def _separators(data: bytes, encoding: str) -> list[str]:
         return [named]
     long = [mark for mark in _LONG_SEPARATORS if _takes_all(mark, data)]
     inside = {character for mark in long for character in mark}
-    return [*long, *(separator for separator in _SEPARATORS if separator not in inside)]
+    # Where a blank stands before a quote, it is part of the separator: otherwise the quote would be a stray one.
+    spaced = [f"{mark} " for mark in ",;" if f'{mark} "'.encode() in data]
+    return [*long, *spaced, *(separator for separator in _SEPARATORS if separator not in inside)]
 
 
 def _takes_all(mark: str, data: bytes) -> bool:
