@@ -125,9 +125,9 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 
 ## Developing
 
-# Tests wait more than they compute: so many processes for two cores. Those of one xdist_group stay in one process.
+# Tests wait more than they compute: so many processes for two cores. tests/turns.py says which take turns.
 WORKERS ?= 4
-PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
+PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those; WORKERS=4)
 	@$(PYTEST) $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))

@@ -21,9 +21,6 @@ from tests.crash.conftest import Land, Move
 from tests.loading import Connection, event, recount, state, table
 from tests.streaming import Tree, spark_environment, submit_command
 
-# One at a time: each starts a JVM that would slow the others down.
-pytestmark = pytest.mark.xdist_group("spark")
-
 SOURCE = ["source.before_commit", "source.after_commit"]
 TASK = [
     "load.after_copy",

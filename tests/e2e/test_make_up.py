@@ -23,9 +23,6 @@ import pytest
 from sluice.base.settings import PROJECT, Settings
 from sluice.running import embedded, processes
 
-# One at a time: each starts a JVM that would slow the others down.
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 UP_SECONDS = 420
 
 

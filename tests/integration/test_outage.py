@@ -22,9 +22,6 @@ from tests.full_disk import SmallDisk, small_disk
 from tests.loading import HEADER, Connection, event, table
 from tests.streaming import PATIENCE_SECONDS, Tree, spark_environment, submit_command
 
-# One at a time: each starts a JVM that would slow the others down.
-pytestmark = pytest.mark.xdist_group("spark")
-
 Land = Callable[..., int]
 
 

@@ -19,9 +19,6 @@ from sluice.proof.reconcile import reconcile
 from tests.loading import HEADER, Connection, event
 from tests.streaming import PATIENCE_SECONDS, spark_environment, submit_command
 
-# One at a time: each starts a JVM that would slow the others down.
-pytestmark = pytest.mark.xdist_group("spark")
-
 Land = Callable[..., int]
 Submit = Callable[..., subprocess.CompletedProcess[str]]
 
