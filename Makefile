@@ -125,12 +125,15 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 
 ## Developing
 
-# Tests wait more than they compute: so many processes for two cores. tests/turns.py says which take turns.
+# Tests wait more than they compute: so many processes for two cores.
 WORKERS ?= 4
-PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadscope
+PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS)
+# These start a JVM, or all of Airflow, and would time out beside others: they run alone, one after the other.
+ALONE := tests/integration/test_stream.py tests/integration/test_outage.py tests/crash/test_stream_crash_points.py tests/e2e
 
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those; WORKERS=4)
-	@$(PYTEST) $(or $(TESTS),$(wildcard tests/unit tests/integration tests/crash tests/e2e))
+	@$(PYTEST) $(or $(TESTS),tests/unit tests/integration tests/crash $(ALONE:%=--ignore=%))
+	@$(if $(TESTS),,$(PYTHON) -m pytest $(ALONE))
 
 # What another PostgreSQL cannot change: contracts and their judge, the reader, what Airflow and Spark do.
 NOT_OF_POSTGRES := $(wildcard $(foreach name,broken_contracts chaos_recount contract_check contract_draft dag_params drift \

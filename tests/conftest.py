@@ -25,7 +25,6 @@ from sluice.landing import folders
 from sluice.ledger import leases, migrate
 from sluice.reports import tables
 from sluice.running import embedded
-from tests.turns import InTurns
 
 # Airflow makes its home and reads its settings while it is imported: both are the test session's own.
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="sluice-airflow-")
@@ -45,12 +44,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM ends a run as Ctrl-C does, so that fixtures end their servers."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.path.append(str(PROJECT / "plugins"))  # as Airflow does
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InTurns:
-    """What each process of a run does next."""
-    return InTurns(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
