@@ -98,25 +98,29 @@ def test_a_drain_loads_what_had_landed_once_though_a_task_dies_before_and_after_
 
 
 def test_a_small_file_does_not_wait_for_a_big_one(submit: Submit, land: Land, connection: Connection) -> None:
-    big = land("\n".join([HEADER, *(event(n) for n in range(600_000))]) + "\n", name="big.csv")
-    connection.execute("UPDATE ledger.files SET lane = 'big' WHERE file_id = %s", [big])
+    rows = "\n".join([HEADER, *(event(n) for n in range(600_000))]) + "\n"
+    land(f"{HEADER}\n{event(700_000)}\n", name="first.csv")  # the small lane's processes are warm then
+
+    def wait_while(query: str) -> None:
+        while connection.execute(query).fetchone():  # type: ignore[call-overload]
+            threading.Event().wait(0.05)
 
     def land_beside() -> None:
-        free = "SELECT 1 FROM ledger.files WHERE state = 'landed' FOR UPDATE SKIP LOCKED"
-        while connection.execute(free).fetchone():
-            threading.Event().wait(0.05)
-        land(f"{HEADER}\n{event(700_000)}\n", name="small.csv")
-        waiting = "SELECT 1 FROM ledger.files WHERE state = 'landed'"
-        while connection.execute(waiting).fetchone():
-            threading.Event().wait(0.1)
+        wait_while("SELECT 1 FROM ledger.files WHERE state = 'landed'")
+        with connection.transaction():
+            land(rows, name="big.csv")
+            connection.execute("UPDATE ledger.files SET lane = 'big' WHERE name = 'big.csv'")
+        wait_while("SELECT 1 FROM ledger.files WHERE state = 'landed' FOR UPDATE SKIP LOCKED")
+        land(f"{HEADER}\n{event(700_001)}\n", name="small.csv")
+        wait_while("SELECT 1 FROM ledger.files WHERE state = 'landed'")
         leases.request_stop(connection)
 
     done = submit(meanwhile=land_beside)
     assert done.returncode == 0, done.stdout[-3000:]
     order = connection.execute("SELECT name FROM ledger.files ORDER BY loaded_at").fetchall()
-    assert [row["name"] for row in order] == ["small.csv", "big.csv"]
-    noted = connection.execute("SELECT lane, files FROM ledger.batches ORDER BY lane").fetchall()
-    assert noted == [{"lane": "big", "files": 1}, {"lane": "small", "files": 1}]
+    assert [row["name"] for row in order] == ["first.csv", "small.csv", "big.csv"]
+    noted = connection.execute("SELECT lane, files FROM ledger.batches ORDER BY lane, batch").fetchall()
+    assert [tuple(row.values()) for row in noted] == [("big", 1), ("small", 1), ("small", 1)]
 
 
 def test_the_stream_outlives_the_database_connection_and_ends_when_a_stop_is_requested(
