@@ -23,6 +23,7 @@ from sluice.ledger import contract_waits
 from sluice.ledger.leases import StreamFenced
 
 _NO_LIMIT = 2**62
+_TURN = 7_215_482_303
 
 
 @dataclass
@@ -133,6 +134,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return bool(self._of_the_living("ledger/claims.look", lane=self._lane)["has_work"])
 
     def _stop_is_requested(self) -> bool:
+        queries.run(self._open(), "ledger/claims.take_turns", key=_TURN)
         return bool(self._of_the_living("ledger/claims.hold_to_claim")["stop_requested"])
 
     def _of_the_living(self, query: str, **values: Any) -> dict[str, Any]:

@@ -268,7 +268,10 @@ def run_queries(queries: list[StreamingQuery], keeper: Keeper, waiting: Waiting,
                     query.awaitTermination()  # raises what it failed with
                 if keeper.stop.is_set() and not query.status["isTriggerActive"]:
                     query.stop()
+        for query in queries:
+            query.awaitTermination()  # one may have failed while the other ended
         _note_progress(queries, noted, keeper, waiting)
+        _say_it_is_over(keeper, waiting)
     finally:
         for query in queries:
             if query.isActive:
@@ -278,7 +281,13 @@ def run_queries(queries: list[StreamingQuery], keeper: Keeper, waiting: Waiting,
 def _note_progress(queries: list[StreamingQuery], noted: dict[str, int], keeper: Keeper, waiting: Waiting) -> None:
     for query in queries:
         noted[query.name] = note_progress(query, keeper, noted[query.name])
-    if any(query.lastProgress is not None for query in queries) and (was := waiting.over()):
+    # A lane without files makes progress at once, also while the other one fails at each attempt.
+    if all(query.lastProgress is not None for query in queries):
+        _say_it_is_over(keeper, waiting)
+
+
+def _say_it_is_over(keeper: Keeper, waiting: Waiting) -> None:
+    if was := waiting.over():
         keeper.say("running", was)
 
 

@@ -23,7 +23,8 @@ Value = float | str
 class Advice:
     """One setting: what it should be, why, and what it means for the promise that no row is lost.
 
-    ``fits(now)`` says whether what a server has, in bytes, seconds or as text, is as good as ``value``.
+    ``is_default`` when PostgreSQL has it so by itself: then nobody sets it. ``fits(now)`` says whether what a server has,
+    in bytes, seconds or as text, is as good as ``value``.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Advice:
     why: str
     promise: str
     fits: Callable[[Value], bool]
+    is_default: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,21 +101,22 @@ def _patience() -> list[Advice]:
             "none: what it had not committed is rolled back",
             lambda now: now != 0,
         ),
-        _exactly("autovacuum", "on", "dead rows and the tables' statistics pile up without it", "none"),
+        _as_shipped("autovacuum", "on", "dead rows and the tables' statistics pile up without it", "none"),
     ]
 
 
 def _promise() -> list[Advice]:
     durable = "off may lose what was committed, files that are in the archive by then among it"
     return [
-        _exactly("fsync", "on", "after a loss of power the database may be damaged without it", durable),
-        _exactly("full_page_writes", "on", "half-written pages are damage that nobody sees", durable),
+        _as_shipped("fsync", "on", "after a loss of power the database may be damaged without it", durable),
+        _as_shipped("full_page_writes", "on", "half-written pages are damage that nobody sees", durable),
         Advice(
             "synchronous_commit",
             "on",
             "the pipeline's own sessions turn it on; others, and what they change, stay at risk",
             durable,
             lambda now: now != "off",
+            is_default=True,
         ),
     ]
 
@@ -122,8 +125,8 @@ def _at_least(name: str, least: float, why: str, promise: str) -> Advice:
     return Advice(name, _written(name, least), why, promise, lambda now: isinstance(now, float) and now >= least)
 
 
-def _exactly(name: str, value: str, why: str, promise: str) -> Advice:
-    return Advice(name, value, why, promise, lambda now: now == value)
+def _as_shipped(name: str, value: str, why: str, promise: str) -> Advice:
+    return Advice(name, value, why, promise, lambda now: now == value, is_default=True)
 
 
 def _written(name: str, value: float) -> str:

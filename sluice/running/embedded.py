@@ -154,7 +154,9 @@ class Server:
         """The settings it starts with, sized to this machine."""
         buffers = server_settings.shared_buffers(machine.memory())
         wal = server_settings.max_wal_size(shutil.disk_usage(self.folder).free)
-        return {one.name: one.value for one in server_settings.advised(buffers, wal)} | _OPTIONS
+        advised = server_settings.advised(buffers, wal)
+        # Only what PostgreSQL would not do by itself: the command line wins over the server's own configuration.
+        return {one.name: one.value for one in advised if not one.is_default} | _OPTIONS
 
     def answers(self) -> bool:
         """Whether the launched server takes connections by now; crash recovery may take a while.

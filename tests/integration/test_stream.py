@@ -42,8 +42,8 @@ def submit(settings: Settings, connection: Connection) -> Submit:
             text=True,
             timeout=PATIENCE_SECONDS,
         )
-        if beside:
-            beside.join()
+        if beside and done.returncode == 0:  # otherwise it may wait for what will not happen
+            beside.join(PATIENCE_SECONDS)
         return done
 
     return run

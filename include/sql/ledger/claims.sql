@@ -1,5 +1,5 @@
 -- The source's side of the ledger: claim numbers are the stream's offsets, of all lanes together; each lane's query looks at
--- its own files only. One claims at a time (it holds its stream's row), in one transaction, so a lower number can never
+-- its own files only. One claims at a time (take_turns), in one transaction, so a lower number can never
 -- become visible after a higher one.
 
 -- name: look :: one row while the stream lives: whether it is to go on, and whether a file may be there for the lane
@@ -11,12 +11,15 @@ SELECT
 FROM ledger.streams
 WHERE epoch = %(epoch)s AND ended_at IS NULL;
 
--- name: hold_to_claim :: one row while the stream lives, held until the transaction ends: the lanes claim in turns
--- Files that are loaded hold the row too, FOR KEY SHARE, which goes with this; the lease's renewal waits for it.
+-- name: take_turns :: nothing; until the transaction ends, no other lane claims
+-- Not the stream's row: a claim may wait for a file that a dying task still holds, and the lease is renewed meanwhile.
+SELECT pg_advisory_xact_lock(%(key)s);
+
+-- name: hold_to_claim :: one row while the stream lives, held until the transaction ends
 SELECT stop_requested IS NOT NULL AS stop_requested
 FROM ledger.streams
 WHERE epoch = %(epoch)s AND ended_at IS NULL
-FOR NO KEY UPDATE;
+FOR KEY SHARE;
 
 -- name: renumber_passed :: files that a checkpoint newer than the ledger would skip get numbers after it
 WITH highest AS (
