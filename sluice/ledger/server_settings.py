@@ -23,8 +23,8 @@ Value = float | str
 class Advice:
     """One setting: what it should be, why, and what it means for the promise that no row is lost.
 
-    ``is_default`` when PostgreSQL has it so by itself: then nobody sets it. ``fits(now)`` says whether what a server has,
-    in bytes, seconds or as text, is as good as ``value``.
+    ``is_default`` when PostgreSQL has it so by itself: then nobody sets it. ``fits(now)`` says whether what a server
+    has, in bytes, seconds or as text, is as good as ``value``.
     """
 
     name: str
