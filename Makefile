@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file bench audit release clean
+.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file bench bench-mover audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -196,6 +196,9 @@ big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS
 
 bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a ratio
 	@$(PYTHON) -m bench.load_vs_copy
+
+bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000)
+	@$(PYTHON) -m bench.mover --files $(or $(FILES),100000)
 
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off

@@ -82,8 +82,8 @@ class LandedFileSensor(FileSensor):
         connection = self._connect(settings)
         pulse = leases.pulse(connection)
         are_there = self._folders_are_there(settings, connection)
-        if are_there and (paths := incoming.takeable(settings)):
-            return f"{len(paths)} landed files can be moved"
+        if are_there and incoming.any_takeable(settings):
+            return "landed files can be moved"
         if not pulse.living and pulse.due:
             return f"no stream lives{', and landed files wait' if pulse.waiting else ''}"
         if are_there and time.monotonic() >= self._next_strays:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import logging
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ from sluice.ledger import file_names
 
 _log = logging.getLogger(__name__)
 _SAID: set[tuple[str, str]] = set()
+# Files whose order is found at once: a few MB.
+PAGE = 20_000
 
 
 class Survey(NamedTuple):
@@ -34,7 +38,7 @@ def survey(settings: Settings, now: float | None = None) -> Survey:
         return Survey(0, {".": "the folder itself cannot be read: give the mover's user permission"})
     with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
         for entry in entries:
-            look = predicate.look_unopened(Path(entry.path), now)
+            look = predicate.look_unopened(entry, now)
             if not isinstance(look, Look):
                 waiting += 1
             elif look.verdict is Verdict.REFUSE:
@@ -46,7 +50,13 @@ def scan(settings: Settings, now: float | None = None) -> Iterator[tuple[Path, L
     """Each entry of incoming with its verdict, in no order; nothing when the folder does not exist."""
     with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
         for entry in entries:
-            yield Path(entry.path), predicate.look(Path(entry.path), settings.settle_seconds, now)
+            yield Path(entry.path), predicate.look(entry, settings.settle_seconds, now)
+
+
+def any_takeable(settings: Settings) -> bool:
+    """Whether the mover would take a file now; what it refuses and is met on the way is logged, once a process."""
+    folder = settings.incoming_dir
+    return any(not _is_open(folder / name) for _, name in _settled(settings, {}))
 
 
 def takeable(settings: Settings, now: float | None = None) -> list[Path]:
@@ -56,14 +66,44 @@ def takeable(settings: Settings, now: float | None = None) -> list[Path]:
 
 def sort(settings: Settings, now: float | None = None) -> tuple[list[Path], dict[str, str]]:
     """The files that may be taken now, the oldest first, and why others never will be, by their names as text."""
-    paths, refused = [], {}
-    for path, (verdict, reason) in scan(settings, now):
-        if verdict is Verdict.TAKE:
-            paths.append(path)
-        elif verdict is Verdict.REFUSE:
-            refused[file_names.readable(path.name)] = reason
-            say_once(file_names.readable(path.name), reason)
-    return sorted(paths, key=_age), refused
+    refused: dict[str, str] = {}
+    return list(in_order(settings, refused, now)), refused
+
+
+def in_order(settings: Settings, refused: dict[str, str], now: float | None = None, most: int = PAGE) -> Iterator[Path]:
+    """The files that may be taken, the oldest first; why others never will be goes into ``refused``, by names as text.
+
+    ``most`` names at a time are held in memory, and the folder is read anew for the next. A file that came meanwhile
+    and is older than those that were given is left out.
+    """
+    folder = settings.incoming_dir
+    last: tuple[float, str] = (-math.inf, "")
+    is_more = True
+    while is_more:
+        page = heapq.nsmallest(most, (age for age in _settled(settings, refused, now) if age > last))
+        yield from (path for path in (folder / name for _, name in page) if not _is_open(path))
+        is_more = len(page) == most
+        last = page[-1] if page else last
+
+
+def _settled(settings: Settings, refused: dict[str, str], now: float | None = None) -> Iterator[tuple[int, str]]:
+    """When it was last written to, in nanoseconds, and its name, of each file that only a writer may keep from us."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
+        for entry in entries:
+            look = predicate.look_settled(entry, settings.settle_seconds, now)
+            if not isinstance(look, Look):
+                yield look.st_mtime_ns, entry.name
+            elif look.verdict is Verdict.REFUSE:
+                name = file_names.readable(entry.name)
+                refused[name] = look.reason
+                say_once(name, look.reason)
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return predicate.open_for_writing(path, path.lstat())
+    except OSError:
+        return False
 
 
 def say_once(name: str, reason: str) -> None:
@@ -71,13 +111,6 @@ def say_once(name: str, reason: str) -> None:
     if (name, reason) not in _SAID:
         _SAID.add((name, reason))
         _log.warning("refused %r: %s", name, reason)
-
-
-def _age(path: Path) -> tuple[float, str]:
-    try:
-        return path.lstat().st_mtime, path.name
-    except OSError:
-        return 0.0, path.name
 
 
 def return_as(settings: Settings, source: Path, landed_name: str) -> str:

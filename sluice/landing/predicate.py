@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+Entry = Path | os.DirEntry[str]
+
 ENDINGS = tuple(
     f"{kind}{packed}" for kind in (".csv", ".tsv", ".psv", ".ssv", ".txt") for packed in ("", ".gz", ".zst")
 )
@@ -62,18 +64,24 @@ class Look(NamedTuple):
     reason: str = ""
 
 
-def look(path: Path, settle_seconds: float, now: float | None = None) -> Look:
+def look(path: Entry, settle_seconds: float, now: float | None = None) -> Look:
     """Judge one entry of incoming; ``now`` in seconds since the epoch. An entry that vanished is to be ignored."""
-    now = time.time() if now is None else now
-    about = look_unopened(path, now)
+    about = look_settled(path, settle_seconds, now)
     if isinstance(about, Look):
         return about
-    if not _settled(about, settle_seconds, now):
-        return Look(Verdict.WAIT, "it changed a moment ago")
-    return Look(Verdict.WAIT, "it is open for writing") if _open_for_writing(path, about) else Look(Verdict.TAKE)
+    return Look(Verdict.WAIT, "it is open for writing") if open_for_writing(path, about) else Look(Verdict.TAKE)
 
 
-def look_unopened(path: Path, now: float | None = None) -> os.stat_result | Look:
+def look_settled(path: Entry, settle_seconds: float, now: float | None = None) -> os.stat_result | Look:
+    """As ``look``, but no file is opened: the stat of one that may be taken unless somebody writes to it."""
+    now = time.time() if now is None else now
+    about = look_unopened(path, now)
+    if isinstance(about, Look) or _settled(about, settle_seconds, now):
+        return about
+    return Look(Verdict.WAIT, "it changed a moment ago")
+
+
+def look_unopened(path: Entry, now: float | None = None) -> os.stat_result | Look:
     """What is never taken, or not for now, has its verdict; the others, with their stat, are only a matter of time.
 
     A name that says that a writer is at work is refused when nothing was written for an hour.
@@ -82,7 +90,7 @@ def look_unopened(path: Path, now: float | None = None) -> os.stat_result | Look
     if named is not None and named.verdict is Verdict.IGNORE and _is_nobodys(path.name):
         return named
     try:
-        about = path.lstat()
+        about = os.lstat(path)
     except FileNotFoundError:
         return Look(Verdict.IGNORE, "it vanished")
     except OSError as error:
@@ -136,7 +144,7 @@ def _renamed_in(about: os.stat_result) -> bool:
     return 0 < about.st_mtime_ns < about.st_ctime_ns and about.st_size > 0 and not _on_network(about.st_dev)
 
 
-def _open_for_writing(path: Path, about: os.stat_result) -> bool:
+def open_for_writing(path: Entry, about: os.stat_result) -> bool:
     """Whether some process holds the file open for writing, as far as the operating system tells: a read lease is
     granted only when none does."""
     if _on_network(about.st_dev):
@@ -169,6 +177,6 @@ def _on_network(device: int) -> bool:
     return kinds.get(number) in _NO_LEASES
 
 
-def open_to_read(path: Path) -> int:
+def open_to_read(path: Entry) -> int:
     """A descriptor of the file itself: no link is followed, no pipe or device is waited for."""
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

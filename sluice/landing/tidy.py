@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from sluice.landing import folders, incoming
 from sluice.ledger import file_names
 
 Connection = psycopg.Connection[dict[str, Any]]
+_PAGE = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -32,35 +34,47 @@ class Tidied(NamedTuple):
 def tidy(settings: Settings, connection: Connection) -> Tidied:
     """Return to incoming what the ledger does not know, and move on what it says is finished."""
     result = Tidied([], [])
-    names = list(_ours(settings))
-    known = file_names.known(connection, names)
-    for name in names:
-        row = known.get(name)
-        with contextlib.suppress(FileNotFoundError):
-            if row is None:
+    for names in _pages(_ours(settings)):
+        unknown, finished = _to_tidy(connection, names)
+        for name in unknown:
+            with contextlib.suppress(FileNotFoundError):
                 back = return_to_incoming(settings, name)
                 result.returned.append(back)
                 _log.warning("returned %s to incoming as %s: the ledger does not know it", name, back)
-            elif row["state"] != "landed" and (target := finish(settings, connection, name, row)):
-                result.finished.append(name)
-                _log.info("moved %s to %s: the ledger says %s", name, target, row["state"])
+        for name, target in finish(settings, connection, finished):
+            result.finished.append(name)
+            _log.info("moved %s to %s: the ledger says %s", name, target, finished[name]["state"])
     return result
 
 
-def finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any]) -> Path | None:
-    """Move a finished file from processing to where the ledger has it; where that is, None when it stays."""
-    source, target = settings.processing_dir / name, settings.home_dir / row["path"]
-    if target.parent == settings.processing_dir or folders.problem(settings, connection):
+def finish(settings: Settings, connection: Connection, files: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Path]]:
+    """Move finished files, rows of the ledger by their names in processing, to where the ledger has them.
+
+    Each that was moved, with its new place. None is while the folders are not there.
+    """
+    for names in _pages(files):
+        if folders.problem(settings, connection):
+            return
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                if target := _finish(settings, connection, name, files[name]):
+                    yield name, target
+
+
+def _finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any]) -> Path | None:
+    home, incoming_dir = settings.home_dir, settings.incoming_dir
+    source, target = settings.processing_dir / name, home / row["path"]
+    if target.parent == source.parent:
         return None
     permissions.make_folder(target.parent, settings)
     is_done = rename_if_free(source, target)
-    if not is_done and target.parent == settings.incoming_dir:
+    if not is_done and target.parent == incoming_dir:
         # A new file has that name. The ledger says another one first, then the file goes there.
         target = target.with_name(incoming.free_name(settings, row["name"]))
-        path = str(target.relative_to(settings.home_dir))
+        path = str(target.relative_to(home))
         queries.run(connection, "ledger/files.set_path", file_id=row["file_id"], path=path)
         is_done = rename_if_free(source, target)
-    if is_done and target.parent == settings.incoming_dir:
+    if is_done and target.parent == incoming_dir:
         # It was written to after it had been registered: who did that may not be done, so that it has to settle.
         with contextlib.suppress(OSError):  # a mover was faster, or it is another user's file
             os.utime(target)
@@ -73,9 +87,11 @@ def finish(settings: Settings, connection: Connection, name: str, row: dict[str,
 
 def strays(settings: Settings, connection: Connection, older_than_seconds: float = 10.0) -> list[str]:
     """Names in processing that a mover should tidy: unknown to the ledger, or finished there, and not just now."""
-    names = [name for name in _ours(settings) if _unchanged_for(settings.processing_dir / name, older_than_seconds)]
-    known = file_names.known(connection, names)
-    return [name for name in names if known.get(name, {}).get("state") != "landed"]
+    found = []
+    for names in _pages(_ours(settings)):
+        unknown, finished = _to_tidy(connection, names)
+        found += [*unknown, *finished]
+    return [name for name in found if _unchanged_for(settings.processing_dir / name, older_than_seconds)]
 
 
 def return_to_incoming(settings: Settings, basename: str) -> str:
@@ -86,6 +102,22 @@ def return_to_incoming(settings: Settings, basename: str) -> str:
     """
     parts = file_names.parse(basename)
     return incoming.return_as(settings, settings.processing_dir / basename, parts.landed_name if parts else basename)
+
+
+def _to_tidy(connection: Connection, names: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Which of these names in processing the ledger does not know, and its rows of those that are finished."""
+    waiting = file_names.waiting(connection, names)
+    others = [name for name in names if name not in waiting]
+    known = file_names.known(connection, others)
+    finished = {name: row for name, row in known.items() if row["state"] != "landed"}
+    return [name for name in others if name not in known], finished
+
+
+def _pages(names: Iterable[str]) -> Iterator[list[str]]:
+    """The names, so many at a time that rows of the ledger for all of them fit into memory."""
+    rest = iter(names)
+    while page := list(itertools.islice(rest, _PAGE)):
+        yield page
 
 
 def _ours(settings: Settings) -> Iterator[str]:

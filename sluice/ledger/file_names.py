@@ -65,6 +65,15 @@ def known(connection: Connection, basenames: Iterable[str]) -> dict[str, dict[st
     }
 
 
+def waiting(connection: Connection, basenames: Iterable[str]) -> set[str]:
+    """Those of these names that are of files which wait to be loaded; costs one query."""
+    names = {basename: name for basename in basenames if (name := parse(basename))}
+    file_ids = " ".join(str(name.file_id) for name in names.values())
+    marks = queries.row(connection, "ledger/files.find_waiting_marks", file_ids=file_ids, digits=_DIGITS)["marks"]
+    known = set((marks or "").split())
+    return {basename for basename, name in names.items() if f"{name.file_id}-{name.digits}" in known}
+
+
 def readable(name: str) -> str:
     """A file's name as text: bytes that are not UTF-8 are escaped with backslashes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -23,7 +23,13 @@ settings = load()
 with database.connect(settings.writer_dsn) as connection:
     mover.move_landed(settings, connection)
 """
-POINTS = ["mover.before_register", "mover.after_register", "mover.after_rename", "mover.after_commit"]
+POINTS = [
+    "mover.before_register",
+    "mover.after_register",
+    "mover.after_one_rename",
+    "mover.after_rename",
+    "mover.after_commit",
+]
 
 
 def move(point: str, once: Path) -> int:
@@ -67,3 +73,31 @@ def test_a_mover_killed_over_a_duplicate_leaves_it_to_the_next(
     assert [(row["name"], row["state"]) for row in rows] == [("first.csv", "landed"), ("second.csv", "duplicate")]
     files = {path for path in settings.home_dir.rglob("[!.]*") if path.is_file()}
     assert files == {settings.home_dir / row["path"] for row in rows}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_mover_killed_over_many_files_loses_and_doubles_none_of_them(
+    settings: Settings, connection: psycopg.Connection[dict[str, Any]], tmp_path: Path, point: str
+) -> None:
+    contents = {f"file-{number:02}.csv": f"{number % 30}\n".encode() for number in range(40)}  # the last ten come twice
+    for age, (name, content) in enumerate(reversed(contents.items()), start=10):
+        (settings.incoming_dir / name).write_bytes(content)
+        os.utime(settings.incoming_dir / name, (time.time() - age, time.time() - age))
+    assert move(point, tmp_path / "once") == -signal.SIGKILL
+    assert move(point, tmp_path / "once") == 0
+    rows = connection.execute("SELECT name, state, path FROM ledger.files ORDER BY name").fetchall()
+    assert [row["name"] for row in rows] == list(contents)
+    assert sorted(row["state"] for row in rows) == ["duplicate"] * 10 + ["landed"] * 30
+    assert {row["name"]: (settings.home_dir / row["path"]).read_bytes() for row in rows} == contents
+    assert len([path for path in settings.home_dir.rglob("[!.]*") if path.is_file()]) == 40
+
+
+def test_what_a_kill_leaves_of_many_files_is_all_of_them_or_none(
+    settings: Settings, connection: psycopg.Connection[dict[str, Any]], tmp_path: Path
+) -> None:
+    for number in range(10):
+        (settings.incoming_dir / f"{number}.csv").write_text(f"{number}\n")
+        os.utime(settings.incoming_dir / f"{number}.csv", (1, 1))
+    assert move("mover.after_one_rename", tmp_path / "once") == -signal.SIGKILL
+    assert len(list(settings.processing_dir.glob("[!.]*"))) == 1, "it died among the renames"
+    assert connection.execute("SELECT FROM ledger.files").rowcount == 0

@@ -54,7 +54,13 @@ CONTENT_OF = {hashlib.sha256(data).hexdigest(): name for name, data in CONTENTS.
 
 # Where a process dies while it does what stands before.
 POINTS = {
-    "land": ["mover.before_register", "mover.after_register", "mover.after_rename", "mover.after_commit"],
+    "land": [
+        "mover.before_register",
+        "mover.after_register",
+        "mover.after_one_rename",
+        "mover.after_rename",
+        "mover.after_commit",
+    ],
     "load": ["load.after_replace", "load.before_commit", "load.after_commit", "load.before_reject"],
     "load_all": ["archive.before_move", "archive.after_move", "takeover.after_land"],
     "unload": ["takeover.after_land", "takeover.after_hand_over", "unload.after_withdraw", "unload.after_commit"],
