@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file bench bench-mover audit release clean
+.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -194,8 +194,19 @@ chaos-control: $(VENV)/.dev ## Play chaos against a loader that breaks the promi
 big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
 	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)
 
-bench: $(VENV)/.dev ## Measure loading against `psql \copy` of the same rows: a ratio
-	@$(PYTHON) -m bench.load_vs_copy
+.PHONY: bench bench-peers bench-mover
+# WRITE=1 keeps what was measured: bench/results and docs/performance.md.
+KEEP = $(if $(WRITE),--write)
+
+bench: $(VENV)/.dev ## The league: the same files by Sluice, `psql \copy` and others (ROWS=500000 ROUNDS=5; WRITE=1 keeps it)
+	@$(PYTHON) -m bench.league $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MEMBERS),--members $(MEMBERS)) $(KEEP)
+
+bench-peers: $(UV) ## Install the others of the league: PyPI's into .bench-venv, Debian's where apt-get may
+	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) .bench-venv
+	@$(UV) pip install --quiet --python .bench-venv/bin/python --requirement bench/requirements-peers.txt
+	@if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+		apt-get install -y -qq --no-install-recommends pgloader libpostgresql-jdbc-java >/dev/null; \
+	else echo "as root, on Debian or Ubuntu: apt-get install pgloader libpostgresql-jdbc-java"; fi
 
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000)
 	@$(PYTHON) -m bench.mover --files $(or $(FILES),100000)
