@@ -194,7 +194,7 @@ chaos-control: $(VENV)/.dev ## Play chaos against a loader that breaks the promi
 big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
 	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)
 
-.PHONY: bench bench-peers bench-mover
+.PHONY: bench bench-guard bench-kinds bench-peers bench-mover
 # WRITE=1 keeps what was measured: bench/results and docs/performance.md.
 KEEP = $(if $(WRITE),--write)
 
@@ -207,6 +207,12 @@ bench-peers: $(UV) ## Install the others of the league: PyPI's into .bench-venv,
 	@if [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
 		apt-get install -y -qq --no-install-recommends pgloader libpostgresql-jdbc-java >/dev/null; \
 	else echo "as root, on Debian or Ubuntu: apt-get install pgloader libpostgresql-jdbc-java"; fi
+
+bench-guard: $(VENV)/.dev ## Fail when loading got slower against `psql \copy` than is recorded (RECORD=1 records it)
+	@$(PYTHON) -m bench.guard $(if $(RECORD),--record)
+
+bench-kinds: $(VENV)/.dev ## Files of several kinds against `psql \copy` of their clean rows (ROWS=400000 ROUNDS=5; WRITE=1)
+	@$(PYTHON) -m bench.kinds $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(KEEP)
 
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000)
 	@$(PYTHON) -m bench.mover --files $(or $(FILES),100000)

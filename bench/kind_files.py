@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import yaml
 
+from bench.peers.base import COLUMNS
 from sluice.base.settings import PROJECT
 from sluice.contracts.model import Contract
 from sluice.contracts.parse import parse_contract
@@ -19,16 +22,32 @@ from sluice.generator.records import Shares
 CONTRACTS = PROJECT / "include" / "contracts"
 
 
-def events(path: Path, rows: int, **shares: float) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """How its files are made: ``make(path, rows, seed)``, and ``clean``, which makes the same rows as plain CSV."""
+
+    what: str
+    make: Callable[[Path, int, str], None]
+    clean: Callable[[Path, int, str], None]
+    columns: Sequence[str] = tuple(COLUMNS)
+    suffix: str = ".csv"
+    dirty: float = 0.0
+
+    def contract(self) -> Contract:
+        """What its files belong to."""
+        return numbers_contract() if "n0" in self.columns else default_contract()
+
+
+def events(path: Path, rows: int, seed: str, **shares: float) -> None:
     """The generator's events, clean unless ``shares`` say otherwise."""
     given = Shares(**shares) if shares else None
-    write_file(path, rows=rows, seed="steps", now=datetime(2026, 1, 1, tzinfo=UTC), shares=given)
+    write_file(path, rows=rows, seed=seed, now=datetime(2026, 1, 1, tzinfo=UTC), shares=given)
 
 
-def quoted_newlines(path: Path, rows: int) -> None:
+def quoted_newlines(path: Path, rows: int, seed: str) -> None:
     """A third of the rows has a quoted line end in its user agent."""
     plain = path.with_suffix(".plain")
-    events(plain, rows)
+    events(plain, rows, seed)
     lines = plain.read_text().split("\n")
     place = lines[0].split(",").index("user_agent")
     for i in range(1, len(lines) - 1, 3):
@@ -40,27 +59,26 @@ def quoted_newlines(path: Path, rows: int) -> None:
     plain.unlink()
 
 
-def again(path: Path, rows: int, made: Callable[[bytes], bytes]) -> None:
+def again(path: Path, rows: int, seed: str, made: Callable[[bytes], bytes]) -> None:
     """The clean events as other bytes."""
-    events(path, rows)
+    events(path, rows, seed)
     path.write_bytes(made(path.read_bytes()))
 
 
-def three(path: Path, rows: int) -> None:
+def three(path: Path, rows: int, seed: str) -> None:
     """Three columns: an id, a kind and a moment."""
-    rng = random.Random(1)
+    rng = random.Random(seed)
     with path.open("w") as file:
         file.write("event_id,event_type,timestamp\n")
         for i in range(rows):
             file.write(f"{_uuid(rng)},search,2026-01-01T00:{i // 60 % 60:02d}:{i % 60:02d}.123Z\n")
 
 
-def numbers(path: Path, rows: int) -> None:
+def numbers(path: Path, rows: int, seed: str) -> None:
     """Forty columns: an id, a kind, a moment, and numbers and dates."""
-    rng = random.Random(2)
-    names = ["event_id", "event_type", "timestamp", *(f"n{i}" for i in range(27)), *(f"d{i}" for i in range(10))]
+    rng = random.Random(seed)
     with path.open("w") as file:
-        file.write(",".join(names) + "\n")
+        file.write(",".join(FORTY) + "\n")
         for i in range(rows):
             values = [f"{rng.randrange(10**6) / 100:.2f}" for _ in range(27)]
             dates = [f"20{rng.randrange(10, 30)}-0{rng.randrange(1, 10)}-1{rng.randrange(10)}" for _ in range(10)]
@@ -73,14 +91,22 @@ def _uuid(rng: random.Random) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-KINDS: dict[str, Callable[[Path, int], None]] = {
-    "events": events,
-    "rejects": lambda path, rows: events(path, rows, dirty=0.05),
-    "newlines": quoted_newlines,
-    "gzip": lambda path, rows: again(path, rows, lambda data: gzip.compress(data, 6)),
-    "utf16": lambda path, rows: again(path, rows, lambda data: ("\ufeff" + data.decode()).encode("utf-16-le")),
-    "three": three,
-    "numbers": numbers,
+DIRTY = 0.05
+THREE = ("event_id", "event_type", "timestamp")
+FORTY = (*THREE, *(f"n{i}" for i in range(27)), *(f"d{i}" for i in range(10)))
+KINDS = {
+    "events": Kind("the generator's events, 15 columns", events, events),
+    "rejects": Kind(
+        "5 % of the rows break a rule",
+        partial(events, dirty=DIRTY),
+        lambda path, rows, seed: events(path, round(rows * (1 - DIRTY)), seed),
+        dirty=DIRTY,
+    ),
+    "newlines": Kind("a third of the rows with a quoted line end", quoted_newlines, quoted_newlines),
+    "gzip": Kind("gzip", partial(again, made=partial(gzip.compress, compresslevel=6)), events, suffix=".csv.gz"),
+    "utf16": Kind("UTF-16", partial(again, made=lambda data: ("\ufeff" + data.decode()).encode("utf-16-le")), events),
+    "three": Kind("3 columns", three, three, THREE),
+    "numbers": Kind("40 columns of numbers and dates", numbers, numbers, FORTY),
 }
 
 
@@ -92,6 +118,11 @@ def default_contract() -> Contract:
 
 def numbers_contract() -> Contract:
     """The default contract with 27 numbers and 10 dates of its own in place of the events' columns."""
+    return parse_contract(numbers_document(), Path("numbers.odcs.yaml"))
+
+
+def numbers_document() -> str:
+    """Its YAML."""
     document = yaml.safe_load((CONTRACTS / "events.odcs.yaml").read_text())
     [schema] = document["schema"]
     schema.pop("quality")
@@ -100,4 +131,4 @@ def numbers_contract() -> Contract:
         *({"name": f"n{i}", "logicalType": "number", "logicalTypeOptions": {"minimum": 0}} for i in range(27)),
         *({"name": f"d{i}", "logicalType": "date"} for i in range(10)),
     ]
-    return parse_contract(yaml.safe_dump(document), Path("numbers.odcs.yaml"))
+    return yaml.safe_dump(document)

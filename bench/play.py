@@ -111,13 +111,17 @@ class Member:
         return words
 
 
-def play(bench: Bench, name: str, files: list[Path]) -> tuple[Play, str]:
-    """Empty the tables, checkpoint, let member ``name`` load ``files``; what was measured, and its version."""
-    bench.empty("league")
+def play(here: Bench, name: str, files: list[Path], table: str = "league", **more: Any) -> tuple[Play, str]:
+    """Empty the tables, checkpoint, let member ``name`` load ``files``; what was measured, and its version.
+
+    ``table`` is for those that have none of their own; ``more`` of a ``Job`` is passed on.
+    """
+    here.empty(table)
     with Member(name) as one:
-        folder = str(bench.folder / f"of-{name}")
-        job = Job([str(path) for path in files], one.peer.table, bench.url, folder, bench.psql)
-        return one.play(bench, job), one.version
+        folder = str(here.folder / f"of-{name}")
+        into = one.peer.table or table
+        job = Job([str(path) for path in files], into, here.url, folder, here.psql, **more)
+        return one.play(here, job), one.version
 
 
 def _environment() -> dict[str, str]:

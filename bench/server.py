@@ -52,12 +52,17 @@ class Bench:
         """The server's own psql."""
         return str(self.server.bin_dir / "psql")
 
-    def make_table(self, name: str) -> None:
-        """Table ``name`` with the columns, key and indexes of ``events``, named as the files name them."""
+    def make_table(self, name: str, more: Sequence[str] = ()) -> None:
+        """Table ``name`` with the columns, key and indexes of ``events``, named as the files name them.
+
+        ``more`` columns are numbers, or dates when their names begin with d.
+        """
+        added = [f"ADD COLUMN {column} {'date' if column[0] == 'd' else 'numeric(20,4)'}" for column in more]
         self.run(
             f"CREATE TABLE public.{name} (LIKE public.events INCLUDING ALL)",
             f"ALTER TABLE public.{name} RENAME COLUMN event_time TO timestamp",
             f"ALTER TABLE public.{name} ALTER file_id SET DEFAULT 1, ALTER record_number SET DEFAULT 1",
+            *([f"ALTER TABLE public.{name} {', '.join(added)}"] if added else []),
         )
 
     def empty(self, *tables: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.kind_files import KINDS, default_contract, numbers_contract
+from bench.kind_files import KINDS
 from sluice.base.settings import Settings
 from sluice.contracts.event_columns import EVENT_COLUMNS
 from sluice.contracts.judge import Judge
@@ -119,10 +119,10 @@ def main() -> None:
     try:
         with database(scratch, used=not parsed.no_copy) as session:
             for kind in parsed.kinds:
-                path = folder / f"{kind}-{parsed.rows}.csv{'.gz' if kind == 'gzip' else ''}"
+                path = folder / f"{kind}-{parsed.rows}{KINDS[kind].suffix}"
                 if not path.exists():
-                    KINDS[kind](path, parsed.rows)
-                contract = numbers_contract() if kind == "numbers" else default_contract()
+                    KINDS[kind].make(path, parsed.rows, "steps")
+                contract = KINDS[kind].contract()
                 rounds = [measure(path, contract, judge, session, parsed.chunk) for _ in range(parsed.rounds)]
                 results[kind] = {step: statistics.median(one[step] for one in rounds) for step in rounds[0]}
                 told = "  ".join(f"{step} {value:6.3f}" for step, value in results[kind].items())

@@ -43,6 +43,25 @@ def _content(one: Result) -> str:
     return "all, unchanged" if one["same"] else "all, but changed"
 
 
+def kinds(measured: Result) -> str:
+    """Clean rows per second of each kind, against ``\\copy``."""
+    head = ["file", "Sluice, rows/s", "\\copy, rows/s", "Sluice / \\copy", "CPU, client", "PostgreSQL", "\\copy, both"]
+    rows = [
+        [
+            one["what"],
+            *(f"{one[name]:,.0f}" for name in ("sluice", "copy")),
+            f"{one['ratio']:.2f}",
+            *(f"{one[name]:.1f}" for name in ("client_us", "server_us", "copy_us")),
+        ]
+        for one in measured["kinds"]
+    ]
+    what = (
+        f"`make bench-kinds`: {measured['rows']:,} rows in {measured['files']} files, medians of {measured['rounds']} "
+        "pairs. CPU is in µs a row."
+    )
+    return "\n\n".join([f"{what} {_where(measured)}", table(head, rows)])
+
+
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     """A table in Markdown; every column but the first and last is of numbers."""
     rule = ["---", *["---:"] * (len(head) - 2), "---"]
@@ -63,4 +82,4 @@ def _cell(text: str) -> str:
     return text.splitlines()[0][:120].replace("|", "\\|")
 
 
-TABLES = {"league": league}
+TABLES = {"league": league, "kinds": kinds}

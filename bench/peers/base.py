@@ -6,6 +6,7 @@ Nothing here imports more than the standard library: a peer runs in an environme
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -41,6 +42,8 @@ class Job:
     url: str
     folder: str  # for what the peer itself needs to write
     psql: str  # the program
+    columns: Sequence[str] = tuple(COLUMNS)  # of the files
+    contracts: str = ""  # the folder of Sluice's contracts, if not those that are shipped
 
     def text(self) -> str:
         """As one line of JSON."""
@@ -76,7 +79,7 @@ class Peer:
     name = ""
     settings = ""  # in words: how it is set up
     install = "make bench-peers"
-    table = "league"
+    table = ""  # the only one that it can load into
     in_project = False  # it needs the project's own environment, not that of the peers
 
     def missing(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from bench.peers.base import COLUMNS, Job, Peer
+from bench.peers.base import Job, Peer
 
 
 class Copy(Peer):
@@ -36,7 +36,7 @@ class Copy(Peer):
             raise RuntimeError(f"psql ended with {failed[0].returncode}")
 
     def _client(self, job: Job, files: list[str]) -> subprocess.Popen[str]:
-        columns = ", ".join(COLUMNS)
+        columns = ", ".join(job.columns)
         script = "".join(f"\\copy {job.table} ({columns}) FROM '{path}' (FORMAT csv, HEADER)\n" for path in files)
         client = subprocess.Popen(
             [job.psql, "-X", "-q", "-v", "ON_ERROR_STOP=1"],

@@ -6,6 +6,7 @@ Two processes, as many as the stream has tasks as shipped. Spark's own time for 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import multiprocessing
 import shutil
@@ -38,6 +39,8 @@ class SluiceTasks(Peer):
     def warm(self, job: Job) -> None:
         """Take the lease, start the processes; each loads a small file, which goes again. Then register the files."""
         settings, tasks = Settings(home=job.folder, database_url=job.url), Settings.stream_tasks
+        if job.contracts:
+            settings = dataclasses.replace(settings, contracts=job.contracts)
         together = multiprocessing.Barrier(tasks)
         self._pool = ProcessPoolExecutor(tasks, initializer=_start, initargs=(settings, begin(settings), together))
         small = [register(settings, _small_file(Path(job.folder), number)) for number in range(tasks)]
@@ -60,7 +63,7 @@ class SluiceTasks(Peer):
     def close(self) -> None:
         """End the processes; the landed copies go."""
         self._pool.shutdown()
-        for path in self._landed.glob("*.csv"):
+        for path in self._landed.glob("*.csv*"):
             path.unlink()
 
 
