@@ -194,7 +194,7 @@ chaos-control: $(VENV)/.dev ## Play chaos against a loader that breaks the promi
 big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
 	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)
 
-.PHONY: bench bench-guard bench-kinds bench-peers bench-mover
+.PHONY: bench bench-big bench-pipeline bench-workers bench-guard bench-kinds bench-peers bench-mover
 # WRITE=1 keeps what was measured: bench/results and docs/performance.md.
 KEEP = $(if $(WRITE),--write)
 
@@ -213,6 +213,15 @@ bench-guard: $(VENV)/.dev ## Fail when loading got slower against `psql \copy` t
 
 bench-kinds: $(VENV)/.dev ## Files of several kinds against `psql \copy` of their clean rows (ROWS=400000 ROUNDS=5; WRITE=1)
 	@$(PYTHON) -m bench.kinds $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(KEEP)
+
+bench-pipeline: $(VENV)/.dev ## A backlog through the whole pipeline against the tasks alone (ROWS=2000000; WRITE=1)
+	@$(PYTHON) -m bench.backlog $(if $(ROWS),--rows $(ROWS)) $(KEEP)
+
+bench-big: $(VENV)/.dev ## Small files while one of 1 GB loads, and the stream's memory (ROWS=4000000; WRITE=1)
+	@$(PYTHON) -m bench.big $(if $(ROWS),--rows $(ROWS)) $(KEEP)
+
+bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster (ROWS=1000000 ROUNDS=3; WRITE=1)
+	@$(PYTHON) -m bench.workers $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(KEEP)
 
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000)
 	@$(PYTHON) -m bench.mover --files $(or $(FILES),100000)

@@ -62,6 +62,62 @@ def kinds(measured: Result) -> str:
     return "\n\n".join([f"{what} {_where(measured)}", table(head, rows)])
 
 
+def pipeline(measured: Result) -> str:
+    """The backlog through everything, against the tasks' own rate."""
+    before, after = measured["tasks"]
+    rows = [
+        ["the tasks alone, before and after", f"{before:,.0f} and {after:,.0f}", ""],
+        ["the whole pipeline", f"{measured['pipeline']['rows_per_second']:,.0f}", f"{measured['ratio']:.2f} of it"],
+    ]
+    what = f"`make bench-pipeline`: {measured['rows']:,} rows in {measured['files']} files, dropped at once."
+    return "\n\n".join([f"{what} {_where(measured)}", table(["", "rows/s", ""], rows)])
+
+
+def big(measured: Result) -> str:
+    """Small files alone and beside a big one, and memory."""
+    alone, beside = measured["alone"], measured["beside"]
+    rows = [
+        [
+            "a file of 1,000 rows, alone",
+            f"{alone['p50']:.2f} s",
+            f"at most {alone['max']:.2f} s, {alone['files']} files",
+        ],
+        [
+            "a file of 1,000 rows, while the big one loads",
+            f"{beside['p50']:.2f} s",
+            f"at most {beside['max']:.2f} s, {beside['files']} files; {beside['p50'] / alone['p50']:.2f} times as long",
+        ],
+        [
+            "the big one",
+            f"{measured['big_seconds']:.1f} s",
+            f"{measured['rows'] / measured['big_seconds']:,.0f} rows/s",
+        ],
+        ["memory of the driver's JVM", f"{measured['driver_bytes'] / 1e6:,.0f} MB", "the most it held"],
+        ["memory of a Python worker", f"{measured['python_bytes'][0] / 1e6:,.0f} MB", "the largest one"],
+    ]
+    what = f"`make bench-big`: {measured['rows']:,} rows in one file of {measured['bytes'] / 1e6:,.0f} MB."
+    return "\n\n".join([f"{what} {_where(measured)}", table(["", "p50", ""], rows)])
+
+
+def workers(measured: Result) -> str:
+    """Rates of one and two workers, and where the processors' time went."""
+    rows = []
+    for count in ("1", "2"):
+        plays = [pair[count] for pair in measured["plays"]]
+        cost = [sum(one[name] for one in plays) / len(plays) / measured["rows"] * 1e6 for name in _COSTS]
+        speed = sorted(one["rows_per_second"] for one in plays)[len(plays) // 2]
+        rows.append([f"{count} worker{'s' * (count > '1')}", f"{speed:,.0f}", *(f"{us:.1f}" for us in cost)])
+    what = (
+        f"`make bench-workers`: {measured['rows']:,} rows in {measured['files']} files, {measured['rounds']} rounds; "
+        f"two workers are {measured['ratio']:.2f} times as fast as one. CPU is in µs a row, the executors' start in it."
+    )
+    head = ["", "rows/s", "CPU, PostgreSQL", "CPU, workers"]
+    return "\n\n".join([f"{what} {_where(measured)}", table(head, rows)])
+
+
+_COSTS = ("server_cpu", "workers_cpu")
+
+
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     """A table in Markdown; every column but the first and last is of numbers."""
     rule = ["---", *["---:"] * (len(head) - 2), "---"]
@@ -82,4 +138,4 @@ def _cell(text: str) -> str:
     return text.splitlines()[0][:120].replace("|", "\\|")
 
 
-TABLES = {"league": league, "kinds": kinds}
+TABLES = {"league": league, "kinds": kinds, "pipeline": pipeline, "big": big, "workers": workers}

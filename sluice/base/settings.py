@@ -61,6 +61,7 @@ class Settings:
     generate_late_share: float = 0.02
     generate_repeat_share: float = 0.01
     generate_seed: str = ""
+    generate_ids: str = "random"
 
     # Sensing and moving.
     settle_seconds: float = 1.0
@@ -261,6 +262,10 @@ def _check(settings: Settings) -> None:
             raise SettingError(f"{name}={value!r} is no size: write it as {getattr(Settings, field.name)!r}")
         if field.name in _AT_LEAST_ONE and value < 1:
             raise SettingError(f"{name}={value} must be at least 1")
+    if settings.generate_ids not in ("random", "ordered"):
+        raise SettingError(
+            f"SLUICE_GENERATE_IDS={settings.generate_ids!r} is neither random (uuid 4) nor ordered (by time, uuid 7)"
+        )
     if not re.fullmatch("0?0[0-7]{2}", settings.umask):
         raise SettingError(
             f"SLUICE_UMASK={settings.umask!r} is no umask that leaves this user everything: 077 shows others nothing, "

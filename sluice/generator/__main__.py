@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed,
             now=options.now,
             span=timedelta(hours=options.span_hours),
+            ordered_ids=options.ids == "ordered",
         )
     except SettingError as error:
         print(error, file=sys.stderr)
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dirty", type=float, default=0.0, help="share of damaged rows, 0 to 1 (default 0)")
     parser.add_argument("--late", type=float, default=0.0, help="share of events hours to days old (default 0)")
     parser.add_argument("--repeat", type=float, default=0.0, help="share of exact copies of other rows (default 0)")
+    parser.add_argument("--ids", choices=("random", "ordered"), default="random", help="uuid 4, or by time: uuid 7")
     parser.add_argument("--seed", default="", help="same seed and same --now: same bytes (default: random)")
     parser.add_argument("--now", type=_moment, help="ISO 8601 with zone; events end here (default: now)")
     parser.add_argument("--span-hours", type=_hours, default=24.0, help="how far the events reach back (default 24)")

@@ -59,6 +59,7 @@ def land_batch(
         seed=settings.generate_seed if seed is None else seed,
         window=(end - max(1, round(settings.generate_every_seconds * 1000)), end),
         tail=_read_tail(run / TAIL_FILE),
+        ordered_ids=settings.generate_ids == "ordered",
     )
     name = f"events-{now.astimezone(UTC):%Y%m%dT%H%M%S}{end % 1000:03d}Z-{uuid4().hex}.csv"
     manifest = Manifest(settings.incoming_dir / name)
@@ -75,13 +76,15 @@ def write_file(
     seed: str = "",
     now: datetime | None = None,
     span: timedelta = timedelta(days=1),
+    ordered_ids: bool = False,
 ) -> Manifest:
     """Write one file of ``rows`` events of the ``span`` before ``now``, in constant memory; replaces ``path``."""
     end = _milliseconds(now or datetime.now(UTC))
     window = (end - max(1, round(span.total_seconds() * 1000)), end)
     manifest = Manifest(path)
     with replacing(path) as file:
-        file.writelines(_text(Plan(rows=rows, shares=shares or Shares(), seed=seed, window=window), manifest))
+        plan = Plan(rows=rows, shares=shares or Shares(), seed=seed, window=window, ordered_ids=ordered_ids)
+        file.writelines(_text(plan, manifest))
     return manifest
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -70,6 +71,7 @@ class Plan:
     seed: str
     window: tuple[int, int]  # sessions end in here; milliseconds since 1970 (UTC)
     tail: tuple[bytes, ...] = ()  # rows of the file before, to be repeated
+    ordered_ids: bool = False  # by time (uuid 7); otherwise random (uuid 4)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _chunk(plan: Plan, start: int, stop: int) -> Chunk:
     events, is_late = _arrivals(rng, shop, plan, (start / plan.rows, stop / plan.rows), rows - repeated, late)
     damage = _damage(rng, np.flatnonzero(~is_late), len(events), dirty, _rounded(plan.shares.dirty * start))
     events = _one_line_each(shop, events, damage >= 0)
-    lines = _lines(rng, shop, events, damage)
+    lines = _lines(rng, shop, events, damage, ordered_ids=plan.ordered_ids)
     clean = np.flatnonzero(damage < 0)
     return Chunk(
         lines=_bytes_of(_with_copies(rng, lines, clean, repeated, plan.tail)),
@@ -165,9 +167,10 @@ def _one_line_each(shop: Shop, events: Events, where: Flags) -> Events:
     return replace(events, phrase=np.where(hit, events.phrase - TWO_LINE_PHRASE, events.phrase))
 
 
-def _lines(rng: np.random.Generator, shop: Shop, events: Events, damage: Ints) -> pa.Array:
+def _lines(rng: np.random.Generator, shop: Shop, events: Events, damage: Ints, *, ordered_ids: bool) -> pa.Array:
     """The events as CSV lines without the line break."""
     texts = _texts(rng, shop, events)
+    texts["event_id"] = _ordered_uuids(rng, events.arrival) if ordered_ids else _uuids(rng, len(events))
     for number, (column, instead) in enumerate(DIRT.values()):
         hit = damage == number
         if hit.any():
@@ -178,12 +181,11 @@ def _lines(rng: np.random.Generator, shop: Shop, events: Events, damage: Ints) -
 
 
 def _texts(rng: np.random.Generator, shop: Shop, events: Events) -> dict[str, pa.Array]:
-    """One array of CSV fields per column; the last one brings its comma along, as ``line_end``."""
+    """One array of CSV fields per column but the id; the last one brings its comma along, as ``line_end``."""
     category = np.where(events.product >= 0, shop.category_of[events.product], -1)
     total = np.where(events.payment >= 0, events.product * MOST_OF_ONE_PRODUCT + events.quantity - 1, -1)
     sessions = _uuids(rng, int(events.session.max(initial=-1)) + 1)
     return {
-        "event_id": _uuids(rng, len(events)),
         "event_type": _TYPES.take(arrow.numbers(events.step)),
         "user_id": shop.user_ids.take(arrow.numbers(events.user)),
         "product_id": _pick(shop.product_ids, events.product),
@@ -224,11 +226,28 @@ def _timestamps(time: Ints) -> pa.Array:
 def _uuids(rng: np.random.Generator, size: int) -> pa.Array:
     """Random uuids (version 4) as text."""
     raw = np.frombuffer(rng.bytes(16 * size), np.uint8).reshape(size, 16).copy()
-    raw[:, 6] = raw[:, 6] & 0x0F | 0x40
+    return _uuid_texts(raw, version=4)
+
+
+def _ordered_uuids(rng: np.random.Generator, moments: Ints) -> pa.Array:
+    """Uuids (version 7) as text: each begins with its moment (milliseconds since 1970), ``moments`` being in order.
+
+    Those of one millisecond count on in the 12 bits behind it, up to the last of these.
+    """
+    raw = np.frombuffer(rng.bytes(16 * len(moments)), np.uint8).reshape(len(moments), 16).copy()
+    raw[:, :6] = moments.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 2:]
+    count = np.arange(len(moments)) - np.searchsorted(moments, moments)
+    raw[:, 6:8] = count.clip(max=0xFFF).astype(">u2").view(np.uint8).reshape(-1, 2)
+    return _uuid_texts(raw, version=7)
+
+
+def _uuid_texts(raw: npt.NDArray[np.uint8], version: int) -> pa.Array:
+    """Rows of 16 bytes as text; ``version`` and variant are written over their bits."""
+    raw[:, 6] = raw[:, 6] & 0x0F | version << 4
     raw[:, 8] = raw[:, 8] & 0x3F | 0x80
-    text = np.full((size, 36), ord("-"), dtype=np.uint8)
-    text[:, [place for place in range(36) if place not in _DASHES]] = _HEX[raw].reshape(size, 32)
-    return arrow.joined_texts(text, np.full(size, 36))
+    text = np.full((len(raw), 36), ord("-"), dtype=np.uint8)
+    text[:, [place for place in range(36) if place not in _DASHES]] = _HEX[raw].reshape(len(raw), 32)
+    return arrow.joined_texts(text, np.full(len(raw), 36))
 
 
 def _with_copies(
