@@ -109,7 +109,7 @@ class SubmitStreamOperator(SparkSubmitOperator):
         while True:
             with self._connect(settings) as connection:
                 pulse, lease = leases.pulse(connection), None
-                still = waiting_files.still_landed(connection, **self.moved) if self.moved else []
+                still = waiting_files.still_landed(connection, **self.moved) if self.moved else 0
                 if not pulse.living and (still or (pulse.waiting and attempts == 0)):
                     if attempts == DRAIN_ATTEMPTS:
                         raise self._too_late(connection, still, f"{attempts} streams were submitted for them")
@@ -119,9 +119,9 @@ class SubmitStreamOperator(SparkSubmitOperator):
                     if held := contract_waits.names(connection):
                         self.log.warning("%s files wait for a contract, see `make status`: %s", len(held), held[:5])
                     return
-                if len(still) < fewest:
-                    self.log.info("waiting for %s landed files to be loaded", len(still))
-                    fewest, deadline = len(still), time.monotonic() + settings.drain_seconds
+                if still < fewest:
+                    self.log.info("waiting for %s landed files to be loaded", still)
+                    fewest, deadline = still, time.monotonic() + settings.drain_seconds
                 elif time.monotonic() > deadline:
                     raise self._too_late(connection, still, f"none was loaded for {settings.drain_seconds:g} s")
             if lease is not None:
@@ -193,12 +193,12 @@ class SubmitStreamOperator(SparkSubmitOperator):
         except psycopg.Error as error:
             self.log.warning("stream %s could not be ended, its lease lapses by itself: %s", lease.epoch, error)
 
-    @staticmethod
-    def _too_late(connection: leases.Connection, still: list[str], why: str) -> FilesStillLandedError:
-        names = ", ".join(still[:5]) + (f" and {len(still) - 5} more" if len(still) > 5 else "")
+    def _too_late(self, connection: leases.Connection, still: int, why: str) -> FilesStillLandedError:
+        oldest = waiting_files.oldest_still_landed(connection, **self.moved) if self.moved else []
+        names = ", ".join(oldest) + (f" and {still - len(oldest)} more" if still > len(oldest) else "")
         error = leases.last_error(connection)
         return FilesStillLandedError(
-            f"{len(still)} files are still landed, {why}: {names}; "
+            f"{still} files are still landed, {why}: {names}; "
             f"{f'the stream said last: {error}' if error else 'the stream said no error'}; see `make status`"
         )
 

@@ -95,7 +95,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return {"claim": claim if self._target is None else min(claim, max(self._target, start["claim"]))}
 
     def reportLatestOffset(self) -> dict[str, int]:
-        """How far the offset will go when everything that has landed is claimed."""
+        """How far the offset will go with what is claimed so far; Spark only shows it."""
         return {"claim": self._row("ledger/claims.highest_claim")["claim"]}
 
     def prepareForTriggerAvailableNow(self) -> None:

@@ -52,35 +52,35 @@ def finish(settings: Settings, connection: Connection, files: dict[str, dict[str
 
     Each that was moved, with its new place. None is while the folders are not there.
     """
+    home = settings.home_dir
     for names in _pages(files):
         if folders.problem(settings, connection):
             return
-        for name in names:
+        targets = {name: home / files[name]["path"] for name in names}
+        for folder in {target.parent for target in targets.values()}:
+            permissions.make_folder(folder, settings)
+        for name, target in targets.items():
             with contextlib.suppress(FileNotFoundError):
-                if target := _finish(settings, connection, name, files[name]):
-                    yield name, target
+                if place := _finish(settings, connection, home / "processing" / name, target, files[name]):
+                    yield name, place
 
 
-def _finish(settings: Settings, connection: Connection, name: str, row: dict[str, Any]) -> Path | None:
-    home, incoming_dir = settings.home_dir, settings.incoming_dir
-    source, target = settings.processing_dir / name, home / row["path"]
+def _finish(settings: Settings, connection: Connection, source: Path, target: Path, row: dict[str, Any]) -> Path | None:
     if target.parent == source.parent:
         return None
-    permissions.make_folder(target.parent, settings)
-    is_done = rename_if_free(source, target)
-    if not is_done and target.parent == incoming_dir:
+    is_done, goes_back = rename_if_free(source, target), row["path"].startswith("incoming/")
+    if not is_done and goes_back:
         # A new file has that name. The ledger says another one first, then the file goes there.
         target = target.with_name(incoming.free_name(settings, row["name"]))
-        path = str(target.relative_to(home))
-        queries.run(connection, "ledger/files.set_path", file_id=row["file_id"], path=path)
+        queries.run(connection, "ledger/files.set_path", file_id=row["file_id"], path=f"incoming/{target.name}")
         is_done = rename_if_free(source, target)
-    if is_done and target.parent == incoming_dir:
+    if is_done and goes_back:
         # It was written to after it had been registered: who did that may not be done, so that it has to settle.
         with contextlib.suppress(OSError):  # a mover was faster, or it is another user's file
             os.utime(target)
     if not is_done:
         incoming.say_once(
-            name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one"
+            source.name, f"it is {row['state']}, but {row['path']} exists already: compare the two and delete one"
         )
     return target if is_done else None
 

@@ -195,7 +195,7 @@ def test_a_file_that_waits_is_dealt_out_again_only_when_the_folder_has_changed(
     assert dealt() == []
     assert reader.reportLatestOffset() == claim
     assert waiting_files.waiting_range(connection) is None
-    assert waiting_files.still_landed(connection, file_id, file_id) == []
+    assert waiting_files.still_landed(connection, file_id, file_id) == 0
     assert leases.pulse(connection).waiting is False
 
     # The clock went back to where it was, and the text is as long as the one before.

@@ -96,6 +96,7 @@ def test_of_the_same_bytes_in_one_go_the_oldest_is_loaded_and_the_others_are_its
     assert {rows[name]["duplicate_of"] for name in "de"} == {rows["b"]["file_id"]}
     assert sorted(result.duplicates) == sorted(rows[name]["file_id"] for name in "de")
     assert all("/duplicate/" in rows[name]["path"] for name in "de")
+    assert writer.execute("SELECT DISTINCT xmin::text FROM ledger.files").rowcount == 1, "all in one transaction"
     assert every_file_lies_where_the_ledger_says(settings, writer)
 
 

@@ -157,17 +157,26 @@ FROM ledger.files
 WHERE file_id = ANY(%(file_ids)s);
 
 -- name: find_waiting_marks :: one row: of those of these file_ids that are landed, the id and first digits of the hash
-SELECT string_agg(file_id || '-' || left(sha256, %(digits)s), ' ') AS marks
-FROM ledger.files
-WHERE file_id = ANY(string_to_array(%(file_ids)s, ' ')::bigint[]) AND state = 'landed';
+-- OFFSET 0: each id is looked up. A join would read the whole ledger for every thousand of them.
+SELECT string_agg(landed.file_id || '-' || left(landed.sha256, %(digits)s), ' ') AS marks
+FROM unnest(string_to_array(%(file_ids)s, ' ')::bigint[]) AS asked (file_id)
+CROSS JOIN LATERAL (
+    SELECT file_id, sha256 FROM ledger.files WHERE file_id = asked.file_id AND state = 'landed' OFFSET 0
+) AS landed;
 
 -- name: find_waiting_range :: the lowest and the highest file_id that waits, both NULL when none does
 SELECT min(file_id) AS first, max(file_id) AS last
 FROM ledger.files
 WHERE state = 'landed' AND waits_for IS NULL;
 
--- name: find_still_landed :: the files between two file_ids that still wait, oldest first
+-- name: count_still_landed :: one row: how many files between two file_ids still wait
+SELECT count(*) AS files
+FROM ledger.files
+WHERE state = 'landed' AND waits_for IS NULL AND file_id BETWEEN %(first)s AND %(last)s;
+
+-- name: find_still_landed :: the oldest :most files between two file_ids that still wait
 SELECT file_id, name
 FROM ledger.files
 WHERE state = 'landed' AND waits_for IS NULL AND file_id BETWEEN %(first)s AND %(last)s
-ORDER BY file_id;
+ORDER BY file_id
+LIMIT %(most)s;
