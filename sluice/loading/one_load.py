@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from sluice.base.ahead import one_ahead
 from sluice.base.crash_points import crash_point
 from sluice.contracts.drift import Drift, says
 from sluice.contracts.judge import Judgement
@@ -149,15 +151,15 @@ class FileLoad:
         widths = Widths()
         read = good = warned = 0
         try:
-            for block in blocks:
-                judged = self._judge(block, match)
-                _refuse_failed(block, judged, match.contract)
-                look.add(judged.good)
-                self._ingest(judged.good, is_staged)
-                crash_point("load.after_copy")
-                rejects.add(block, judged.bad)
-                widths.add(block)
-                read, good, warned = read + block.records, good + judged.good.num_rows, warned + judged.warned
+            with contextlib.closing(self._judged(blocks, match)) as judgements:
+                for block, judged in judgements:
+                    _refuse_failed(block, judged, match.contract)
+                    look.add(judged.good)
+                    self._ingest(judged.good, is_staged)
+                    crash_point("load.after_copy")
+                    rejects.add(block, judged.bad)
+                    widths.add(block)
+                    read, good, warned = read + block.records, good + judged.good.num_rows, warned + judged.warned
         except psycopg.Error as error:
             if error.sqlstate == UNIQUE_VIOLATION:
                 self.writer.stage_first.add(match.contract.name)
@@ -180,6 +182,11 @@ class FileLoad:
             return which_contract(writer.contracts(), landed, self.file.name, writer.settings.columns_max)
         except HeaderError as error:
             raise FileRejectedError(str(error)) from error
+
+    def _judged(self, blocks: Iterator[Block], match: Match) -> Generator[tuple[Block, Judgement], None, None]:
+        """The blocks, judged; of a big file the next one while the last one is copied."""
+        judged = ((block, self._judge(block, match)) for block in blocks)
+        return one_ahead(judged) if self.file.bytes > self.writer.settings.chunk_bytes else judged
 
     def _judge(self, block: Block, match: Match) -> Judgement:
         file = self.file
