@@ -258,7 +258,7 @@ $(VENV)/.dev: requirements-dev.lock requirements.lock | $(UV)
 define sync
 echo "installing the $$(grep -c '^[a-z0-9].*==' $(1)) packages of $(1) (a minute or two, once) …"; \
 begun=$$SECONDS; \
-VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes $(1); \
+VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --compile-bytecode --require-hashes $(1); \
 echo "installed in $$((SECONDS - begun)) s"
 endef
 
