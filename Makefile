@@ -194,12 +194,14 @@ chaos-control: $(VENV)/.dev ## Play chaos against a loader that breaks the promi
 big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS=15000000; needs 20 GB of disk)
 	@$(PYTHON) -m tests.chaos.big_file --rows $(or $(ROWS),15000000)
 
-.PHONY: bench bench-big bench-pipeline bench-workers bench-guard bench-kinds bench-peers bench-mover
+.PHONY: bench bench-all bench-big bench-pipeline bench-workers bench-guard bench-kinds bench-peers bench-mover
 # WRITE=1 keeps what was measured: bench/results and docs/performance.md.
 KEEP = $(if $(WRITE),--write)
 
 bench: $(VENV)/.dev ## The league: the same files by Sluice, `psql \copy` and others (ROWS=500000 ROUNDS=5; WRITE=1 keeps it)
 	@$(PYTHON) -m bench.league $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MEMBERS),--members $(MEMBERS)) $(KEEP)
+
+bench-all: bench bench-kinds bench-pipeline bench-big bench-workers ## All of docs/performance.md, an hour or more (WRITE=1 keeps it)
 
 bench-peers: $(UV) ## Install the others of the league: PyPI's into .bench-venv, Debian's where apt-get may
 	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) .bench-venv

@@ -54,10 +54,10 @@ class Member:
 
     def __init__(self, name: str) -> None:
         self.peer = member(name)
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed at the end of the block)
         python = sys.executable if self.peer.in_project else str(PEERS_PYTHON)
         if not Path(python).exists():
             raise MissingError(NOT_INSTALLED)
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed at the end of the block)
         self._process = subprocess.Popen(
             [python, "-m", "bench.peers.run", name],
             cwd=PROJECT,

@@ -21,6 +21,7 @@ from bench.peers.sluice_tasks import register
 from bench.pipeline import rate
 from bench.server import Bench, bench, make_files
 from sluice.base import database
+from sluice.base.settings import PROJECT
 from sluice.landing import folders
 from sluice.ledger import leases
 from tests.streaming import Tree, spark_environment, submit_command
@@ -49,15 +50,15 @@ def drain(here: Bench, files: list[Path], workers: int) -> dict[str, Any]:
     """Rows/s, and cores that the server and the rest took, of a stream on so many workers."""
     here.empty()
     settings = here.settings
-    with database.connect(here.url) as connection, cluster(here.folder, workers) as (url, trees):
+    # Executors have the environment of their worker.
+    ours = {"SLUICE_HOME": settings.home, "SLUICE_DATABASE_URL": here.url, "PYTHONPATH": str(PROJECT)}
+    with database.connect(here.url) as connection, cluster(here.folder, workers, ours) as (url, trees):
         folders.check(settings, connection)
         for path in files:
             register(settings, path)
         lease = leases.take(connection, submitted_by="bench", seconds=settings.submit_seconds)
         assert lease is not None
-        environment = spark_environment(
-            SLUICE_HOME=settings.home, SLUICE_DATABASE_URL=here.url, SLUICE_STREAM_TOKEN=lease.token
-        )
+        environment = spark_environment(**ours, SLUICE_STREAM_TOKEN=lease.token)
         conf = {"spark.driver.host": HOSTS[0], "spark.executor.memory": "512m"}
         server, clients = cpu.seconds(here.pid), sum(cpu.seconds(tree.pid) for tree in trees)
         with Tree(submit_command("--drain", master=url, conf=conf), environment, here.folder / "driver") as driver:
@@ -73,13 +74,13 @@ def drain(here: Bench, files: list[Path], workers: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[Tree]]]:
+def cluster(folder: Path, workers: int, ours: dict[str, str]) -> Iterator[tuple[str, list[Tree]]]:
     """A standalone cluster: its master's URL, and workers of one core with addresses of their own."""
     with contextlib.ExitStack() as stack:
 
         def start(host: str, what: str, *arguments: str) -> Tree:
             deploy = ["spark-class", f"org.apache.spark.deploy.{what}", "--host", host, "--webui-port", "0"]
-            environment = spark_environment(SPARK_LOCAL_IP=host, SPARK_DAEMON_MEMORY="256m")
+            environment = spark_environment(**ours, SPARK_LOCAL_IP=host, SPARK_DAEMON_MEMORY="256m")
             return stack.enter_context(Tree([*deploy, *arguments], environment, folder / f"log-{host}-{what}"))
 
         master = start(HOSTS[0], "master.Master", "--port", "0")

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import picture, report
+from bench import picture, report, tables
 from sluice.base.settings import PROJECT
 
 KEPT = sorted(path for path in report.RESULTS.glob("*.json") if "<!-- " + path.stem in report.PAGE.read_text())
@@ -21,9 +21,12 @@ def test_the_page_has_the_tables_of_the_kept_results(kept: Path) -> None:
     assert report.put(page, report.load(kept)) == page
 
 
-def test_the_page_has_a_result_for_each_of_its_places() -> None:
-    places = re.findall(r"^<!-- (\w+): made by its command -->$", report.PAGE.read_text(), re.MULTILINE)
-    assert {path.stem for path in KEPT} == set(places)
+def test_every_table_has_a_place_on_the_page_and_one_without_a_result_is_empty() -> None:
+    page = report.PAGE.read_text()
+    places = re.findall(r"^<!-- (\w+): made by its command -->$", page, re.MULTILINE)
+    assert sorted(places) == sorted(tables.TABLES)
+    for name in set(places) - {path.stem for path in KEPT}:
+        assert f"<!-- {name}: made by its command -->\n<!-- end of {name} -->" in page
 
 
 def test_the_picture_is_that_of_the_kept_league() -> None:
