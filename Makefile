@@ -225,8 +225,8 @@ bench-big: $(VENV)/.dev ## Small files while one of 1 GB loads, and the stream's
 bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster (ROWS=1000000 ROUNDS=3; WRITE=1)
 	@$(PYTHON) -m bench.workers $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(KEEP)
 
-bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000)
-	@$(PYTHON) -m bench.mover --files $(or $(FILES),100000)
+bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000; WRITE=1)
+	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
 
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off

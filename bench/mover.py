@@ -1,9 +1,9 @@
 """The mover with many small files waiting: files/s, CPU and memory; then what else looks at files that have landed.
 
-    python -m bench.mover [--files 100000] [--duplicates 0] [--profile]
+    python -m bench.mover [--files 100000] [--duplicates 0] [--profile] [--write]
 
 The files are of distinct bytes, but for a share of duplicates. The mover runs as in its task, in a process of its own,
-against an embedded server with the settings that are shipped. Results go to bench/results/mover.json.
+against an embedded server with the settings that are shipped. --write keeps the results in bench/results/mover.json.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LOOKS = 5
 
 
 def main() -> None:
-    """Print what was measured, and write it as JSON."""
+    """Print what was measured; keep it with --write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--duplicates", type=float, default=0.0, help="the share of files whose bytes landed before")
     parser.add_argument("--profile", action="store_true", help="print where the mover's process spends its time")
-    parser.add_argument("--results", type=Path, default=RESULTS / "mover.json")
+    parser.add_argument("--write", action="store_true")
     parsed = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     server = embedded.Server(folder / "server", embedded.binaries())
@@ -58,8 +58,9 @@ def main() -> None:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     tell(result)
-    parsed.results.parent.mkdir(exist_ok=True)
-    parsed.results.write_text(json.dumps(result, indent=2) + "\n")
+    if parsed.write:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "mover.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 def land(settings: Settings, files: int, duplicates: float) -> None:
