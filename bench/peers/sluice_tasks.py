@@ -23,6 +23,9 @@ from sluice.ledger import file_names, leases
 from sluice.loading.load_file import FileLoader
 from spark_jobs.landed_files import deal
 
+# More than a chunk of bytes: the stream's processes have loaded such files before, whatever they load next.
+WARM_ROWS = 70_000
+
 
 class SluiceTasks(Peer):
     """The tasks of the stream, as many as are shipped."""
@@ -37,14 +40,14 @@ class SluiceTasks(Peer):
         return "this checkout"
 
     def warm(self, job: Job) -> None:
-        """Take the lease, start the processes; each loads a small file, which goes again. Then register the files."""
+        """Take the lease, start the processes; each loads a file, whose rows go again. Then register the files."""
         settings, tasks = Settings(home=job.folder, database_url=job.url), Settings.stream_tasks
         if job.contracts:
             settings = dataclasses.replace(settings, contracts=job.contracts)
         together = multiprocessing.Barrier(tasks)
         self._pool = ProcessPoolExecutor(tasks, initializer=_start, initargs=(settings, begin(settings), together))
-        small = [register(settings, _small_file(Path(job.folder), number)) for number in range(tasks)]
-        list(self._pool.map(_load_together, small))
+        warming = [register(settings, _warm_file(Path(job.folder), number)) for number in range(tasks)]
+        list(self._pool.map(_load_together, warming))
         with database.connect(job.url, autocommit=True) as connection:
             connection.execute(f"TRUNCATE {TABLES} CASCADE")
             connection.execute("CHECKPOINT")
@@ -67,9 +70,9 @@ class SluiceTasks(Peer):
             path.unlink()
 
 
-def _small_file(folder: Path, number: int) -> Path:
-    path = folder / f"small-{number}.csv"
-    write_file(path, rows=1000, seed=f"small-{number}")
+def _warm_file(folder: Path, number: int) -> Path:
+    path = folder / f"warm-{number}.csv"
+    write_file(path, rows=WARM_ROWS, seed=f"warm-{number}")
     return path
 
 
