@@ -11,14 +11,13 @@ from airflow.providers.standard.sensors.filesystem import FileSensor
 
 from sluice.base import database
 from sluice.base.settings import Settings, load
-from sluice.base.waiting import News
-from sluice.landing import folders, incoming, predicate, tidy
+from sluice.landing import incoming, lookout, predicate
+from sluice.landing.notices import Notices
 from sluice.ledger import leases
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-STRAYS_EVERY_SECONDS = 30.0
 BY_HAND_PATIENCE_SECONDS = 10.0
 
 
@@ -31,9 +30,10 @@ class LandedFileSensor(FileSensor):
     """Waits until the mover would take a file, tidy one, or a missing stream should be submitted.
 
     The plain FileSensor also fires for links, folders and unreadable files, which nobody takes away, and would spin;
-    this one shares its predicate with the mover. While the database is away it waits: nothing could be moved. While the
-    folders are not there it brings back a stream, which says so, and fires for no file. In a run made by hand it waits
-    only for files that have landed and still change, at most a few seconds.
+    this one shares its predicate with the mover. Between two pokes the kernel's word that something landed wakes it.
+    While a mover of another run stays and moves what lands, it does not fire. While the database is away it waits:
+    nothing could be moved. While the folders are not there it brings back a stream, which says so, and fires for no
+    file. In a run made by hand it waits only for files that have landed and still change, at most a few seconds.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -50,15 +50,17 @@ class LandedFileSensor(FileSensor):
         super().__init__(**defaults | kwargs)
         self._connection: leases.Connection | None = None
         self._away = False
-        self._wrong = News()
-        self._next_strays = 0.0
+        self._lookout = lookout.Lookout()
+        self._notices: Notices | None = None
         self._patience: float | None = None
 
     def execute(self, context: Context) -> None:
         """Poke until it fires; the connection of the pokes ends with it."""
+        self._notices = Notices(load().incoming_dir)
         try:
             super().execute(context)
         finally:
+            self._notices.close()
             self._disconnect()
 
     def poke(self, context: Context) -> bool:
@@ -80,28 +82,16 @@ class LandedFileSensor(FileSensor):
 
     def _reason(self, settings: Settings) -> str:
         connection = self._connect(settings)
-        pulse = leases.pulse(connection)
-        are_there = self._folders_are_there(settings, connection)
-        if are_there and incoming.any_takeable(settings):
-            return "landed files can be moved"
-        if not pulse.living and pulse.due:
-            return f"no stream lives{', and landed files wait' if pulse.waiting else ''}"
-        if are_there and time.monotonic() >= self._next_strays:
-            self._next_strays = time.monotonic() + STRAYS_EVERY_SECONDS
-            if strays := tidy.strays(settings, connection):
-                return f"{len(strays)} files in processing are to be tidied"
-        return ""
+        found = self._lookout.look(settings, connection)
+        return found.reason if found and not lookout.is_watched(connection) else ""
 
-    def _folders_are_there(self, settings: Settings, connection: leases.Connection) -> bool:
-        try:
-            folders.check(settings, connection)
-        except folders.FoldersError as error:
-            if self._wrong.is_new(str(error)):
-                self.log.error("files stay in incoming: %s", error)
-            return False
-        if self._wrong.over():
-            self.log.info("the folders are back")
-        return True
+    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
+        """Airflow sleeps for what this returns between two pokes: the wait is here, and ends when something lands."""
+        seconds = super()._get_next_poke_interval(*args, **kwargs)
+        if self._notices is None:
+            return seconds
+        self._notices.wait(seconds)
+        return 0.0
 
     def _nothing_changes(self, settings: Settings) -> bool:
         if self._patience is None:

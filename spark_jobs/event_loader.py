@@ -8,6 +8,7 @@ is decided in the file's own transaction (sluice/loading/load_file.py); ``commit
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,12 +89,17 @@ class EventLoadWriter(DataSourceStreamArrowWriter):
 @functools.lru_cache(maxsize=1)
 def loader(epoch: int) -> FileLoader:
     """This process's loader: its connection, its contracts and its judge stay warm between micro-batches."""
-    # Only the tasks load files, so only they import what loading needs.
-    if not any(isinstance(finder, _WithoutPandas) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _WithoutPandas())
+    import_for_loading()
     from sluice.loading.load_file import FileLoader
 
     return FileLoader(settings.load(), epoch)
+
+
+def import_for_loading() -> None:
+    """Import what loading needs: only the tasks load files, so only they do, or the daemon that forks them."""
+    if not any(isinstance(finder, _WithoutPandas) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WithoutPandas())
+    importlib.import_module("sluice.loading.load_file")
 
 
 class _WithoutPandas(MetaPathFinder):

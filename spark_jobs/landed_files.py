@@ -60,6 +60,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._settings = settings.load()
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
         self._target: int | None = None
+        self._may_wait = False
 
     def initialOffset(self) -> dict[str, int]:
         """Constant: Spark asks at every start, and a checkpoint's offset wins."""
@@ -72,12 +73,21 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:
         """Claim what has landed and say how far the next micro-batch goes; ``start`` itself when there is nothing.
 
-        Raises FoldersError while the folders of the files are not there, StreamFenced once the stream has ended.
+        When the last look found nothing, it waits first until a mover says that something landed, or for
+        SLUICE_TRIGGER_SECONDS. Raises FoldersError while the folders of the files are not there, StreamFenced once the
+        stream has ended.
         """
+        if self._may_wait:
+            queries.wait_for_notice(self._open(), self._settings.trigger_seconds)
+        look = self._of_the_living("ledger/claims.look", lane=self._lane)
+        offset = self._claim(start, limit) if look["has_work"] and not look["stop_requested"] else start
+        # The driver ends a query between two looks, so none waits once a stop is asked for.
+        self._may_wait = offset == start and self._target is None and not look["stop_requested"]
+        return offset
+
+    def _claim(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:
         files = limit.max_files if isinstance(limit, ReadMaxFiles) else _NO_LIMIT
         size = _NO_LIMIT if isinstance(limit, ReadAllAvailable) else self._settings.batch_bytes
-        if not self._has_work():
-            return start
         with self._open().transaction():
             if self._stop_is_requested():
                 return start
@@ -129,10 +139,6 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_connection": None}
 
-    def _has_work(self) -> bool:
-        """Whether it is worth claiming: an idle stream asks this several times a second, and nothing else."""
-        return bool(self._of_the_living("ledger/claims.look", lane=self._lane)["has_work"])
-
     def _stop_is_requested(self) -> bool:
         queries.run(self._open(), "ledger/claims.take_turns", key=_TURN)
         return bool(self._of_the_living("ledger/claims.hold_to_claim")["stop_requested"])
@@ -153,6 +159,7 @@ class LandedFilesReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         if self._connection is None or self._connection.broken or self._connection.closed:
             name = f"sluice-stream-{self._epoch}"
             self._connection = database.connect(self._settings.writer_dsn, application_name=name)
+            queries.run(self._connection, "ledger/watch.listen_landed")
         return self._connection
 
 

@@ -161,11 +161,9 @@ def _exchange_token(settings: Settings) -> int:
             time.sleep(settings.backoff_seconds)
 
 
-def open_spark(settings: Settings) -> SparkSession:
+def open_spark() -> SparkSession:
     """The Spark session, with the source and the sink registered; the master comes from spark-submit."""
-    # How often an idle stream asks the ledger for landed files.
-    polling = f"{int(settings.trigger_seconds * 1000)}ms"
-    spark = SparkSession.builder.appName("sluice").config("spark.sql.streaming.pollingDelay", polling).getOrCreate()
+    spark = SparkSession.builder.appName("sluice").getOrCreate()
     log4j: Any = spark.sparkContext._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
     for name in _NOISY:
         log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
@@ -188,7 +186,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
     while True:
         started = time.monotonic()
         try:
-            spark = spark or open_spark(settings)
+            spark = spark or open_spark()
             run_queries(start_queries(spark, settings, keeper.epoch, drain=drain), keeper, waiting, watch)
             return keeper.ended_how if keeper.stop.is_set() else EndedHow.DRAINED
         except (PySparkException, Py4JJavaError) as error:
@@ -247,8 +245,8 @@ def _start_query(spark: SparkSession, lane: Lane, epoch: int, *, drain: bool) ->
     options = {"epoch": str(epoch), "lane": lane.name}
     files = spark.readStream.format("landed_files").options(tasks=str(lane.tasks), **options).load()
     writer = files.writeStream.format("event_loader").queryName(lane.name).options(**options)
-    # No interval for small files: a micro-batch starts as soon as there is a file, and the next one when it is done.
-    trigger: dict[str, Any] = {"availableNow": True} if drain else {"processingTime": f"{lane.every:g} seconds"}
+    # No interval: a micro-batch starts as soon as there is a file, and the next one when it is done.
+    trigger: dict[str, Any] = {"availableNow": True} if drain else {"processingTime": "0 seconds"}
     return writer.option("checkpointLocation", str(lane.checkpoint)).trigger(**trigger).start()
 
 
@@ -293,6 +291,9 @@ def _say_it_is_over(keeper: Keeper, waiting: Waiting) -> None:
 
 def note_progress(query: StreamingQuery, keeper: Keeper, noted: int) -> int:
     """Write the durations of the micro-batches after ``noted`` to the ledger; return the last one's number."""
+    last = query.lastProgress
+    if last is None or last["batchId"] <= noted:  # to fetch all of them takes the JVM much longer
+        return noted
     for progress in query.recentProgress:
         if progress["batchId"] > noted and progress["numInputRows"]:
             noted = progress["batchId"]

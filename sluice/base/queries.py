@@ -48,6 +48,14 @@ def run(on: psycopg.Connection[Any] | psycopg.Cursor[Any], name: str, /, *values
     return _execute(on, name, values, named).rowcount
 
 
+def wait_for_notice(connection: psycopg.Connection[Any], seconds: float) -> bool:
+    """Wait until word comes of what ``connection`` listens to, at most so long; whether it came.
+
+    Raises psycopg.Error.
+    """
+    return bool(list(connection.notifies(timeout=seconds, stop_after=1)))
+
+
 def text(name: str) -> str:
     """The text of query ``name``: its file under include/sql, without .sql, a dot, and its name there."""
     file, _, query = name.partition(".")

@@ -66,7 +66,7 @@ class Settings:
     # Sensing and moving.
     settle_seconds: float = 1.0
     sense_seconds: float = 0.5
-    sensor_timeout_seconds: float = 60.0
+    sensor_timeout_seconds: float = 300.0
 
     # The folder of the data contracts (*.odcs.yaml).
     contracts: str = "include/contracts"
@@ -76,7 +76,7 @@ class Settings:
     spark_driver_memory: str = "1g"
     spark_conf: str = "spark_jobs/spark.conf"
     stream_tasks: int = 2
-    trigger_seconds: float = 0.2
+    trigger_seconds: float = 1.0
     batch_files: int = 200
     batch_bytes: int = 1_000_000_000
     big_file_bytes: int = 64_000_000

@@ -20,23 +20,19 @@ _PACKED = 8
 
 @dataclass(frozen=True)
 class Lane:
-    """One query of the stream: how many files it loads at a time, and where it keeps its checkpoint.
-
-    ``every`` is the least time between the beginnings of two micro-batches, in seconds.
-    """
+    """One query of the stream: how many files it loads at a time, and where it keeps its checkpoint."""
 
     name: str
     tasks: int
     checkpoint: Path
-    every: float
 
 
 def lanes(settings: Settings) -> tuple[Lane, Lane]:
     """The lanes: half as many tasks for big files as for small ones, and at least one."""
     folder = settings.checkpoint_dir
     return (
-        Lane(SMALL, settings.stream_tasks, folder / SMALL, 0.0),
-        Lane(BIG, max(1, settings.stream_tasks // 2), folder / BIG, 1.0),
+        Lane(SMALL, settings.stream_tasks, folder / SMALL),
+        Lane(BIG, max(1, settings.stream_tasks // 2), folder / BIG),
     )
 
 

@@ -119,6 +119,10 @@ class Pipeline(ABC):
         if home := java.home():
             ours["JAVA_HOME"] = str(home)
         kept = {key: value for key, value in environ.items() if key != "SLUICE_DATABASE_URL"}
+        if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+            # Nothing is to be written beside the sources. Without any bytecode each task, and each worker of Spark,
+            # compiles for a second or two what it imports.
+            ours["PYTHONPYCACHEPREFIX"] = kept.get("PYTHONPYCACHEPREFIX") or str(self.run_dir / "bytecode")
         return _PREFERENCES | kept | ours
 
     def _airflow_environment(self, running: Running) -> dict[str, str]:
@@ -154,13 +158,15 @@ class Pipeline(ABC):
 _PREFERENCES = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__CORE__PARALLELISM": "8",
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    # Two looks a second cost a third of five; a file that lands while a mover stays waits for none of them.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # How soon tasks of a scheduler or worker that was killed run again: minutes with Airflow's own values.
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    # Of a file that has not changed; one that has is read at the next refresh.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     # A line for every heartbeat of every task would fill the disk.

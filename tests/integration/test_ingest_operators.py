@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -16,9 +17,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import PROJECT, SettingError, Settings
-from sluice.landing import folders
+from sluice.landing import folders, lookout
+from sluice.landing.notices import Notices
 from sluice.ledger import contract_waits, leases
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -214,7 +216,10 @@ def test_the_sensor_fires_when_the_lease_has_lapsed(sensor: Any, writer: Connect
     assert sensor.poke(run()) is True
 
 
-def test_the_sensor_leaves_a_pause_after_a_stream_died(sensor: Any, writer: Connection, living: int) -> None:
+def test_the_sensor_leaves_a_pause_after_a_stream_died(
+    sensor: Any, writer: Connection, living: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookout, "LEDGER_EVERY_SECONDS", 0)
     leases.end(writer, epoch=living, how=leases.EndedHow.FAILED, because="it died")
     assert sensor.poke(run()) is False
     writer.execute("UPDATE ledger.streams SET ended_at = ended_at - interval '3 seconds'")
@@ -224,9 +229,8 @@ def test_the_sensor_leaves_a_pause_after_a_stream_died(sensor: Any, writer: Conn
 def test_the_sensor_fires_for_files_that_are_to_be_tidied(
     sensor: Any, settings: Settings, living: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import landed_file_sensor
-
-    monkeypatch.setattr(landed_file_sensor, "STRAYS_EVERY_SECONDS", 0)
+    monkeypatch.setattr(lookout, "LEDGER_EVERY_SECONDS", 0)
+    monkeypatch.setattr(lookout, "STRAYS_EVERY_SECONDS", 0)
     (settings.processing_dir / f"1-{'0' * 12}-x.csv").write_text("unknown to the ledger")
     assert sensor.poke(run()) is False  # a mover may be at work on it just now
     monkeypatch.setattr("sluice.landing.tidy._unchanged_for", lambda *_: True)
@@ -287,6 +291,61 @@ def test_the_moving_task_says_which_files_it_moved(settings: Settings, writer: C
     assert states(writer, "files") == ["landed", "landed"]
     assert move() == {}
     assert move("manual") == {"first": 1, "last": 2}
+
+
+def test_a_mover_stays_while_a_stream_lives_and_moves_what_lands(
+    settings: Settings, writer: Connection, living: int, monkeypatch: pytest.MonkeyPatch, sensor: Any
+) -> None:
+    monkeypatch.setattr(lookout, "LEDGER_EVERY_SECONDS", 0)
+    result: list[dict[str, int]] = []
+    join = background(lambda: result.append(move()))
+    wait_until(lambda: lookout.is_watched(writer))
+    with database.connect(settings.writer_dsn) as listener:
+        queries.run(listener, "ledger/watch.listen_landed")
+        for name in ("a.csv", "b.csv"):
+            land(settings, name)
+            assert sensor.poke(run()) is False, "the mover that is there takes it"
+            wait_until(lambda: not list(settings.incoming_dir.iterdir()))
+            assert queries.wait_for_notice(listener, 20), "the stream is told"
+    leases.end(writer, epoch=living, how=leases.EndedHow.LIFE_OVER)
+    join()
+    assert result == [{"first": 1, "last": 2}]
+    assert not lookout.is_watched(writer)
+    assert sensor.poke(run()) is True, "a stream is missing"
+
+
+def test_a_mover_does_not_stay_longer_than_a_sensor(
+    settings: Settings, living: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_SENSOR_TIMEOUT_SECONDS", "0.1")
+    land(settings)
+    assert move() == {"first": 1, "last": 1}
+
+
+def test_one_mover_stays_at_a_time_and_one_that_dies_makes_room(settings: Settings, writer: Connection) -> None:
+    with database.connect(settings.writer_dsn) as other, lookout.on_watch(other) as first:
+        with lookout.on_watch(writer) as second:
+            assert (first, second) == (True, False)
+        other.close()
+        wait_until(lambda: not lookout.is_watched(writer))
+        with lookout.on_watch(writer) as third:
+            assert third
+
+
+def test_what_lands_ends_a_wait(settings: Settings) -> None:
+    with contextlib.closing(Notices(settings.incoming_dir)) as notices:
+        assert not notices.wait(0)
+        (settings.incoming_dir / "x.csv.part").write_text("x")
+        assert notices.wait(20), "a file was closed after it had been written to"
+        (settings.incoming_dir / "x.csv.part").rename(settings.incoming_dir / "x.csv")
+        assert notices.wait(20), "a file was renamed"
+        (settings.incoming_dir / "x.csv").rename(settings.processing_dir / "x.csv")
+        assert not notices.wait(0), "that a file leaves is no news"
+
+
+def test_where_the_kernel_tells_nothing_a_wait_takes_its_time(tmp_path: Path) -> None:
+    with contextlib.closing(Notices(tmp_path / "missing")) as notices:
+        assert not notices.wait(0.01)
 
 
 # --- submit_stream, scheduled ------------------------------------------------------------------------------------
@@ -440,6 +499,7 @@ def test_by_hand_a_living_stream_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     calls: Calls,
 ) -> None:
+    monkeypatch.setenv("SLUICE_SENSOR_TIMEOUT_SECONDS", "0.1")
     land(settings, "mine.csv")
     moved = move("manual")
     land(settings, "later.csv")
@@ -497,16 +557,17 @@ def test_by_hand_streams_that_load_nothing_are_an_error(
 
 
 def test_while_a_folder_is_not_there_the_sensor_fires_for_no_file(
-    settings: Settings, sensor: Any, living: int, capfd: pytest.CaptureFixture[str]
+    settings: Settings, sensor: Any, living: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "sluice.landing.lookout")
     land(settings)
     aside = unmount(settings)
     assert [sensor.poke(run()) for _ in range(3)] == [False] * 3
-    assert capfd.readouterr().out.count("files stay in incoming") == 1
+    assert caplog.text.count("files stay in incoming") == 1
     settings.processing_dir.rmdir()
     aside.rename(settings.processing_dir)
     assert sensor.poke(run()) is True
-    assert "the folders are back" in capfd.readouterr().out
+    assert "the folders are back" in caplog.text
 
 
 def test_while_a_folder_is_not_there_a_stream_is_brought_back_and_nothing_is_moved(

@@ -122,3 +122,10 @@ def test_without_java_the_error_names_the_command(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
     with pytest.raises(java.JavaError, match=r"sudo apt-get install .*openjdk-17-jre-headless"):
         java.ensure(print)
+
+
+def test_whoever_wants_no_bytecode_beside_the_sources_has_it_in_the_state_folder(instance: Instance) -> None:
+    assert "PYTHONPYCACHEPREFIX" not in instance.environment(RUNNING, {})
+    environment = instance.environment(RUNNING, {"PYTHONDONTWRITEBYTECODE": "1"})
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+    assert environment["PYTHONPYCACHEPREFIX"] == str(instance.run_dir / "bytecode")

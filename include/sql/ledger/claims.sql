@@ -2,12 +2,11 @@
 -- its own files only. One claims at a time (take_turns), in one transaction, so a lower number can never
 -- become visible after a higher one.
 
--- name: look :: one row while the stream lives: whether it is to go on, and whether a file may be there for the lane
+-- name: look :: one row while the stream lives: whether it is to stop, and whether a file may be there for the lane
 SELECT
-    stop_requested IS NULL AND (
-        EXISTS (SELECT FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s)
-        OR EXISTS (SELECT FROM ledger.files WHERE waits_for IS NOT NULL)
-    ) AS has_work
+    stop_requested IS NOT NULL AS stop_requested,
+    EXISTS (SELECT FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s)
+        OR EXISTS (SELECT FROM ledger.files WHERE waits_for IS NOT NULL) AS has_work
 FROM ledger.streams
 WHERE epoch = %(epoch)s AND ended_at IS NULL;
 
