@@ -228,6 +228,10 @@ bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000; WRITE=1)
 	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
 
+.PHONY: bench-latency
+bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3)
+	@$(PYTHON) -m bench.latency --every $(or $(EVERY),2) --minutes $(or $(MINUTES),10) --idle-minutes $(or $(IDLE),3)
+
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 
