@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -45,11 +45,14 @@ class Meter:
     def shares(self) -> dict[str, float]:
         """CPU seconds per second of wall time since it was made, by part; ``all`` is their sum."""
         now, seconds = self._look(), time.monotonic() - self._begun
-        parts = {part: max(0.0, now[part] - self._first[part]) / seconds for part in sorted(now | self._first)}
+        parts = {
+            part: max(0.0, now.get(part, 0.0) - self._first.get(part, 0.0)) / seconds
+            for part in sorted(now | self._first)
+        }
         return parts | {"all": sum(parts.values())}
 
-    def _look(self) -> Counter[str]:
-        used: Counter[str] = Counter()
+    def _look(self) -> dict[str, float]:
+        used: defaultdict[str, float] = defaultdict(float)
         for process in {process.pid: process for process in self._processes()}.values():
             try:
                 times = process.cpu_times()
