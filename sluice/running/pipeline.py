@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
+
+import psycopg
 
 from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import lanes
@@ -119,9 +122,10 @@ class Pipeline(ABC):
         if home := java.home():
             ours["JAVA_HOME"] = str(home)
         kept = {key: value for key, value in environ.items() if key != "SLUICE_DATABASE_URL"}
-        if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        if kept.get("PYTHONDONTWRITEBYTECODE") and not _packages_are_compiled():
             # Nothing is to be written beside the sources. Without any bytecode each task, and each worker of Spark,
             # compiles for a second or two what it imports.
+            del kept["PYTHONDONTWRITEBYTECODE"]
             ours["PYTHONPYCACHEPREFIX"] = kept.get("PYTHONPYCACHEPREFIX") or str(self.run_dir / "bytecode")
         return _PREFERENCES | kept | ours
 
@@ -152,6 +156,11 @@ class Pipeline(ABC):
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": oct(self.settings.folder_mode),
             "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": oct(self.settings.file_mode),
         }
+
+
+def _packages_are_compiled() -> bool:
+    """Whether they were when they were installed, as the Makefile and the Dockerfile do it."""
+    return Path(importlib.util.cache_from_source(psycopg.__file__)).exists()
 
 
 # What Airflow does well enough with other values: the user's own environment comes first.

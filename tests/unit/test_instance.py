@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluice.base.settings import Settings
-from sluice.running import java, logs, web
+from sluice.running import java, logs, pipeline, web
 from sluice.running.instance import Instance
 from sluice.running.pipeline import InstanceError, Running
 
@@ -124,8 +124,15 @@ def test_without_java_the_error_names_the_command(monkeypatch: pytest.MonkeyPatc
         java.ensure(print)
 
 
-def test_whoever_wants_no_bytecode_beside_the_sources_has_it_in_the_state_folder(instance: Instance) -> None:
+def test_whoever_wants_no_bytecode_beside_the_sources_has_it_in_the_state_folder_unless_it_is_there(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish = {"PYTHONDONTWRITEBYTECODE": "1"}
     assert "PYTHONPYCACHEPREFIX" not in instance.environment(RUNNING, {})
-    environment = instance.environment(RUNNING, {"PYTHONDONTWRITEBYTECODE": "1"})
+    monkeypatch.setattr(pipeline, "_packages_are_compiled", lambda: False)
+    environment = instance.environment(RUNNING, wish)
     assert "PYTHONDONTWRITEBYTECODE" not in environment
     assert environment["PYTHONPYCACHEPREFIX"] == str(instance.run_dir / "bytecode")
+    monkeypatch.setattr(pipeline, "_packages_are_compiled", lambda: True)
+    environment = instance.environment(RUNNING, wish)
+    assert (environment["PYTHONDONTWRITEBYTECODE"], "PYTHONPYCACHEPREFIX" in environment) == ("1", False)
