@@ -19,6 +19,7 @@ from bench.pipeline import PATIENCE_SECONDS, Connection, Pipeline, await_loaded
 from sluice.generator.files import write_file
 
 EVERY = 2.0
+WARMING = 15  # files that land before: a JVM gets faster for a while
 _LAGS = """
     SELECT extract(epoch FROM loaded_at - landed_at) AS seconds
     FROM ledger.files WHERE state = 'loaded' AND name LIKE %s ORDER BY file_id
@@ -42,6 +43,9 @@ def measure(pipeline: Pipeline, connection: Connection, rows: int, small: int) -
     big = pipeline.folder / "big.csv"
     write_file(big, rows=rows, seed="big")
     size = big.stat().st_size
+    for number in range(WARMING):
+        _land_small(pipeline, f"warming-{number}.csv")
+    await_loaded(connection, WARMING, "warming-%")
     for number in range(small):
         _land_small(pipeline, f"alone-{number}.csv")
     await_loaded(connection, small, "alone-%")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ class Pipeline:
     """
 
     def __init__(self, **changes: str) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that nothing stays behind
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
         self.folder.chmod(0o755)
         self.home = self.folder / "home"
@@ -47,6 +49,8 @@ class Pipeline:
             write_file(self.folder / "first.csv", rows=1000, seed="first")
             self.land([self.folder / "first.csv"])
             self.run("up")
+            with self.connect() as connection:
+                await_loaded(connection, 1, "first%")
         except BaseException:
             self.__exit__()
             raise

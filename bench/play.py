@@ -22,12 +22,16 @@ from sluice.base.settings import PROJECT
 
 PEERS_PYTHON = PROJECT / ".bench-venv" / "bin" / "python"
 
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 180
 NOT_INSTALLED = "not there: `make bench-peers` installs it"
 
 
 class PlayError(RuntimeError):
     """A member could not load the files; the message is its own."""
+
+
+class HungError(PlayError):
+    """A member did not come to an end."""
 
 
 class MissingError(PlayError):
@@ -102,7 +106,7 @@ class Member:
     def _heard(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], PATIENCE_SECONDS)[0]:
-            raise PlayError(f"it hung: no end within {PATIENCE_SECONDS} s")
+            raise HungError(f"hung: no end within {PATIENCE_SECONDS} s")
         line = self._process.stdout.readline()
         words: dict[str, Any] = json.loads(line) if line else {"error": "it ended without a word"}
         if "error" in words:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -104,6 +106,7 @@ def bench() -> Iterator[Bench]:
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     folder.chmod(0o755)  # the server may run as another user
     server = embedded.Server(folder / "server", embedded.binaries())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an exception, so that nothing stays behind
     try:
         server.start()
         with database.connect(server.url()) as connection:

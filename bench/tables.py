@@ -38,6 +38,10 @@ def _figures(one: Result) -> list[str]:
 
 
 def _content(one: Result) -> str:
+    return _arrived(one) + (f"; hung {one['hung']} times" if one["hung"] else "")
+
+
+def _arrived(one: Result) -> str:
     if one["rows_off"]:
         return f"{abs(one['rows_off']):,} {'lost' if one['rows_off'] < 0 else 'too many'}"
     return "all, unchanged" if one["same"] else "all, but changed"

@@ -17,8 +17,8 @@ KNOWN = Play(seconds=2.0, client_cpu=1.0, server_cpu=1.0, rows=100, checksum="7"
 
 def line(*plays: Play) -> str:
     record = league.Record("copy-per-core")
-    record.plays = list(plays)
-    told = record.told(100, KNOWN, [KNOWN] * len(plays))
+    record.plays = dict(enumerate(plays))
+    told = record.told(100, KNOWN, dict.fromkeys(range(len(plays)), KNOWN))
     return tables.league(
         {
             "name": "league",
@@ -62,6 +62,16 @@ def test_a_member_that_loses_rows_is_shown_with_that() -> None:
 def test_a_member_that_changes_rows_is_shown_with_that() -> None:
     assert "| all, but changed |" in line(KNOWN, Play(1.0, 1.0, 1.0, 100, "8"))
     assert "| all, unchanged |" in line(KNOWN, KNOWN)
+
+
+def test_a_member_that_hung_is_shown_with_that() -> None:
+    record = league.Record("copy-per-core")
+    record.hung = 2
+    assert record.told(100, KNOWN, {})["error"] == "hung each time"
+    record.plays = {1: KNOWN}
+    told = record.told(100, KNOWN, {0: KNOWN, 1: Play(1.0, 1.0, 1.0, 100, "7")})
+    assert told["pairs"] == [2.0]
+    assert told["hung"] == 2
 
 
 def test_the_cpu_time_of_a_tree_counts_children_that_have_ended() -> None:
