@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import shutil
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,7 @@ def drain(here: Bench, files: list[Path], workers: int) -> dict[str, Any]:
     """Rows/s, and cores that the server and the rest took, of a stream on so many workers."""
     here.empty()
     settings = here.settings
+    shutil.rmtree(settings.checkpoint_dir, ignore_errors=True)  # it is ahead of an emptied ledger
     # Executors have the environment of their worker.
     ours = {"SLUICE_HOME": settings.home, "SLUICE_DATABASE_URL": here.url, "PYTHONPATH": str(PROJECT)}
     with database.connect(here.url) as connection, cluster(here.folder, workers, ours) as (url, trees):
@@ -64,6 +66,9 @@ def drain(here: Bench, files: list[Path], workers: int) -> dict[str, Any]:
         with Tree(submit_command("--drain", master=url, conf=conf), environment, here.folder / "driver") as driver:
             if driver.wait() != 0:
                 raise RuntimeError((here.folder / "driver").read_text()[-3000:])
+        states = connection.execute("SELECT state, count(*) AS files FROM ledger.files GROUP BY state").fetchall()
+        if states != [{"state": "loaded", "files": len(files)}]:
+            raise RuntimeError(f"not all is loaded: {states}")
         found = rate(connection, "events-%")
         server = cpu.seconds(here.pid) - server
         clients = sum(cpu.seconds(tree.pid) for tree in trees) - clients
