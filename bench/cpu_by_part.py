@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import defaultdict
@@ -17,7 +18,13 @@ _MARKS = {
     "postgres: Airflow's sessions": ("postgres: airflow",),
     "postgres: the pipeline's sessions": ("postgres: sluice",),
     "postgres: server": ("postgres",),
-    "Spark: Python workers": ("pyspark.daemon", "pyspark.sql.worker", "pyspark/daemon", "python_streaming"),
+    "Spark: Python workers": (
+        "pyspark.daemon",
+        "worker_daemon",
+        "pyspark.sql.worker",
+        "pyspark/daemon",
+        "python_streaming",
+    ),
     "Spark: JVM": ("bin/java\x00",),
     "Spark: driver": ("stream_events.py",),
     "Airflow: scheduler": ("airflow\x00scheduler", "airflow scheduler"),
@@ -45,21 +52,20 @@ class Meter:
     def shares(self) -> dict[str, float]:
         """CPU seconds per second of wall time since it was made, by part; ``all`` is their sum."""
         now, seconds = self._look(), time.monotonic() - self._begun
-        parts = {
-            part: max(0.0, now.get(part, 0.0) - self._first.get(part, 0.0)) / seconds
-            for part in sorted(now | self._first)
-        }
-        return parts | {"all": sum(parts.values())}
+        parts: dict[str, float] = defaultdict(float)
+        for pid, (part, used) in now.items():
+            parts[part] += (used - self._first.get(pid, (part, 0.0))[1]) / seconds
+        return dict(sorted(parts.items())) | {"all": sum(parts.values())}
 
-    def _look(self) -> dict[str, float]:
-        used: defaultdict[str, float] = defaultdict(float)
+    def _look(self) -> dict[int, tuple[str, float]]:
+        """The part and the CPU seconds so far of each process that lives."""
+        found = {}
         for process in {process.pid: process for process in self._processes()}.values():
-            try:
+            with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
-                used[_part(process)] += times.user + times.system + times.children_user + times.children_system
-            except psutil.Error:
-                continue
-        return used
+                used = times.user + times.system + times.children_user + times.children_system
+                found[process.pid] = _part(process), used
+        return found
 
     def _processes(self) -> Iterable[psutil.Process]:
         yield psutil.Process(self.launcher)

@@ -167,8 +167,6 @@ def _packages_are_compiled() -> bool:
 _PREFERENCES = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__CORE__PARALLELISM": "8",
-    # Two looks a second cost a third of five; a file that lands while a mover stays waits for none of them.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     # How soon tasks of a scheduler or worker that was killed run again: minutes with Airflow's own values.
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",

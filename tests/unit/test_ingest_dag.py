@@ -30,7 +30,7 @@ def test_files_are_sensed_then_moved_then_the_stream_is_submitted(dag: Any) -> N
 
 
 def test_runs_overlap_so_that_one_stays_with_the_stream_while_others_move(dag: Any) -> None:
-    assert (dag.schedule, dag.catchup, dag.max_active_runs) == (timedelta(seconds=1), False, 4)
+    assert (dag.schedule, dag.catchup, dag.max_active_runs) == (timedelta(seconds=1), False, 3)
 
 
 def test_one_sensor_at_a_time_pokes_often_and_gives_up_softly(dag: Any) -> None:
