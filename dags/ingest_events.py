@@ -50,7 +50,8 @@ RETRY_POLICY = ExceptionRetryPolicy(
     schedule=timedelta(seconds=1),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=3,  # one with the stream, one whose mover stays, one that senses; the scheduler looks at each, always
+    # One with the stream, one whose mover stays, one that senses. The scheduler looks at each all the time.
+    max_active_runs=3,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=5), "retry_policy": RETRY_POLICY},
     description="Sense and move landed files; submit the stream that loads them when none lives",
     doc_md=__doc__,
