@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from py4j.protocol import Py4JJavaError, Py4JNetworkError  # type: ignore[import-untyped]
-from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -168,16 +167,9 @@ def open_spark() -> SparkSession:
     log4j: Any = spark.sparkContext._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
     for name in _NOISY:
         log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
-    threading.Thread(target=_warm_up, args=[spark.sparkContext], daemon=True).start()
     spark.dataSource.register(LandedFiles)
     spark.dataSource.register(EventLoader)
     return spark
-
-
-def _warm_up(context: SparkContext) -> None:
-    """Let the daemon of the tasks' workers import what loading needs while the queries start."""
-    with contextlib.suppress(Exception):  # the first task does it then, or says what is wrong
-        context.parallelize([0], 1).foreach(lambda _: None)
 
 
 def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
