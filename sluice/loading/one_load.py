@@ -41,7 +41,8 @@ from sluice.reading.widths import Widths
 _log = logging.getLogger(__name__)
 
 # Files up to this size go through the staging table at once: for them a second attempt costs more than the staging.
-STAGED_BYTES_MAX = 4 << 20
+# A compressed one may hold ten times as much, and no file of a feed that repeats rows is attempted twice.
+STAGED_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class BlockBuilder:
     def proven_block(self, buffer: bytes, proven: Proven) -> Block:
         """The block of what is ``proven`` of ``buffer``: all of it is readable rows."""
         first_line, first, rows = self._place.line, self._place.record + 1, proven.columns.num_rows
-        self._place.line += count_line_ends(buffer, 0, proven.end)
+        self._place.line += proven.line_ends
         self._place.record += rows
 
         def find() -> tuple[Integers, Integers, Integers]:

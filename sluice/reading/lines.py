@@ -15,8 +15,12 @@ LINE_END = re.compile(rb"\r\n|\n|\r")
 
 def count_line_ends(text: bytes, begin: int = 0, end: int | None = None) -> int:
     """How many lines end in ``text[begin:end]``; a CR that is its last byte ends one."""
-    returns = text.count(b"\r", begin, end)
-    return text.count(b"\n", begin, end) + (returns and returns - text.count(b"\r\n", begin, end))
+    end = len(text) if end is None else end
+    # Python looks at each byte by itself to count one, NumPy at many at once.
+    ends = int(np.count_nonzero(np.frombuffer(text, np.uint8, end - begin, begin) == LF)) if end > begin else 0
+    if text.find(b"\r", begin, end) < 0:
+        return ends
+    return ends + text.count(b"\r", begin, end) - text.count(b"\r\n", begin, end)
 
 
 def carriage_returns(buffer: bytes, begin: int, stop: int) -> Flags | None:

@@ -31,10 +31,14 @@ _NEAR = 64 * 1024
 
 @dataclass(frozen=True)
 class Proven:
-    """``columns`` of the records in ``buffer[:end]``, all of them well; ``is_cut`` when the next one may not be."""
+    """``columns`` of the records in ``buffer[:end]``, in which ``line_ends`` lines end, and all records are well.
+
+    ``is_cut`` when the next record may not be.
+    """
 
     columns: pa.Table
     end: int
+    line_ends: int
     is_cut: bool
 
 
@@ -59,7 +63,7 @@ class Proof:
 
         ``is_last`` when the file ends where the buffer does.
         """
-        tables, position, window, is_cut = list[pa.Table](), 0, _WINDOW, False
+        tables, position, window, is_cut, lines = list[pa.Table](), 0, _WINDOW, False, 0
         while position < len(buffer) and not is_cut:
             stop = min(len(buffer), position + window)
             end, is_cut, quotes = self._well_quoted(buffer, position, stop, is_last=is_last and stop == len(buffer))
@@ -68,15 +72,16 @@ class Proof:
                     break
                 window *= 2
                 continue
-            columns = self._columns(buffer, position, end, quotes)
+            line_ends = count_line_ends(buffer, position, end)  # while the window is in the cache
+            columns = self._columns(buffer, position, end, quotes, line_ends)
             if columns is None:
                 is_cut = True
                 break
             tables.append(columns)
-            position, window = end, _WINDOW
-        return Proven(pa.concat_tables(tables), position, is_cut) if tables else None
+            position, window, lines = end, _WINDOW, lines + line_ends
+        return Proven(pa.concat_tables(tables), position, lines, is_cut) if tables else None
 
-    def _columns(self, buffer: bytes, begin: int, end: int, quotes: Integers) -> pa.Table | None:
+    def _columns(self, buffer: bytes, begin: int, end: int, quotes: Integers, line_ends: int) -> pa.Table | None:
         """The columns of the records; None when one is not as wide as the others, or has other bytes than text has."""
         if (
             end - begin > self.record_bytes_max
@@ -85,10 +90,12 @@ class Proof:
         ):
             return None
         columns = well_formed_columns(buffer[begin:end], self.width, self.dialect)
+        if columns is None:
+            return None
         # As many as there are lines, and no line can hold two: then there is nothing to count.
-        if columns is None or columns.num_rows in (_lines(buffer, begin, end), _records(buffer, begin, end, quotes)):
-            return columns
-        return None
+        lines = line_ends + (buffer[end - 1] not in (LF, CR))
+        is_whole = columns.num_rows == lines or columns.num_rows == _records(buffer, begin, end, quotes)
+        return columns if is_whole else None
 
     def _well_quoted(self, buffer: bytes, begin: int, stop: int, *, is_last: bool) -> tuple[int, bool, Integers]:
         """Where the last whole record before the first offending quote ends, whether there is one, and all quotes.
@@ -138,10 +145,6 @@ def _last_end(buffer: bytes, begin: int, limit: int, quotes: Integers, *, is_las
         if len(at):
             return int(at[-1]) + 1
     return 0
-
-
-def _lines(buffer: bytes, begin: int, end: int) -> int:
-    return count_line_ends(buffer, begin, end) + (buffer[end - 1] not in (LF, CR))
 
 
 def _records(buffer: bytes, begin: int, end: int, quotes: Integers) -> int:

@@ -107,8 +107,13 @@ def contract() -> Any:
         {"name": "price", "logicalType": "number", "logicalTypeOptions": {"minimum": 0}},
         {"name": "user_id", "customProperties": trimmed},
         {"name": "note", "customProperties": trimmed},
-        {"name": "amount", "logicalType": "number", "physicalType": "numeric(9,2)"},
-        {"name": "count", "logicalType": "integer", "logicalTypeOptions": {"maximum": 20}},
+        {
+            "name": "amount",
+            "logicalType": "number",
+            "physicalType": "numeric(9,2)",
+            "logicalTypeOptions": {"exclusiveMinimum": 0},
+        },
+        {"name": "count", "logicalType": "integer", "logicalTypeOptions": {"minimum": 2, "maximum": 20}},
     ]
     document = {
         "apiVersion": "v3.2.0",
@@ -173,6 +178,16 @@ def test_what_is_known_at_a_glance_changes_no_judgement(
     cells |= {(row, at): text for row, (at, text) in odd.items()}
     data = file_of(rows, cells)
     assert_same(judge, contract, data)
+
+
+@pytest.mark.parametrize(("at", "text", "rule"), [(4, "-0.01", "price.minimum"), (7, "0", "amount.exclusiveMinimum")])
+def test_a_number_at_the_bound_is_judged_also_when_all_are_digits(
+    judge: Judge, contract: Any, at: int, text: str, rule: str
+) -> None:
+    [found] = seen(judge, contract, file_of(20, {(7, at): text}))
+    assert [(row, rules) for row, rules, _ in found["bad"] if row == 7] == [(7, [rule])]
+    # 1 is below 2, though it has no sign.
+    assert [(row, rules) for row, rules, _ in found["bad"] if row != 7] == [(0, ["count.minimum"])]
 
 
 def glance(contract: Any, data: bytes) -> shapes.Glance:

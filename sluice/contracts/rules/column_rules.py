@@ -123,7 +123,9 @@ _AT_LEAST = Narrowing("it is new or higher", _unless(operator.lt))
 _AT_MOST = Narrowing("it is new or lower", _unless(operator.gt))
 
 
-def _bound(name: str, broken_by: str, comparison: Narrowing, says: str) -> ColumnRule:
+def _bound(
+    name: str, broken_by: str, comparison: Narrowing, says: str, is_of_sign: Callable[[Any], bool] = lambda bound: False
+) -> ColumnRule:
     return ColumnRule(
         name=name,
         place=Place.OPTIONS,
@@ -132,6 +134,7 @@ def _bound(name: str, broken_by: str, comparison: Narrowing, says: str) -> Colum
         is_broken=lambda column, bound: _compared(column, f"{quoted(column.name)} {broken_by} {_number(bound)}"),
         must_run=_moments,
         comparison=comparison,
+        is_of_sign=lambda bound: isinstance(bound, int | float) and is_of_sign(bound),
     )
 
 
@@ -176,9 +179,9 @@ COLUMN_RULES = (
         is_broken=lambda column, texts: f"({content_of(column)} NOT IN ({', '.join(map(literal, texts))}))",
         comparison=OwnComparison("writers, when it is new or a text is gone", _enum_changes),
     ),
-    _bound("minimum", "<", _AT_LEAST, "the value is below it"),
+    _bound("minimum", "<", _AT_LEAST, "the value is below it", lambda bound: bound <= 0),
     _bound("maximum", ">", _AT_MOST, "the value is above it"),
-    _bound("exclusiveMinimum", "<=", _AT_LEAST, "the value is it or below it"),
+    _bound("exclusiveMinimum", "<=", _AT_LEAST, "the value is it or below it", lambda bound: bound < 0),
     _bound("exclusiveMaximum", ">=", _AT_MOST, "the value is it or above it"),
     ColumnRule(
         name="multipleOf",

@@ -53,13 +53,18 @@ def declared(item: SchemaProperty, logical_type: str, custom: Mapping[str, Any])
     return {name: value for name, value in declarations.items() if value is not None}
 
 
-def checks(contract: Contract, well_typed: Collection[str] = ()) -> list[Check]:
+def checks(contract: Contract, well_typed: Collection[str] = (), without_sign: Collection[str] = ()) -> list[Check]:
     """What is asked of each row, in the order in which a reject lists it: types first.
 
-    The columns ``well_typed`` are known to have values of their types: that is not asked of them.
+    The columns ``well_typed`` are known to have values of their types, those ``without_sign`` no number below zero:
+    that is not asked of them.
     """
-    of_columns = ((column, check) for column in contract.columns for check in column_checks(column))
-    asked = [check for column, check in of_columns if not (check.is_type and column.name in well_typed)]
+    asked = [
+        check
+        for column in contract.columns
+        for check in column_checks(column)
+        if not (check.is_type and column.name in well_typed) and not (check.is_of_sign and column.name in without_sign)
+    ]
     asked.sort(key=lambda check: not check.is_type)
     return [*asked, *(check for rule in CONTRACT_RULES for check in rule.checks(contract))]
 
@@ -68,7 +73,8 @@ def column_checks(column: Column) -> Iterator[Check]:
     """What is asked of the column's values."""
     for rule in COLUMN_RULES:
         if (value := rule.asked_of(column)) is not None:
-            yield Check(f"{column.name}.{rule.name}", rule.is_broken(column, value), is_type=rule.is_type)
+            broken, is_of_sign = rule.is_broken(column, value), rule.is_of_sign(value)
+            yield Check(f"{column.name}.{rule.name}", broken, is_type=rule.is_type, is_of_sign=is_of_sign)
 
 
 def must_run(column: Column) -> Iterator[tuple[str, str]]:

@@ -29,13 +29,15 @@ class Change:
 class Check:
     """What is asked of each row: ``is_broken`` is SQL that is true for a row that breaks ``rule``, false or null else.
 
-    ``is_type`` says that the value has not the form of its type, so that there is no value.
+    ``is_type`` says that the value has not the form of its type, so that there is no value; ``is_of_sign``, that no
+    number without a sign breaks it.
     """
 
     rule: str
     is_broken: str
     severity: str = "reject"
     is_type: bool = False
+    is_of_sign: bool = False
 
 
 class Place(StrEnum):
@@ -108,6 +110,10 @@ def _nothing(column: Column) -> None:
     del column
 
 
+def _never(declared: Any) -> bool:
+    return False
+
+
 def _no_queries(column: Column, declared: Any) -> Iterable[str]:
     del column, declared
     return ()
@@ -126,6 +132,7 @@ class ColumnRule:
     - ``implied(column)``: what holds where nothing is declared; None for nothing.
     - ``must_run(column, declared)``: SQL expressions, beside ``is_broken``, that a sound declaration lets run.
     - ``written``: for the table, where the declaration has another form than ``name``.
+    - ``is_of_sign(declared)``: whether no number without a sign breaks it.
     """
 
     name: str
@@ -139,6 +146,7 @@ class ColumnRule:
     must_run: Callable[[Column, Any], Iterable[str]] = _no_queries
     written: str = ""
     is_type: bool = False
+    is_of_sign: Callable[[Any], bool] = _never
 
     def asked_of(self, column: Column) -> Any:
         """What the column declares of this rule, or implies; None for nothing."""

@@ -94,7 +94,8 @@ def compile_query(match: Match, known: Known) -> tuple[str, tuple[str, ...]]:
     together = [f'"__extra_{n}"' for n in range(len(compile_extra(match)))]
     unknown = [] if together else _unknown(match)
     extra = json_pairs([], *together) if together else _extra(unknown, first=3)
-    checks = registry.checks(contract, well_typed=well_typed)
+    without_sign = {column.name for column, at in places if at in known.numbers}
+    checks = registry.checks(contract, well_typed=well_typed, without_sign=without_sign)
     sets_aside = [check for check in checks if check.severity != "warn"]
     rules = ", ".join(f"CASE WHEN {check.is_broken} THEN {literal(check.rule)} END" for check in sets_aside)
     query = f"""
