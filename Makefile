@@ -201,7 +201,7 @@ KEEP = $(if $(WRITE),--write)
 bench: $(VENV)/.dev ## The league: the same files by Sluice, `psql \copy` and others (ROWS=500000 ROUNDS=5; WRITE=1 keeps it)
 	@$(PYTHON) -m bench.league $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MEMBERS),--members $(MEMBERS)) $(KEEP)
 
-bench-all: bench bench-kinds bench-pipeline bench-big bench-workers ## All of docs/performance.md, an hour or more (WRITE=1 keeps it)
+bench-all: bench bench-kinds bench-pipeline bench-big bench-workers bench-latency bench-mover ## All of docs/performance.md, an hour or more (WRITE=1 keeps it)
 
 bench-peers: $(UV) ## Install the others of the league: PyPI's into .bench-venv, Debian's where apt-get may
 	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $(PYTHON) .bench-venv
@@ -229,8 +229,8 @@ bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FI
 	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
 
 .PHONY: bench-latency
-bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3)
-	@$(PYTHON) -m bench.latency --every $(or $(EVERY),2) --minutes $(or $(MINUTES),10) --idle-minutes $(or $(IDLE),3)
+bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3; WRITE=1)
+	@$(PYTHON) -m bench.latency --every $(or $(EVERY),2) --minutes $(or $(MINUTES),10) --idle-minutes $(or $(IDLE),3) $(KEEP)
 
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off

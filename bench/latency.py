@@ -10,7 +10,6 @@ timed too: one file lies in ``incoming`` before it. Nothing of it is left behind
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -26,13 +25,13 @@ from typing import Any
 
 import psycopg
 
+from bench import report
 from bench.cpu_by_part import Meter
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings, load
 from sluice.generator.files import write_file
 from sluice.running.instance import Instance
 
-RESULTS = PROJECT / "bench" / "results"
 PATIENCE_SECONDS = 120.0
 
 LEGS = """
@@ -88,7 +87,7 @@ class Pipeline:
 
 
 def main() -> None:
-    """Measure the start, the latency and the idle cost; print them, write them to bench/results/latency.json."""
+    """Measure the start, the latency and the idle cost; print them, keep them with --write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two files (default %(default)g)")
     parser.add_argument("--minutes", type=float, default=10.0, help="for so long (default %(default)g)")
@@ -96,17 +95,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000, help="rows of a file (default %(default)d)")
     parser.add_argument("--settle-seconds", type=float, default=30.0, help="pause before each measurement")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of its own")
-    parser.add_argument("--json", type=Path, default=RESULTS / "latency.json")
+    parser.add_argument("--write", action="store_true")
     parsed = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     pipeline = Pipeline(folder / "home", dict(one.split("=", 1) for one in parsed.set))
     try:
-        result = {"settings": vars(parsed) | {"json": str(parsed.json)}} | measure(pipeline, folder, parsed)
+        measured = measure(pipeline, folder, parsed)
     finally:
         pipeline.run("down")
         shutil.rmtree(folder, ignore_errors=True)
-    parsed.json.parent.mkdir(exist_ok=True)
-    parsed.json.write_text(json.dumps(result, indent=2) + "\n")
+    asked = {"every": parsed.every, "minutes": parsed.minutes, "rows": parsed.rows, "set": parsed.set}
+    report.publish(report.result("latency", **asked, **measured), keep=parsed.write)
 
 
 def measure(pipeline: Pipeline, folder: Path, parsed: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import cProfile
-import json
 import multiprocessing
 import os
 import pstats
@@ -24,13 +23,13 @@ from typing import Any
 
 import psutil
 
+from bench import report
 from sluice.base import database, permissions, queries
-from sluice.base.settings import PROJECT, Settings
+from sluice.base.settings import Settings
 from sluice.landing import incoming, mover, tidy
 from sluice.ledger import leases, migrate
 from sluice.running import embedded
 
-RESULTS = PROJECT / "bench" / "results"
 _LOOKS = 5
 
 
@@ -58,9 +57,7 @@ def main() -> None:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     tell(result)
-    if parsed.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "mover.json").write_text(json.dumps(result, indent=2) + "\n")
+    report.publish(report.result("mover", **result), keep=parsed.write)
 
 
 def land(settings: Settings, files: int, duplicates: float) -> None:

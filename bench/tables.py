@@ -122,6 +122,48 @@ def workers(measured: Result) -> str:
 _COSTS = ("server_cpu", "workers_cpu")
 
 
+def latency(measured: Result) -> str:
+    """How long a file takes, and what each part of the pipeline costs, busy and idle."""
+    legs = [
+        [
+            what,
+            *(f"{measured['legs'][leg][rank]:.2f}" for rank in ("p50", "p95")),
+            f"{measured['legs'][leg]['max']:.2f}",
+        ]
+        for leg, what in (
+            ("moved", "landed to moved"),
+            ("loaded", "moved to loaded"),
+            ("queryable", "landed to queryable"),
+        )
+    ]
+    busy, idle = measured["cpu"]["busy"], measured["cpu"]["idle"]
+    parts = [[part, f"{100 * share:.1f}", f"{100 * idle.get(part, 0):.1f}"] for part, share in busy.items()]
+    what = (
+        f"`make bench-latency`: a file of {measured['rows']:,} rows every {measured['every']:g} s for "
+        f"{measured['minutes']:g} minutes."
+    )
+    start = ", ".join(f"{step} after {seconds:.0f} s" for step, seconds in measured["start"].items())
+    return "\n\n".join(
+        [
+            f"{what} The start: {start}. {_where(measured)}",
+            table(["seconds", "p50", "p95", "max"], legs),
+            table(["CPU, % of a core", "busy", "idle"], parts),
+        ]
+    )
+
+
+def mover(measured: Result) -> str:
+    """Files per second of the mover, its CPU time and memory."""
+    rows = [
+        ["files/s", f"{measured['files_per_second']:,.0f}", f"{measured['seconds']:.1f} s in all"],
+        ["CPU a file, µs", f"{measured['mover_cpu_us_per_file']:.0f}", "the mover"],
+        ["CPU a file, µs", f"{measured['server_cpu_us_per_file']:.0f}", "PostgreSQL"],
+        ["memory, MB", f"{measured['peak_rss_mb']:.0f}", f"{measured['peak_rss_grew_mb']:.0f} of it while moving"],
+    ]
+    what = f"`make bench-mover`: {measured['files']:,} small files wait in `incoming`."
+    return "\n\n".join([f"{what} {_where(measured)}", table(["", "", ""], rows)])
+
+
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     """A table in Markdown; every column but the first and last is of numbers."""
     rule = ["---", *["---:"] * (len(head) - 2), "---"]
@@ -142,4 +184,12 @@ def _cell(text: str) -> str:
     return text.splitlines()[0][:120].replace("|", "\\|")
 
 
-TABLES = {"league": league, "kinds": kinds, "pipeline": pipeline, "big": big, "workers": workers}
+TABLES = {
+    "league": league,
+    "kinds": kinds,
+    "pipeline": pipeline,
+    "big": big,
+    "workers": workers,
+    "latency": latency,
+    "mover": mover,
+}
