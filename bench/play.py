@@ -22,7 +22,7 @@ from sluice.base.settings import PROJECT
 
 PEERS_PYTHON = PROJECT / ".bench-venv" / "bin" / "python"
 
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 60
 NOT_INSTALLED = "not there: `make bench-peers` installs it"
 
 
