@@ -93,7 +93,7 @@ class Arena:
         self.settings = load(self.environment)
         self.kept = self.folder / "kept"
         self.kept.mkdir()
-        self.landings = Landings(self.settings.incoming_dir, self.kept)
+        self.landings = Landings(self.settings.incoming_dir, self.settings.processing_dir, self.kept)
         self.unloaded: set[str] = set()  # names of files that a fault has taken back on purpose
         self._launcher: subprocess.Popen[bytes] | None = None
         self._connections: dict[str, psycopg.Connection[Row]] = {}

@@ -1,4 +1,8 @@
-"""What landed, kept apart from the pipeline: a copy of every file, taken while it still lies in the landing folder."""
+"""What landed, kept apart from the pipeline: a copy of every file, taken as soon as it is seen.
+
+The mover takes a file that was renamed in within some hundredths of a second. So what landed here is copied before, and
+of the generator's files also what lies in processing already, until it is loaded: nobody writes to it there.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,20 @@ import shutil
 import threading
 from pathlib import Path
 
+from sluice.ledger import file_names
 from tests.chaos.recount import Landing
 
-_LOOK_SECONDS = 0.05  # a file lies there for SLUICE_SETTLE_SECONDS, a second, before the mover may take it
+_LOOK_SECONDS = 0.02
 
 
 class Landings(threading.Thread):
     """Copies each file that appears in ``incoming`` to ``kept``. A file that goes before it is copied is ``missed``."""
 
-    def __init__(self, incoming: Path, kept: Path) -> None:
+    def __init__(self, incoming: Path, processing: Path, kept: Path) -> None:
         super().__init__(name="landings", daemon=True)
-        self._incoming, self._kept = incoming, kept
-        self._seen: set[tuple[str, int, int]] = set()
+        self._incoming, self._processing, self._kept = incoming, processing, kept
+        self._lock = threading.Lock()
+        self._seen: set[tuple[int, int]] = set()
         self._found: list[Landing] = []
         self._over = threading.Event()
         self.missed: list[str] = []
@@ -30,17 +36,14 @@ class Landings(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        """Copy what is new."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._incoming) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name.endswith(".part"):
-                    continue
-                with contextlib.suppress(FileNotFoundError):
-                    found = entry.stat()
-                    identity = (entry.name, found.st_ino, found.st_mtime_ns)
-                    if identity not in self._seen:
-                        self._seen.add(identity)
-                        self._copy(entry.name)
+        """Copy what is new, first where it landed, then where it was moved meanwhile."""
+        with self._lock:
+            for name in _names(self._incoming):
+                if not name.startswith(".") and not name.endswith(".part"):
+                    self._keep(self._incoming / name, name)
+            for name in _names(self._processing):
+                if moved := file_names.parse(name):
+                    self._keep(self._processing / name, moved.landed_name)
 
     def names(self) -> list[str]:
         """The names of all that landed so far."""
@@ -54,6 +57,8 @@ class Landings(threading.Thread):
         """Land a copy of ``source`` as producers do: under a hidden name first, then renamed."""
         hidden = self._incoming / f".{name}.part"
         shutil.copyfile(source, hidden)
+        with self._lock:
+            self._keep(hidden, name)
         hidden.rename(self._incoming / name)
 
     def close(self) -> None:
@@ -62,11 +67,25 @@ class Landings(threading.Thread):
         self.join(10)
         self.look()
 
-    def _copy(self, name: str) -> None:
+    def _keep(self, path: Path, name: str) -> None:
+        """Copy it, unless that was done: a rename changes neither its inode nor when it was written."""
         target = self._kept / f"{len(self._found):06d}-{name[-100:]}"
-        try:
-            shutil.copyfile(self._incoming / name, target)
-        except FileNotFoundError:
-            self.missed.append(name)
-            return
-        self._found.append(Landing(name, target))
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            identity = (found.st_ino, found.st_mtime_ns)
+            if identity in self._seen:
+                return
+            try:
+                shutil.copyfile(path, target)
+            except FileNotFoundError:
+                if path.parent == self._processing:
+                    self.missed.append(name)
+                return  # it was moved: it is looked for where it lies now
+            self._seen.add(identity)
+            self._found.append(Landing(name, target))
+
+
+def _names(folder: Path) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return os.listdir(folder)
+    return []
