@@ -198,8 +198,8 @@ big-file: $(VENV)/.dev ## Load one CSV of 4 GB: killed at half, then whole (ROWS
 # WRITE=1 keeps what was measured: bench/results and docs/performance.md.
 KEEP = $(if $(WRITE),--write)
 
-bench: $(VENV)/.dev ## The league: the same files by Sluice, `psql \copy` and others (ROWS=500000 ROUNDS=5; WRITE=1 keeps it)
-	@$(PYTHON) -m bench.league $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MEMBERS),--members $(MEMBERS)) $(KEEP)
+bench: $(VENV)/.dev ## The league: the same files by Sluice, `psql \copy` and others (ROWS=500000 FILES=8 ROUNDS=5; WRITE=1 keeps it)
+	@$(PYTHON) -m bench.league $(if $(ROWS),--rows $(ROWS)) $(if $(FILES),--files $(FILES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MEMBERS),--members $(MEMBERS)) $(KEEP)
 
 bench-all: bench bench-kinds bench-pipeline bench-big bench-workers bench-latency bench-mover ## All of docs/performance.md, an hour or more (WRITE=1 keeps it)
 

@@ -42,15 +42,17 @@ def main() -> None:
 
 def through_the_pipeline(files: list[Path]) -> dict[str, Any]:
     """Copy the files beside ``incoming``, rename them into it, wait until all are loaded."""
-    with Pipeline() as pipeline, pipeline.connect() as connection:
+    with Pipeline() as pipeline:
+        pipeline.start()
         copies = []
         for path in files:
             copies.append(pipeline.folder / path.name)
             shutil.copyfile(path, copies[-1])
         os.sync()
-        pipeline.land(copies)
-        await_loaded(connection, len(files), "events-%")
-        return rate(connection, "events-%")
+        with pipeline.connect() as connection:
+            pipeline.land(copies)
+            await_loaded(connection, len(files), "events-%")
+            return rate(connection, "events-%")
 
 
 if __name__ == "__main__":

@@ -33,8 +33,10 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=15)
     parser.add_argument("--write", action="store_true")
     parsed = parser.parse_args()
-    with Pipeline() as pipeline, pipeline.connect() as connection:
-        measured = measure(pipeline, connection, parsed.rows, parsed.small)
+    with Pipeline() as pipeline:
+        pipeline.start()
+        with pipeline.connect() as connection:
+            measured = measure(pipeline, connection, parsed.rows, parsed.small)
     report.publish(report.result("big", rows=parsed.rows, **measured), keep=parsed.write)
 
 

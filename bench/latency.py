@@ -10,29 +10,18 @@ timed too: one file lies in ``incoming`` before it. Nothing of it is left behind
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from bench import report
 from bench.cpu_by_part import Meter
-from sluice.base import database
-from sluice.base.settings import PROJECT, Settings, load
+from bench.pipeline import Pipeline, await_loaded
 from sluice.generator.files import write_file
-from sluice.running.instance import Instance
-
-PATIENCE_SECONDS = 120.0
 
 LEGS = """
     SELECT name,
@@ -58,34 +47,6 @@ START = """
 """
 
 
-class Pipeline:
-    """A pipeline on a state folder of its own, with any free ports and no settings of the user's."""
-
-    def __init__(self, home: Path, changes: dict[str, str]) -> None:
-        self.home = home
-        blank = {f"SLUICE_{field.name.upper()}": "" for field in fields(Settings)}
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLUICE_", "AIRFLOW"))}
-        ours = {"SLUICE_HOME": str(home), "SLUICE_WEB_PORT": "0", "SLUICE_GENERATOR": "off"}
-        self.environment = kept | blank | ours | changes
-        self.instance = Instance(load(self.environment))
-
-    def run(self, *arguments: str) -> None:
-        """Run one command of ours to its end; raises CalledProcessError when it fails."""
-        subprocess.run([sys.executable, "-m", "sluice", *arguments], cwd=PROJECT, env=self.environment, check=True)
-
-    def meter(self) -> Meter:
-        """Of its CPU time, from now on; it must run."""
-        running = self.instance.running()
-        assert running is not None
-        return Meter(self.home, running.pid)
-
-    def connect(self) -> psycopg.Connection[dict[str, Any]]:
-        """A connection to its database, as the owner; it must run."""
-        running = self.instance.running()
-        assert running is not None
-        return database.connect(self.instance.with_urls(running.postgres_port).owner_dsn, application_name="bench")
-
-
 def main() -> None:
     """Measure the start, the latency and the idle cost; print them, keep them with --write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,38 +58,30 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable of its own")
     parser.add_argument("--write", action="store_true")
     parsed = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="sluice-bench-"))
-    pipeline = Pipeline(folder / "home", dict(one.split("=", 1) for one in parsed.set))
-    try:
-        measured = measure(pipeline, folder, parsed)
-    finally:
-        pipeline.run("down")
-        shutil.rmtree(folder, ignore_errors=True)
+    with Pipeline(**dict(one.split("=", 1) for one in parsed.set)) as pipeline:
+        measured = measure(pipeline, parsed)
     asked = {"every": parsed.every, "minutes": parsed.minutes, "rows": parsed.rows, "set": parsed.set}
     report.publish(report.result("latency", **asked, **measured), keep=parsed.write)
 
 
-def measure(pipeline: Pipeline, folder: Path, parsed: argparse.Namespace) -> dict[str, Any]:
+def measure(pipeline: Pipeline, parsed: argparse.Namespace) -> dict[str, Any]:
     """Start it, land files, let it idle; what was measured, in seconds and in shares of a core."""
-    files = make_files(folder, max(1, round(parsed.minutes * 60 / parsed.every)), parsed.rows)
-    incoming = pipeline.instance.settings.incoming_dir
-    pipeline.instance.make_folders()
-    write_file(folder / "first.csv", rows=parsed.rows, seed="first")
-    (folder / "first.csv").rename(incoming / "first.csv")
+    files = make_files(pipeline.folder, max(1, round(parsed.minutes * 60 / parsed.every)), parsed.rows)
     start = start_up(pipeline)
     print("start, seconds: " + "  ".join(f"{step} {seconds:.1f}" for step, seconds in start.items()), flush=True)
     time.sleep(parsed.settle_seconds)
     with pipeline.connect() as connection:
-        begun, meter = datetime.now(UTC), pipeline.meter()
-        land(files, incoming, parsed.every)
+        begun, meter = datetime.now(UTC), meter_of(pipeline)
+        land(pipeline, files, parsed.every)
         busy = meter.shares()
-        rows = await_loaded(connection, len(files))
+        await_loaded(connection, len(files), "measured-%")
+        rows = connection.execute(LEGS).fetchall()
         legs = {leg: spread([float(row[leg]) for row in rows]) for leg in ("moved", "loaded", "queryable")}
         batches = {row["step"]: round(float(row["p50"])) for row in connection.execute(BATCHES, [begun])}
     tell_legs(legs, batches)
     tell_shares(f"a file every {parsed.every:g} s", busy)
     time.sleep(parsed.settle_seconds)
-    meter = pipeline.meter()
+    meter = meter_of(pipeline)
     time.sleep(parsed.idle_minutes * 60)
     idle = meter.shares()
     tell_shares("idle", idle)
@@ -146,35 +99,28 @@ def make_files(folder: Path, files: int, rows: int) -> list[Path]:
 def start_up(pipeline: Pipeline) -> dict[str, float]:
     """Start it with a file in ``incoming``; seconds from the command to each step."""
     begun = time.time()
-    pipeline.run("up")
+    pipeline.start()
     with pipeline.connect() as connection:
-        await_loaded(connection, 1, "first%")
         row = connection.execute(START).fetchone()
     assert row is not None
     steps = {"submitted": row["submitted_at"], "stream begun": row["started_at"], "first file": row["loaded_at"]}
     return {step: moment.timestamp() - begun for step, moment in steps.items()}
 
 
-def land(files: Sequence[Path], incoming: Path, every: float) -> None:
-    """Rename each into ``incoming``, one every so many seconds."""
+def meter_of(pipeline: Pipeline) -> Meter:
+    """Of its CPU time, from now on; it must run."""
+    running = pipeline.instance.running()
+    assert running is not None
+    return Meter(pipeline.home, running.pid)
+
+
+def land(pipeline: Pipeline, files: Sequence[Path], every: float) -> None:
+    """Land one every so many seconds."""
     begun = time.monotonic()
     for number, path in enumerate(files):
         time.sleep(max(0.0, begun + number * every - time.monotonic()))
-        path.rename(incoming / path.name)
+        pipeline.land([path])
     time.sleep(every)
-
-
-def await_loaded(
-    connection: psycopg.Connection[dict[str, Any]], files: int, name: str = "measured-%"
-) -> list[dict[str, Any]]:
-    """The legs of all measured files, once so many files of this name are loaded; raises TimeoutError."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    count = "SELECT count(*) AS files FROM ledger.files WHERE state = 'loaded' AND name LIKE %s"
-    while (row := connection.execute(count, [name]).fetchone()) and row["files"] < files:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{row['files']} of {files} files are loaded after {PATIENCE_SECONDS:g} s")
-        time.sleep(0.5)
-    return connection.execute(LEGS).fetchall()
 
 
 def spread(seconds: list[float]) -> dict[str, float]:

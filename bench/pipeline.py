@@ -29,7 +29,7 @@ Connection = psycopg.Connection[dict[str, Any]]
 class Pipeline:
     """Any free ports, no settings of the user's, the generator paused; ``changes`` are variables of its own.
 
-    As a context manager: started, with one file loaded; ended, its folder deleted.
+    As a context manager: ended, its folder deleted. ``start`` it, or ``run("up")``.
     """
 
     def __init__(self, **changes: str) -> None:
@@ -44,21 +44,20 @@ class Pipeline:
         self.instance = Instance(load(self.environment))
 
     def __enter__(self) -> Pipeline:
-        try:
-            self.instance.make_folders()
-            write_file(self.folder / "first.csv", rows=1000, seed="first")
-            self.land([self.folder / "first.csv"])
-            self.run("up")
-            with self.connect() as connection:
-                await_loaded(connection, 1, "first%")
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         subprocess.run([sys.executable, "-m", "sluice", "down"], cwd=PROJECT, env=self.environment)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it, with a file that landed before; returns when this is loaded."""
+        self.instance.make_folders()
+        write_file(self.folder / "first.csv", rows=1000, seed="first")
+        self.land([self.folder / "first.csv"])
+        self.run("up")
+        with self.connect() as connection:
+            await_loaded(connection, 1, "first%")
 
     @property
     def settings(self) -> Settings:

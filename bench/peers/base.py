@@ -6,11 +6,13 @@ Nothing here imports more than the standard library: a peer runs in an environme
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import unquote, urlsplit
 
-# The columns of the files, in their order, with the types that the table has for them.
+# The columns of the files, in their order, with the types that the table has for them. A copy of what Sluice says of
+# events, which the environment of the peers does not have; a test compares them.
 COLUMNS = {
     "event_id": "uuid",
     "event_type": "text",
@@ -73,7 +75,7 @@ class Address:
         return dict(zip(names, (self.host, str(self.port), self.user, self.password, self.database), strict=True))
 
 
-class Peer:
+class Peer(ABC):
     """One member. ``warm`` gets ready (imports, a JVM, sessions) and is not measured, ``load`` is."""
 
     name = ""
@@ -86,16 +88,16 @@ class Peer:
         """Why it cannot take part; empty when it can."""
         return ""
 
+    @abstractmethod
     def version(self) -> str:
         """Its version, as it says itself."""
-        raise NotImplementedError
 
-    def warm(self, job: Job) -> None:
+    def warm(self, job: Job) -> None:  # noqa: B027 (some are ready)
         """Get ready."""
 
+    @abstractmethod
     def load(self, job: Job) -> None:
         """Load all files; returns when their rows are committed. Raises what it likes when it cannot."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most have nothing to end)
         """End what ``warm`` began."""

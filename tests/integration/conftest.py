@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.ledger import file_names
 from sluice.loading.load_file import FileLoader
@@ -31,6 +32,13 @@ def running(settings: Settings) -> Iterator[Instance]:
     instance.tell(Running(pid=os.getpid(), started_at=0.0, web_port=8080, pids={"scheduler": os.getpid()}))
     yield instance
     lock.close()
+
+
+@pytest.fixture
+def writer(settings: Settings) -> Iterator[Connection]:
+    """A connection as the role that really moves, loads and seals."""
+    with database.connect(settings.writer_dsn) as opened:
+        yield opened
 
 
 @pytest.fixture

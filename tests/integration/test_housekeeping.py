@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.ledger import file_names
 from sluice.proof import sealing
@@ -23,13 +21,6 @@ from sluice.running import airflow_metadata, trimming
 Row = dict[str, Any]
 OLD = "2025-01-02"
 CONTENT = b"event_id\n1\n2\n3\n"
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[psycopg.Connection[Row]]:
-    """A connection as sluice_writer."""
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
 
 
 def archive(

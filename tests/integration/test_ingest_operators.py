@@ -76,13 +76,6 @@ def calls(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def writer(settings: Settings) -> Iterator[Connection]:
-    """A connection as the role of the tasks."""
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
-
-
-@pytest.fixture
 def living(writer: Connection) -> int:
     """A stream that lives; its epoch."""
     lease = leases.take(writer, submitted_by="an older run", seconds=60)

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,6 @@ from sluice.ledger import file_names
 
 Connection = psycopg.Connection[dict[str, Any]]
 NOW = 2_000_000_000.0
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[Connection]:
-    """A connection as the role that really moves."""
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
 
 
 def land(settings: Settings, name: str | bytes, content: bytes = b"a,b\n1,2\n", age: float = 10) -> Path:

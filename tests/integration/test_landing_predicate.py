@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
-import pytest
 
-from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
 from sluice.landing import mover, predicate
 from sluice.ledger import leases
@@ -43,12 +40,6 @@ def put(folder: Path, name: str) -> None:
     """A file that rests."""
     (folder / name).write_text(f"a,b\n1,{name}\n")
     os.utime(folder / name, (time.time() - 60, time.time() - 60))
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[Connection]:
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
 
 
 def test_the_mover(settings: Settings, writer: Connection) -> None:

@@ -17,13 +17,6 @@ from sluice.ledger import leases
 Connection = psycopg.Connection[dict[str, Any]]
 
 
-@pytest.fixture
-def writer(settings: Settings) -> Any:
-    """A connection as the role that really takes leases."""
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
-
-
 def take(connection: Connection, seconds: float = 30, who: str = "a test") -> leases.Lease:
     """Take the lease, which must be free."""
     lease = leases.take(connection, submitted_by=who, seconds=seconds)

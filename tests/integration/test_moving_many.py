@@ -6,7 +6,6 @@ import errno
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,6 @@ from sluice.ledger import file_names, insist
 
 Connection = psycopg.Connection[dict[str, Any]]
 MANY = 12
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[Connection]:
-    """A connection as the role that really moves."""
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
 
 
 def land(settings: Settings, name: str, content: bytes, age: float = 60) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -46,13 +46,6 @@ ODD_SESSION = """
     SET bytea_output = 'escape'; SET intervalstyle = 'sql_standard'; SET standard_conforming_strings = off;
     SET quote_all_identifiers = on; SET lc_numeric = 'C'
 """
-
-
-@pytest.fixture
-def writer(settings: Settings) -> Iterator[Connection]:
-    """A connection as sluice_writer, which makes receipts."""
-    with database.connect(settings.writer_dsn) as opened:
-        yield opened
 
 
 def verify(connection: Connection, file_id: int) -> dict[str, Any]:
