@@ -182,8 +182,8 @@ lock: $(UV) ## Renew requirements.lock and requirements-dev.lock (UPGRADE=1: to 
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) requirements-dev.txt --output-file requirements-dev.lock
 	@echo "locked: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, $$(grep -c '^[a-z0-9].*==' requirements-dev.lock) with those for development"
 
-fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60, SEED=a number to repeat a run)
-	@$(PYTHON) -m tests.fuzz.fuzz_reader --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+fuzz: $(VENV)/.dev ## Fuzz the record reader (SECONDS=60 or INPUTS=3000, SEED=a number to repeat a run)
+	@$(PYTHON) -m tests.fuzz.fuzz_reader $(if $(INPUTS),--inputs $(INPUTS),--seconds $(or $(SECONDS),60)) $(if $(SEED),--seed $(SEED))
 
 chaos: $(VENV)/.dev ## Kill what runs, cut, fill, freeze; then compare every row with the files (ROUNDS=5 SEED=2026)
 	@$(PYTHON) -m tests.chaos --rounds $(or $(ROUNDS),5) --seed $(or $(SEED),2026) $(if $(FAULT),--only "$(FAULT)")

@@ -2,6 +2,7 @@
 bounded memory, every byte accounted for, and the recount's reader finds the same.
 
     python -m tests.fuzz.fuzz_reader --seconds 60 [--seed 1]
+    python -m tests.fuzz.fuzz_reader --inputs 3000 --seed 1     # the same inputs on any machine
 
 A failing input is written to the current folder, with the call that repeats it.
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import itertools
 import random
 import resource
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -160,24 +163,31 @@ def any_cuts(random_: random.Random, size: int) -> Cuts:
 
 
 def main() -> int:
-    """Fuzz for as long as was asked; exit code 1 and the input when something breaks."""
+    """Fuzz for as long or as much as was asked; exit code 1 and the input when something breaks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--inputs", type=int, help="as many, however long they take")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parsed = parser.parse_args()
     random_ = random.Random(parsed.seed)
     signal.signal(signal.SIGPROF, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
-        return fuzz(random_, parsed.seed, parsed.seconds, Path(folder))
+        turns = range(parsed.inputs) if parsed.inputs else until(time.monotonic() + parsed.seconds)
+        return fuzz(random_, parsed.seed, turns, Path(folder))
 
 
-def fuzz(random_: random.Random, seed: int, seconds: float, folder: Path) -> int:
-    """The exit code, after so many seconds or the first failure."""
+def until(deadline: float) -> Iterator[int]:
+    """Count up until then."""
+    return itertools.takewhile(lambda _: time.monotonic() < deadline, itertools.count())
+
+
+def fuzz(random_: random.Random, seed: int, turns: Iterable[int], folder: Path) -> int:
+    """The exit code, after an input for each of ``turns`` or the first failure."""
     pool = [well_formed(random_) for _ in range(POOL)]
     check(folder, pool[0], 1000, Cuts())
     resting = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-    runs, deadline = 0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    run = -1
+    for run in turns:
         one = well_formed(random_) if random_.random() < 0.2 else mutated(random_.choice(pool), random_)
         longest, cuts = random_.choice([50, 5000, 1 << 20]), any_cuts(random_, len(one.data))
         signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
@@ -188,14 +198,13 @@ def fuzz(random_: random.Random, seed: int, seconds: float, folder: Path) -> int
             path.write_bytes(one.data)
             how = f"{one.dialect}, {one.layout}, width={one.width}, longest={longest}, cuts={cuts}"
             print(
-                f"seed {seed}, run {runs}: {error!r}\n  assert_they_agree(folder, Path('{path}').read_bytes(), {how})"
+                f"seed {seed}, run {run}: {error!r}\n  assert_they_agree(folder, Path('{path}').read_bytes(), {how})"
             )
             return 1
         signal.setitimer(signal.ITIMER_PROF, 0)
         pool[random_.randrange(POOL)] = one
-        runs += 1
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - resting
-    print(f"{runs} inputs, seed {seed}: no crash, no hang; memory grew by {grown >> 20} MiB")
+    print(f"{run + 1} inputs, seed {seed}: no crash, no hang; memory grew by {grown >> 20} MiB")
     return int(grown > MEMORY_GROWTH_MAX)
 
 

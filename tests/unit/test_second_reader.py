@@ -196,6 +196,13 @@ def test_a_quote_that_never_closes_costs_one_record_and_bounded_memory(folder: P
     assert recounted(folder, data, Dialect(), longest=5_000).records == 20_001
 
 
+@pytest.mark.parametrize("spare", [0, 1], ids=["one byte too many", "just short enough"])
+def test_an_escaped_cr_that_makes_a_record_too_long_is_left_to_the_line_end(folder: Path, spare: int) -> None:
+    data = b"x,y\na|b,c|\r\nd,e\n"
+    second = assert_they_agree(folder, data, Dialect(escape="|"), longest=len(b"a|b,c|") + spare)
+    assert second.wanted[1].raw == b"a|b,c|\r"[: 6 + spare]
+
+
 def test_of_a_record_that_is_far_too_wide_only_the_first_fields_are_kept_apart(folder: Path) -> None:
     path = folder / "x.csv"
     path.write_bytes(b"a,b\n" + b"," * 10_000 + b"\n1,2\n")

@@ -89,7 +89,11 @@ class Records:
         """
         state, end = self._state_after(first.marks, _FIELD_START)
         if state == _WHOLE:  # by far the most
-            return first.marks[:end], first.raw[: end * self._units.size], 0
+            raw = first.raw[: end * self._units.size]
+            # Of CRLF an escape character takes the CR along, which may be one byte too many.
+            if first.marks[end - 1 : end] != b"\r" or not self._units.is_too_long(raw):
+                return first.marks[:end], raw, 0
+            return first.marks.rstrip(b"\r\n"), first.content(self._units), 0
         return self._record_of_lines(first, state)
 
     def _record_of_lines(self, first: Line, state: int) -> tuple[bytes, bytes, int]:
