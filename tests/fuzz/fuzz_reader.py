@@ -197,9 +197,7 @@ def fuzz(random_: random.Random, seed: int, turns: Iterable[int], folder: Path) 
             path = Path(f"fuzz-{hashlib.sha256(one.data).hexdigest()[:12]}.csv")
             path.write_bytes(one.data)
             how = f"{one.dialect}, {one.layout}, width={one.width}, longest={longest}, cuts={cuts}"
-            print(
-                f"seed {seed}, run {run}: {error!r}\n  assert_they_agree(folder, Path('{path}').read_bytes(), {how})"
-            )
+            print(f"seed {seed}, run {run}: {error!r}\n  assert_they_agree(folder, Path('{path}').read_bytes(), {how})")
             return 1
         signal.setitimer(signal.ITIMER_PROF, 0)
         pool[random_.randrange(POOL)] = one

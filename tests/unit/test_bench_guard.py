@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bench import guard
 
 RECORDED = {"wall": 0.9, "cpu": 0.6}
 
 
-def test_a_ratio_that_is_more_than_a_third_below_the_recorded_one_is_told() -> None:
-    [told] = guard.fallen({"wall": 0.59, "cpu": 0.6}, RECORDED)
-    assert "by wall time is 0.59" in told
-    assert "recorded 0.90" in told
+@pytest.mark.parametrize(("name", "ratio"), [("wall", 0.44), ("cpu", 0.44)])
+def test_a_ratio_that_is_far_below_the_recorded_one_is_told(name: str, ratio: float) -> None:
+    [told] = guard.fallen(RECORDED | {name: ratio}, RECORDED)
+    assert f"by {name} time is {ratio}" in told
+    assert f"recorded {RECORDED[name]:.2f}" in told
 
 
-def test_ratios_a_third_below_or_better_pass() -> None:
-    assert guard.fallen({"wall": 0.61, "cpu": 0.41}, RECORDED) == []
+def test_half_of_the_recorded_wall_time_and_three_quarters_of_the_cpu_time_pass() -> None:
+    assert guard.fallen({"wall": 0.46, "cpu": 0.46}, RECORDED) == []
     assert guard.fallen({"wall": 2.0, "cpu": 2.0}, RECORDED) == []
 
 
