@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
+.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay merge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: ma
 	@[ -n "$${FILE_ID:-}" ] || { echo 'which file? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
 	@[ -n "$${REASON:-}$${DRY_RUN:-}" ] || { echo 'why? make unload FILE_ID=7 REASON="…"' >&2; exit 2; }
 	@$(SLUICE) unload $${DRY_RUN:+--dry-run} $${WITH_DUPLICATES:+--with-duplicates} -- "$$FILE_ID" "$${REASON:-}"
+
+merge: $(VENV)/.runtime ## Compare the ids of new events with those of all months now, as keep_house does every night
+	@$(SLUICE) merge
 
 receipt: $(VENV)/.runtime ## Verify one file's rows against its receipt, as JSON: make receipt FILE_ID=7
 	@[ -n "$${FILE_ID:-}" ] || { echo "which file? make receipt FILE_ID=7" >&2; exit 2; }

@@ -15,6 +15,7 @@ from airflow.sdk import dag, task
 from sluice.base import database
 from sluice.base.settings import load
 from sluice.ledger import receipts
+from sluice.loading import merge
 from sluice.proof import sealing
 from sluice.running import airflow_metadata, trimming
 
@@ -25,6 +26,12 @@ def seal_archive() -> None:
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         sealing.seal_archive(settings, connection)
+
+
+@task
+def merge_months() -> None:
+    """Compare the ids of new events with those of all months, every SLUICE_MERGE_EVERY_HOURS."""
+    merge.merge(load(), when_due=True)
 
 
 @task
@@ -68,6 +75,7 @@ def clean_metadata() -> None:
 )
 def keep_house() -> None:
     """Wire the chores."""
+    merge_months()
     make_receipts()
     seal_archive()
     trim_batches()

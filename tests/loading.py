@@ -91,11 +91,17 @@ def recount(connection: Connection) -> dict[int, tuple[int, int, int]]:
     ).fetchone()
     assert outside == {"n": 0}, "events of a file that is not loaded"
     homeless = connection.execute(
-        "SELECT count(*) AS n FROM ledger.duplicates LEFT JOIN public.events USING (event_id) "
+        "SELECT count(*) AS n FROM ledger.duplicates LEFT JOIN public.events USING (event_id, event_time) "
         "WHERE events.event_id IS NULL"
     ).fetchone()
     assert homeless == {"n": 0}, "duplicates of nothing"
     return found
+
+
+def make_months(connection: Connection, *days: str) -> None:
+    """Partitions for events of these days, as the owner or the writer: for a test that inserts events itself."""
+    for day in days:
+        connection.execute("SELECT ledger.make_month(%s::date)", [day])
 
 
 def state(connection: Connection, file_id: int) -> str:

@@ -31,17 +31,37 @@ WITH lines AS (
     WHERE contype IN ('c', 'p', 'u', 'x')
 )
 SELECT format(
-    E'CREATE%%s TABLE %%s (\n    %%s\n)%%s;',
+    E'CREATE%%s TABLE %%s (\n    %%s\n)%%s%%s;',
     CASE relpersistence WHEN 'u' THEN ' UNLOGGED' ELSE '' END,
     format('%%I.%%I', nspname, relname),
     string_agg(line, E',\n    ' ORDER BY part, attnum, place COLLATE "C"),
+    ' PARTITION BY ' || pg_get_partkeydef(pg_class.oid),
     CASE WHEN reloptions IS NOT NULL THEN format(' WITH (%%s)', array_to_string(reloptions, ', ')) ELSE '' END
 ) AS statement
 FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
 JOIN lines ON lines.oid = pg_class.oid
-WHERE relkind IN ('r', 'p') AND nspname = ANY(%(schemas)s)
-GROUP BY nspname, relname, relpersistence, reloptions
+WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname = ANY(%(schemas)s)
+GROUP BY pg_class.oid, nspname, relname, relpersistence, reloptions
+ORDER BY nspname COLLATE "C", relname COLLATE "C";
+
+-- name: partitions :: a statement a partition, with what holds for its rows alone
+SELECT format(
+    E'CREATE TABLE %%I.%%I PARTITION OF %%s (\n    %%s\n) %%s;',
+    nspname,
+    relname,
+    inhparent::regclass,
+    (
+        SELECT string_agg(format('CONSTRAINT %%I %%s', conname, pg_get_constraintdef(oid)), E',\n    ' ORDER BY conname COLLATE "C")
+        FROM pg_constraint
+        WHERE conrelid = pg_class.oid AND contype IN ('c', 'p', 'u', 'x') AND conislocal
+    ),
+    pg_get_expr(relpartbound, pg_class.oid)
+) AS statement
+FROM pg_class
+JOIN pg_namespace ON pg_namespace.oid = relnamespace
+JOIN pg_inherits ON inhrelid = pg_class.oid
+WHERE relkind = 'r' AND relispartition AND nspname = ANY(%(schemas)s)
 ORDER BY nspname COLLATE "C", relname COLLATE "C";
 
 -- name: references :: a statement a foreign key
@@ -55,11 +75,12 @@ WHERE contype = 'f' AND nspname = ANY(%(schemas)s)
 ORDER BY nspname COLLATE "C", relname COLLATE "C", conname COLLATE "C";
 
 -- name: indexes :: a statement an index that no constraint has made
-SELECT pg_get_indexdef(indexrelid) || ';' AS statement
+SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') || ';' AS statement
 FROM pg_index
 JOIN pg_class ON pg_class.oid = indexrelid
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = ANY(%(schemas)s)
+    AND NOT relispartition
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype <> 'f')
 ORDER BY nspname COLLATE "C", relname COLLATE "C";
 

@@ -27,6 +27,8 @@ END
 $$;
 
 DO $$
+DECLARE
+    partition text;
 BEGIN
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO sluice_reader', current_database());
@@ -46,7 +48,7 @@ BEGIN
     GRANT UPDATE ON ledger.identity TO sluice_writer;
     GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
     -- What was noted there stays as it was noted.
-    GRANT INSERT ON ledger.audit TO sluice_writer;
+    GRANT INSERT ON ledger.audit, ledger.merges TO sluice_writer;
     -- Whoever refreshes the reports, see refresh.sql.
     GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
     GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
@@ -55,8 +57,14 @@ BEGIN
     -- They run with the rights of whoever calls them.
     GRANT EXECUTE ON FUNCTION
         ledger.verify(bigint), ledger.digest(bigint), ledger.row_digest(public.events), ledger.receipt_of(bit),
-        ledger.receipt_after(text, bit), ledger.receipt_columns()
+        ledger.receipt_after(text, bit), ledger.receipt_columns(), ledger.rows_of(bigint), ledger.months(),
+        ledger.since(timestamptz), ledger.until(timestamptz)
     TO sluice_writer, sluice_reader;
+    -- It runs as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
+    GRANT EXECUTE ON FUNCTION ledger.make_month(date, text) TO sluice_writer;
+    FOR partition IN SELECT month FROM ledger.months() LOOP
+        EXECUTE format('GRANT SELECT ON public.%I TO sluice_writer, sluice_reader', partition);
+    END LOOP;
 EXCEPTION
     WHEN undefined_object THEN
         RAISE NOTICE 'roles sluice_writer and sluice_reader do not exist: nothing is granted';

@@ -92,7 +92,7 @@ COPY (
     FROM (
         SELECT present.*, duplicate.file_id, duplicate.record_number
         FROM ledger.duplicates AS duplicate
-        JOIN (SELECT {content} FROM public.events) AS present USING (event_id)
+        JOIN (SELECT {content} FROM public.events) AS present USING ({row_id})
         WHERE duplicate.file_id = ANY(%(file_ids)s)
     ) AS repeated
 ) TO STDOUT (FORMAT binary);
@@ -109,9 +109,10 @@ COPY pg_temp.{table} ({columns}) FROM STDIN (FORMAT binary);
 -- name: renumber :: a file that waits under another number gets its rows under that one
 UPDATE pg_temp.{table} SET file_id = %(waiting)s WHERE file_id = %(file_id)s;
 
--- name: settle_files :: claims are this ledger's own, and so are references
+-- name: settle_files :: claims are this ledger's own, and so are references; no merge has seen their rows here
 UPDATE copied_files AS copied
-SET claim = (SELECT claim FROM ledger.files WHERE files.file_id = copied.file_id),
+SET merged_at = NULL,
+    claim = (SELECT claim FROM ledger.files WHERE files.file_id = copied.file_id),
     duplicate_of = (
         SELECT original.file_id
         FROM ledger.files AS original
@@ -147,12 +148,16 @@ JOIN ledger.files USING (file_id)
 WHERE files.state = 'loaded'
 ORDER BY file_id;
 
--- name: put_events :: an id that is there already keeps the row that it has
+-- name: make_months :: nothing of use; there is a partition for each copied event
+SELECT (ledger.make_month(of_day, %(size)s)).month
+FROM (SELECT DISTINCT (event_time AT TIME ZONE 'UTC')::date AS of_day FROM copied_events) AS days;
+
+-- name: put_events :: an id that is there already in the month keeps the row that it has
 INSERT INTO public.events ({columns})
-SELECT DISTINCT ON (event_id) {columns}
+SELECT {columns}
 FROM copied_events
 ORDER BY event_id, file_id, record_number
-ON CONFLICT (event_id) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: forget_receipts :: of files that lost a row to one that is there already: they are made anew
 UPDATE ledger.files
@@ -160,15 +165,18 @@ SET receipt = NULL, receipt_version = NULL, receipt_at = NULL
 WHERE file_id IN (
     SELECT copied.file_id
     FROM copied_events AS copied
-    LEFT JOIN public.events AS present USING (event_id, file_id, record_number)
+    LEFT JOIN public.events AS present USING (event_id, event_time, file_id, record_number)
     WHERE present.event_id IS NULL
 );
 
 -- name: note_duplicates :: equal content under an id that another row has
-INSERT INTO ledger.duplicates (file_id, record_number, event_id)
-SELECT copied.file_id, copied.record_number, copied.event_id
+INSERT INTO ledger.duplicates (file_id, record_number, event_id, event_time)
+SELECT copied.file_id, copied.record_number, copied.event_id, present.event_time
 FROM copied_events AS copied
-JOIN public.events AS present USING (event_id)
+JOIN ledger.months() AS months ON months.begins <= copied.event_time AND copied.event_time < months.ends
+JOIN public.events AS present ON present.event_id = copied.event_id
+    AND present.event_time >= months.begins
+    AND present.event_time < months.ends
 WHERE (present.file_id, present.record_number) <> (copied.file_id, copied.record_number)
     AND {same_content};
 
@@ -200,6 +208,7 @@ JOIN ledger.files USING (file_id)
 WHERE NOT EXISTS (
         SELECT FROM public.events AS present
         WHERE present.event_id = copied.event_id
+            AND present.event_time = copied.event_time
             AND (present.file_id, present.record_number) = (copied.file_id, copied.record_number)
     )
     AND NOT EXISTS (
@@ -213,7 +222,7 @@ SET state = 'quarantined', rules = EXCLUDED.rules, error_class = EXCLUDED.error_
 WITH counted AS (
     SELECT
         copied.file_id,
-        (SELECT count(*) FROM public.events WHERE events.file_id = copied.file_id) AS loaded,
+        (SELECT count(*) FROM ledger.rows_of(copied.file_id)) AS loaded,
         (
             SELECT count(*) FROM ledger.rejects
             WHERE rejects.file_id = copied.file_id AND rejects.state = 'quarantined'

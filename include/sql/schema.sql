@@ -26,7 +26,7 @@ CREATE TABLE ledger.audit (
     reason text NOT NULL,
     by_whom text NOT NULL,
     details jsonb NOT NULL,
-    CONSTRAINT an_action_is_known CHECK (((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text])))))),
+    CONSTRAINT an_action_is_known CHECK (((action = 'merge'::text) OR ((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text]))))))),
     CONSTRAINT audit_pkey PRIMARY KEY (audit_id)
 );
 
@@ -69,6 +69,7 @@ CREATE TABLE ledger.duplicates (
     file_id bigint NOT NULL,
     record_number bigint NOT NULL,
     event_id uuid NOT NULL,
+    event_time timestamp with time zone NOT NULL,
     CONSTRAINT duplicates_pkey PRIMARY KEY (file_id, record_number)
 );
 
@@ -123,6 +124,9 @@ CREATE TABLE ledger.files (
     read_as jsonb,
     lane text NOT NULL DEFAULT 'small'::text,
     rows_landed_at timestamp with time zone,
+    first_event_time timestamp with time zone,
+    last_event_time timestamp with time zone,
+    merged_at timestamp with time zone,
     CONSTRAINT a_file_is_in_a_known_state CHECK ((state = ANY (ARRAY['landed'::text, 'loaded'::text, 'rejected'::text, 'duplicate'::text, 'replaced'::text, 'unloaded'::text]))),
     CONSTRAINT a_file_is_rejected_for_a_known_cause CHECK ((rejected_for = ANY (ARRAY['content'::text, 'name'::text, 'undoes'::text, 'changed'::text, 'gone'::text]))),
     CONSTRAINT a_file_lies_in_one_of_our_folders CHECK (((path = ''::text) OR ((path ~ '^(incoming|processing|archive)/'::text) AND (path !~ '/\.\.(/|$)'::text)))),
@@ -155,6 +159,15 @@ CREATE TABLE ledger.insistences (
     CONSTRAINT a_sha256_is_64_hex_digits CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT insistences_file_id_key UNIQUE (file_id),
     CONSTRAINT insistences_pkey PRIMARY KEY (insistence_id)
+);
+
+CREATE TABLE ledger.merges (
+    begun_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    files bigint NOT NULL,
+    rows bigint NOT NULL,
+    conflicts bigint NOT NULL,
+    CONSTRAINT merges_pkey PRIMARY KEY (begun_at)
 );
 
 CREATE TABLE ledger.rejects (
@@ -221,9 +234,8 @@ CREATE TABLE public.events (
     payment_method text,
     extra jsonb,
     file_id bigint NOT NULL,
-    record_number bigint NOT NULL,
-    CONSTRAINT events_pkey PRIMARY KEY (event_id)
-);
+    record_number bigint NOT NULL
+) PARTITION BY RANGE (event_time);
 
 CREATE TABLE public.sluice_migrations (
     name text NOT NULL,
@@ -327,6 +339,16 @@ CREATE TABLE report.users (
     CONSTRAINT users_user_id_excl EXCLUDE USING hash (user_id WITH =)
 );
 
+-- Partitions
+
+CREATE TABLE public.events_before_2000_01 PARTITION OF public.events (
+    CONSTRAINT events_before_2000_01_pkey PRIMARY KEY (event_id)
+) FOR VALUES FROM (MINVALUE) TO ('2000-01-01 00:00:00+00');
+
+CREATE TABLE public.events_from_2100_01 PARTITION OF public.events (
+    CONSTRAINT events_from_2100_01_pkey PRIMARY KEY (event_id)
+) FOR VALUES FROM ('2100-01-01 00:00:00+00') TO (MAXVALUE);
+
 -- References
 
 ALTER TABLE ledger.audit ADD CONSTRAINT audit_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
@@ -350,6 +372,7 @@ CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (l
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
 CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
 CREATE INDEX files_landed_by_name ON ledger.files USING btree (name) WHERE (state = 'landed'::text);
+CREATE INDEX files_to_merge ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (merged_at IS NULL));
 CREATE INDEX files_to_seal ON ledger.files USING btree (loaded_at, file_id) WHERE ((state = 'loaded'::text) AND (sealed_at IS NULL));
 CREATE INDEX files_unclaimed ON ledger.files USING btree (lane, file_id) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NULL));
 CREATE INDEX files_waiting ON ledger.files USING btree (file_id) WHERE ((state = 'landed'::text) AND (waits_for IS NULL));
@@ -368,7 +391,78 @@ CREATE OR REPLACE FUNCTION ledger.digest(of_file bigint)
  LANGUAGE sql
  STABLE PARALLEL SAFE
 AS $function$
-    SELECT ledger.receipt_of(bit_xor(ledger.row_digest(events))) FROM public.events WHERE events.file_id = of_file
+    SELECT ledger.receipt_of(bit_xor(ledger.row_digest(present))) FROM ledger.rows_of(of_file) AS present
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'month'::text)
+ RETURNS TABLE(month text, begins timestamp with time zone, ends timestamp with time zone)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+AS $function$
+#variable_conflict use_column
+DECLARE
+    moment timestamptz := of_day;
+    low    timestamptz;
+    high   timestamptz;
+    called text;
+    reader text;
+BEGIN
+    IF of_day IS NULL OR size IS NULL OR size NOT IN ('day', 'week', 'month', 'quarter', 'year') THEN
+        RAISE EXCEPTION '% is no size of a partition: day, week, month, quarter or year', coalesce(size, 'NULL')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM pg_advisory_xact_lock(7215482304);
+    IF NOT EXISTS (SELECT FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends) THEN
+        low := date_trunc(size, moment);
+        high := low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END;
+        SELECT greatest(low, max(there.ends)) INTO low FROM ledger.months() AS there WHERE there.ends <= moment;
+        SELECT least(high, min(there.begins)) INTO high FROM ledger.months() AS there WHERE there.begins > moment;
+        called := CASE
+            WHEN low = date_trunc('month', low) AND high = low + interval '1 month'
+                THEN to_char(low, '"events_"YYYY_MM')
+            ELSE to_char(low, '"events_"YYYY_MM_DD') || to_char(high, '"_to_"YYYY_MM_DD')
+        END;
+        -- Whoever detached a partition may have left it there.
+        WHILE to_regclass(format('public.%I', called)) IS NOT NULL LOOP
+            called := called || '_';
+        END LOOP;
+        EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
+        EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
+        EXECUTE format('ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', called, low, high);
+        -- Who reads the whole table may read each of its parts.
+        FOR reader IN
+            SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
+            FROM pg_class
+            CROSS JOIN aclexplode(relacl)
+            WHERE pg_class.oid = to_regclass('public.events') AND privilege_type = 'SELECT' AND grantee <> relowner
+        LOOP
+            EXECUTE format('GRANT SELECT ON public.%I TO %s', called, reader);
+        END LOOP;
+    END IF;
+    RETURN QUERY SELECT * FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.months()
+ RETURNS TABLE(month text, begins timestamp with time zone, ends timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO'
+AS $function$
+    SELECT
+        relname::text,
+        CASE WHEN bounds[1] = 'MINVALUE' THEN '-infinity' ELSE btrim(bounds[1], '''') END::timestamptz,
+        CASE WHEN bounds[2] = 'MAXVALUE' THEN 'infinity' ELSE btrim(bounds[2], '''') END::timestamptz
+    FROM pg_inherits
+    JOIN pg_class ON pg_class.oid = inhrelid
+    CROSS JOIN LATERAL regexp_match(pg_get_expr(relpartbound, pg_class.oid), 'FROM \((.+)\) TO \((.+)\)') AS bounds
+    WHERE inhparent = to_regclass('public.events') AND NOT inhdetachpending AND bounds IS NOT NULL
+    ORDER BY 2
 $function$;
 
 CREATE OR REPLACE FUNCTION ledger.note_edit()
@@ -439,15 +533,44 @@ AS $function$
     )))::bit(128)
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.rows_of(of_file bigint)
+ RETURNS SETOF public.events
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT *
+    FROM public.events
+    WHERE file_id = of_file
+        AND event_time >= (SELECT ledger.since(min(first_event_time)) FROM ledger.files WHERE files.file_id = of_file)
+        AND event_time <= (SELECT ledger.until(max(last_event_time)) FROM ledger.files WHERE files.file_id = of_file)
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.since(first_event_time timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT coalesce(date_trunc('month', first_event_time AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', '-infinity')
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.until(last_event_time timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT coalesce(
+        (date_trunc('month', last_event_time AT TIME ZONE 'UTC') + interval '1 month - 1 us') AT TIME ZONE 'UTC', 'infinity'
+    )
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.verify(of_file bigint)
  RETURNS jsonb
  LANGUAGE sql
  STABLE PARALLEL SAFE
 AS $function$
     WITH in_events AS (
-        SELECT count(*) AS rows_found, ledger.receipt_of(bit_xor(ledger.row_digest(events))) AS digest
-        FROM public.events
-        WHERE events.file_id = of_file
+        SELECT count(*) AS rows_found, ledger.receipt_of(bit_xor(ledger.row_digest(present))) AS digest
+        FROM ledger.rows_of(of_file) AS present
     ), found AS (
         SELECT
             in_events.rows_found AS loaded,
@@ -510,6 +633,7 @@ CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EA
 
 COMMENT ON TABLE ledger.dropped_views IS 'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
 COMMENT ON COLUMN ledger.failed_refresh.report IS 'whose file or check failed; none: all of them could not be published';
+COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
 COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
 COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
@@ -549,6 +673,13 @@ GRANT SELECT ON TABLE ledger.identity TO sluice_reader;
 GRANT SELECT, UPDATE ON TABLE ledger.identity TO sluice_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.insistences TO sluice_writer;
 GRANT SELECT ON TABLE ledger.insistences TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.make_month(of_day date, size text) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.make_month(of_day date, size text) FROM PUBLIC;
+GRANT INSERT, SELECT ON TABLE ledger.merges TO sluice_writer;
+GRANT SELECT ON TABLE ledger.merges TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.months() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.note_edit() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_writer;
@@ -565,13 +696,26 @@ GRANT SELECT ON TABLE ledger.rejects TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.row_digest(event public.events) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.rows_of(of_file bigint) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.rows_of(of_file bigint) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.rows_of(of_file bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.since(first_event_time timestamp with time zone) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.since(first_event_time timestamp with time zone) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.since(first_event_time timestamp with time zone) FROM PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.streams TO sluice_writer;
 GRANT SELECT ON TABLE ledger.streams TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.until(last_event_time timestamp with time zone) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.until(last_event_time timestamp with time zone) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.until(last_event_time timestamp with time zone) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.verify(of_file bigint) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.verify(of_file bigint) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.verify(of_file bigint) FROM PUBLIC;
 GRANT DELETE, INSERT, SELECT ON TABLE public.events TO sluice_writer;
 GRANT SELECT ON TABLE public.events TO sluice_reader;
+GRANT SELECT ON TABLE public.events_before_2000_01 TO sluice_reader;
+GRANT SELECT ON TABLE public.events_before_2000_01 TO sluice_writer;
+GRANT SELECT ON TABLE public.events_from_2100_01 TO sluice_reader;
+GRANT SELECT ON TABLE public.events_from_2100_01 TO sluice_writer;
 GRANT SELECT ON TABLE public.sluice_migrations TO sluice_reader;
 GRANT SELECT ON TABLE public.sluice_migrations TO sluice_writer;
 GRANT USAGE ON SCHEMA report TO sluice_reader;

@@ -91,6 +91,9 @@ class Settings:
     chunk_bytes: int = 16 * 1024 * 1024
     duckdb_memory: str = "256MB"
 
+    # How much time a partition of events holds that is made from now on: day, week, month, quarter or year.
+    events_partition: str = "month"
+
     # An unload tries for so long to get a file that others use.
     unload_patience_seconds: float = 120.0
 
@@ -101,6 +104,7 @@ class Settings:
     keep_logs_days: float = 2.0
     keep_archive_days: float = 30.0
     keep_batches_days: float = 7.0
+    merge_every_hours: float = 24.0
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 
     @property
@@ -266,6 +270,8 @@ def _check(settings: Settings) -> None:
         raise SettingError(
             f"SLUICE_GENERATE_IDS={settings.generate_ids!r} is neither random (uuid 4) nor ordered (by time, uuid 7)"
         )
+    if settings.events_partition not in _PARTITIONS:
+        raise SettingError(f"SLUICE_EVENTS_PARTITION={settings.events_partition!r} is none of {', '.join(_PARTITIONS)}")
     if not re.fullmatch("0?0[0-7]{2}", settings.umask):
         raise SettingError(
             f"SLUICE_UMASK={settings.umask!r} is no umask that leaves this user everything: 077 shows others nothing, "
@@ -281,6 +287,7 @@ def _check(settings: Settings) -> None:
 
 # As Java and DuckDB read them.
 _SIZES = {"spark_driver_memory": r"[1-9]\d*[kmgt]b?", "duckdb_memory": r"\d+(\.\d+)?\s*([kmgt]i?b|%)"}
+_PARTITIONS = ("day", "week", "month", "quarter", "year")
 _AT_LEAST_ONE = {
     "generate_rows",
     "stream_tasks",

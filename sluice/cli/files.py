@@ -90,6 +90,19 @@ def insist_on_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     return 0
 
 
+@command("merge", "compare the ids of new events with those of all months")
+def merge_months(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """Print what was found as JSON; exit code 1 when files are left for the next merge."""
+    from sluice.loading import merge  # its imports are heavy, and only needed here
+
+    merged = merge.merge(reached(pipeline))
+    if merged is None:
+        print("another merge is at it")
+        return 1
+    print(json.dumps(merged.as_dict(), indent=2))
+    return 1 if merged.left else 0
+
+
 @command("rejects", "show the quarantine by rule, with examples", *_CHOOSING)
 def rejects(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """What was rejected and why."""

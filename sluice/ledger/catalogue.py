@@ -15,6 +15,7 @@ SCHEMAS = ("ledger", "public", "report", "report_staging")
 _PARTS = {
     "catalogue.schemas": "Schemas",
     "catalogue.tables": "Tables",
+    "catalogue.partitions": "Partitions",
     "catalogue.references": "References",
     "catalogue.indexes": "Indexes",
     "catalogue.views": "Views",
@@ -29,7 +30,8 @@ def statements(connection: psycopg.Connection[dict[str, Any]]) -> dict[str, list
     """What is in our schemas, in statements by part, in the order in which they could be run."""
     with connection.transaction():
         # Without a path every name is written with its schema.
-        connection.execute("SELECT set_config('search_path', '', true)")
+        # Bounds of partitions are moments.
+        connection.execute("SELECT set_config('search_path', '', true), set_config('timezone', 'UTC', true)")
         parts = {
             title: [row["statement"] for row in queries.all(connection, name, schemas=list(SCHEMAS))]
             for name, title in _PARTS.items()

@@ -26,5 +26,9 @@ class FileChangedError(Exception):
     cause = "changed"
 
 
+class MonthMissingError(Exception):
+    """No partition of ``events`` takes a row: it went while the file was loaded, or another program copied."""
+
+
 class RowsMovedError(Exception):
     """Rows that were in ``events`` a moment ago have left with their file, or are another file's now."""

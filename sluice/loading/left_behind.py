@@ -27,6 +27,7 @@ Row = dict[str, Any]
 
 SHOWN = 20
 _PAGE = 1000
+_COPY_DUPLICATES = "left_behind.copy_duplicates"
 
 
 class _Staging(NamedTuple):
@@ -177,12 +178,12 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     copied.replaced = _replace_older(settings, ledger, replaced, chosen)
     _put(ledger, "left_behind.put_files", columns["copied_files"], state="loaded")
     _put(ledger, "left_behind.put_rejects", columns["copied_rejects"])
-    _put(ledger, "left_behind.put_events", columns["copied_events"])
+    _put_events(settings, ledger, columns["copied_events"])
     queries.run(ledger, "left_behind.forget_receipts")
     # What a file had as a duplicate comes second: its row's owner may be copied too.
-    _take_rows(ledger, replaced, "left_behind.copy_duplicates", "copied_events", columns["copied_events"], file_ids)
+    _take_rows(ledger, replaced, _COPY_DUPLICATES, "copied_events", columns["copied_events"], file_ids)
     _renumber(ledger, chosen, ["copied_events"])
-    _put(ledger, "left_behind.put_events", columns["copied_events"])
+    _put_events(settings, ledger, columns["copied_events"])
     ledger.execute(queries.compose("left_behind.note_duplicates", same_content=same_content("copied", "present")))
     queries.run(ledger, "left_behind.settle_rejects")
     queries.run(ledger, "left_behind.put_conflicts")
@@ -215,7 +216,11 @@ def _take_rows(
     ledger: Connection, replaced: Connection, query: str, staging: str, columns: list[str], file_ids: list[int]
 ) -> None:
     content = [name for name in columns if name not in PLACE]
-    source = queries.compose(query, columns=_list(columns), content=_list(content))
+    parts = {"columns": _list(columns), "content": _list(content)}
+    if query == _COPY_DUPLICATES:  # an older database names a row by its id alone
+        known = _columns(replaced, "ledger.duplicates")
+        parts["row_id"] = _list([name for name in ("event_id", "event_time") if name in known])
+    source = queries.compose(query, **parts)
     target = queries.compose("left_behind.take", table=sql.Identifier(staging), columns=_list(columns))
     with (
         replaced.cursor() as there,
@@ -225,6 +230,11 @@ def _take_rows(
     ):
         for block in out:
             into.write(block)
+
+
+def _put_events(settings: Settings, ledger: Connection, columns: list[str]) -> None:
+    queries.all(ledger, "left_behind.make_months", size=settings.events_partition)
+    _put(ledger, "left_behind.put_events", columns)
 
 
 def _renumber(ledger: Connection, chosen: list[Row], stagings: list[str]) -> None:
@@ -339,10 +349,12 @@ def _pages(replaced: Connection) -> Iterator[list[Row]]:
 
 def _common(ledger: Connection, replaced: Connection, table: str) -> list[str]:
     """The columns that both have: an older database may lack some."""
-    here, there = (
-        [row["name"] for row in queries.all(one, "left_behind.columns", table=table)] for one in (ledger, replaced)
-    )
+    here, there = (_columns(one, table) for one in (ledger, replaced))
     return [name for name in here if name in there]
+
+
+def _columns(database: Connection, table: str) -> list[str]:
+    return [row["name"] for row in queries.all(database, "left_behind.columns", table=table)]
 
 
 def _names(rows: list[Row]) -> str:

@@ -66,6 +66,7 @@ class FileLoader:
                 return tally
             except BaseException as error:
                 self._writer.session.disconnect()
+                self._writer.months.forget()
                 rule = rule_for(error, FILE_RULES)
                 if rule is UNKNOWN:
                     _log.warning("file %s: %s", file_id, line_of(error))

@@ -25,6 +25,7 @@ from sluice.loading.afterwards import path_after
 from sluice.loading.errors import FileRejectedError
 from sluice.loading.feed_look import FeedLook
 from sluice.loading.landed_file import LandedFile, Tally
+from sluice.loading.months import FileMonths
 from sluice.loading.registered_bytes import reading
 from sluice.loading.rejects import Rejects, header_text
 from sluice.loading.revisions import Replaced, make_way
@@ -64,6 +65,7 @@ class FileLoad:
         self.file = file
         self._footer_records = 0
         self._kind: Kind | None = None
+        self._months = FileMonths(writer.months)
 
     def run(self) -> tuple[Tally, str]:
         """Load it and commit; its tally, and its path from now on.
@@ -109,6 +111,8 @@ class FileLoad:
             copied.look.drift_text,
             copied.look.filled_text,
             json.dumps(self._read_as(contract)),
+            self._months.first,
+            self._months.last,
         )
 
     def _read_as(self, contract: Contract) -> dict[str, Any]:
@@ -130,7 +134,7 @@ class FileLoad:
         replaced = make_way(self.writer, file, contract)
         is_staged = file.bytes <= STAGED_BYTES_MAX or contract.name in stage_first
         if is_staged:
-            self.writer.session.run("load/load.make_staging")
+            staging.make(self.writer.session)
         rejects = Rejects(self.writer.session, file.file_id, match)
         read, good, warned = self._copy_blocks(self._blocks(landed, dialect, match), match, look, rejects, is_staged)
         duplicates = conflicts = 0
@@ -204,6 +208,7 @@ class FileLoad:
         self._footer_records = reader.footer_records
 
     def _ingest(self, good: pa.Table, is_staged: bool) -> None:
+        self._months.add(self.writer.session.run, good)
         if good.num_rows and is_staged:
             self.writer.session.copy(good, "staged_events")
         elif good.num_rows:
@@ -212,9 +217,8 @@ class FileLoad:
     def _from_staging(self, match: Match, dialect: Dialect, rejects: Rejects) -> tuple[int, int]:
         """Insert what was staged; return how many rows are duplicates and how many conflicts (set aside)."""
         session = self.writer.session
-        if not staging.insert(session):
-            return 0, 0
-        duplicates, conflicts = staging.sort_repeated(session, match.contract)
+        months = staging.insert(session, self._months.all)
+        duplicates, conflicts = staging.sort_repeated(session, match.contract, months)
         if conflicts:
             # Their raw bytes were not kept: they are read once more.
             sought = np.array(conflicts, np.int64)

@@ -29,9 +29,15 @@ _SCHEMA = pa.schema(
 
 
 class Rejects:
-    """The rejects of one file. ``count`` is how many were added; memory stays bounded, they are copied as they come."""
+    """The rejects of one file. ``count`` is how many were added; memory stays bounded, they are copied as they come.
 
-    def __init__(self, session: WriterSession, file_id: int, match: Match) -> None:
+    ``into``: another table than the ledger's, for rejects that may be needed; without a schema a temporary one.
+    """
+
+    def __init__(
+        self, session: WriterSession, file_id: int, match: Match, into: tuple[str, str | None] = ("rejects", "ledger")
+    ) -> None:
+        self._table, self._schema = into
         self._session = session
         self._file_id = file_id
         self._match = match
@@ -60,7 +66,7 @@ class Rejects:
     def flush(self) -> None:
         """Copy what was added since the last flush."""
         if self._rows:
-            self._session.copy(pa.Table.from_pylist(self._rows, _SCHEMA), "rejects", schema="ledger")
+            self._session.copy(pa.Table.from_pylist(self._rows, _SCHEMA), self._table, schema=self._schema)
         self._rows, self._bytes = [], 0
 
     def _add(

@@ -27,6 +27,7 @@ from sluice.contracts.matching import Match, match
 from sluice.contracts.model import Contract, ContractError, HeaderError
 from sluice.loading import staging
 from sluice.loading.file_rules import FILE_RULES
+from sluice.loading.months import FileMonths, Months
 from sluice.loading.rejects import without_nul
 from sluice.loading.retry_rules import cut, line_of, rule_for
 from sluice.loading.writer_session import WriterSession
@@ -135,6 +136,8 @@ class _Replayer:
         self._session = session
         self._judge = judge
         self._rule = rule
+        self._months = Months(settings.writer_dsn, settings.events_partition)
+        self._held = FileMonths(self._months)
         self._contracts = read_contracts(
             settings.contracts_dir,
             problems=judge.problems,
@@ -151,6 +154,7 @@ class _Replayer:
                 return _left(file_id, str(why))
             except Exception as error:
                 self._session.disconnect()
+                self._months.forget()
                 rule = rule_for(error, FILE_RULES)
                 if rule.action in ("quarantine", "hold"):
                     return _left(file_id, f"{rule.says} ({cut(line_of(error))})")
@@ -167,20 +171,21 @@ class _Replayer:
             return ReplayTally()
         name, sha256, contract, header, marked, landed_at = rows[0]
         file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, marked, landed_at)
-        run("load/load.make_staging")
+        self._held = FileMonths(self._months)
+        staging.make(self._session)
         run("load/replay.make_read")
         run("load/replay.make_outcomes")
         considered = sum(self._page(file, page) for page in self._pages(file_id))
         run("load/replay.lock_read", file_id)
         [(edited,)] = run("load/replay.leave_edited", file_id)
         considered -= edited
-        staging.insert(self._session)
-        staging.sort_repeated(self._session, self._contract(contract))
+        months = staging.insert_new(self._session, self._held.all, self._months.all(run))
+        staging.sort_repeated(self._session, self._contract(contract), months)
         run("load/replay.keep_conflicts")
         run("load/receipts.follow_replayed", file_id, "replay")
         crash_point("replay.after_insert")
         version = self._contract(contract).version
-        [(loaded, duplicates)] = run("load/replay.settle", file_id, version)
+        [(loaded, duplicates)] = run("load/replay.settle", file_id, version, self._held.first, self._held.last)
         [(kept,)] = run("load/replay.say_why", file_id, version)
         by_rule = dict(run("load/replay.kept_by_rule"))
         if considered != loaded + duplicates + kept:
@@ -237,6 +242,7 @@ class _Replayer:
             judged = self._judge.judge(
                 block, matched, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at
             )
+            self._held.add(self._session.run, judged.good)
             if judged.good.num_rows:
                 self._session.copy(judged.good, "staged_events")
             outcomes += [_outcome(records[row][0], rules, error_class) for row, rules, error_class in judged.bad]

@@ -18,7 +18,7 @@ import psycopg
 
 from sluice.landing.folders import FoldersError
 from sluice.ledger.leases import StreamFenced
-from sluice.loading.errors import RowsMovedError
+from sluice.loading.errors import MonthMissingError, RowsMovedError
 
 # Exit codes of the driver.
 FENCED, ORPHANED, STOPPED = 3, 4, 5
@@ -132,6 +132,12 @@ RULES = (
         "again",
         "a file was taken back whose rows this one has as well",
         "the same file finds the row gone, or under the file that has it now",
+    ),
+    RetryRule(
+        (When((MonthMissingError,)),),
+        "again",
+        "a month of events was missing, and is made",
+        "a partition may go at any time; what a load knows of them is forgotten then, and looked up anew",
     ),
     RetryRule(
         (When(DATABASE, codes=("55P03",)),),

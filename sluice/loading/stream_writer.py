@@ -8,6 +8,7 @@ from sluice.contracts.judge import Judge
 from sluice.ledger import contract_waits
 from sluice.ledger.leases import StreamFenced
 from sluice.loading.landed_file import LandedFile
+from sluice.loading.months import Months
 from sluice.loading.writer_session import WriterSession
 
 # A load waits for nobody longer: its micro-batch, and every file after it, would wait with it.
@@ -26,6 +27,7 @@ class StreamWriter:
         self.epoch = epoch
         self.session = WriterSession(settings.writer_dsn, f"sluice-stream-{epoch}", lock_timeout=LOCK_TIMEOUT)
         self.judge = Judge(settings.duckdb_memory)
+        self.months = Months(settings.writer_dsn, settings.events_partition)
         self.put_off: set[int] = set()
         self.stage_first: set[str] = set()
         self.ledger_id = ""

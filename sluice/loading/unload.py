@@ -88,11 +88,12 @@ def withdraw(
     rows = run("load/withdraw.lock_file", file_id)
     if not rows:
         raise UnloadError(f"there is no file {file_id}: the files are in ledger.files")
-    name, state, _ = rows[0]
+    name, state, since, until = rows[0]
     if state != "loaded":
         raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
     run("load/withdraw.make_withdrawn")
-    [(removed,)] = run("load/withdraw.take_out", file_id)
+    run("load/withdraw.make_given")
+    [(removed,)] = run("load/withdraw.take_out", file_id, since, until)
     run("load/withdraw.end_file", file_id, STATE_AFTER[action])
     taken = take_over(run, file_id, home=home, by_whom=by_whom, has_rows=True, with_duplicates=with_duplicates)
     run("load/withdraw.hold_heirs", file_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from psycopg.rows import dict_row, tuple_row
 from psycopg.types.string import TextLoader
 
 from sluice.base import database, queries
+from sluice.loading.errors import MonthMissingError
 
 UNIQUE_VIOLATION = "23505"
 # What is encoded, and sent, at a time: few enough rows that they stay in the processor's cache.
@@ -62,17 +64,22 @@ class WriterSession:
         with psycopg.RawCursor(self.connection, row_factory=dict_row) as cursor:
             return queries.all(cursor, name, *parameters)
 
-    def change(self, name: str) -> int:
-        """Run statement ``load/file.name``; how many rows it wrote."""
-        with psycopg.RawCursor(self.connection) as cursor:
-            return queries.run(cursor, name)
+    def change(self, name: str, *parameters: Any, **parts: sql.Composable) -> int:
+        """Run statement ``load/file.name``; how many rows it wrote. Raises MonthMissingError."""
+        with psycopg.RawCursor(self.connection) as cursor, _told_from_a_check():
+            if not parts:
+                return queries.run(cursor, name, *parameters)
+            return cursor.execute(queries.compose(name, **parts), parameters).rowcount
 
     def copy(self, rows: pa.Table, table: str, *, schema: str | None = None) -> None:
-        """COPY ``rows`` into ``schema.table``; without a schema, into the temporary table of that name."""
+        """COPY ``rows`` into ``schema.table``; without a schema, into the temporary table of that name.
+
+        Raises MonthMissingError.
+        """
         columns = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
         into = sql.Identifier(schema or "pg_temp", table)
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(into, columns)
-        with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+        with _told_from_a_check(), self.connection.cursor() as cursor, cursor.copy(statement) as copy:
             for piece in _binary(rows):
                 copy.write(piece)
 
@@ -90,6 +97,17 @@ class WriterSession:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+@contextlib.contextmanager
+def _told_from_a_check() -> Iterator[None]:
+    """A row that no partition takes has the SQLSTATE of one that breaks a CHECK; but a CHECK has a name."""
+    try:
+        yield
+    except psycopg.errors.CheckViolation as error:
+        if error.diag.constraint_name is None and error.diag.table_name is not None:
+            raise MonthMissingError(f"no partition of {error.diag.table_name} takes a row") from error
+        raise
 
 
 def _binary(rows: pa.Table) -> Iterator[bytes]:

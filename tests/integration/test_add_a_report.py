@@ -14,7 +14,7 @@ import pytest
 from sluice.base.settings import PROJECT, Settings
 from sluice.reports import definitions, tables
 from sluice.reports.definitions import ReportError
-from tests.loading import Connection
+from tests.loading import Connection, make_months
 
 PAGE = PROJECT / "docs" / "how-to" / "add-a-report.md"
 # A purchase arrives between building and checking, as files do while the pipeline runs.
@@ -30,6 +30,7 @@ with database.connect(settings.load().reader_dsn) as reader:
         reader.execute(statements.begin())
         refresh.build(reader, statements)
     with database.connect(settings.load().owner_dsn) as owner:
+        owner.execute("SELECT ledger.make_month('2026-11-22')")
         owner.execute(
             "INSERT INTO public.events (event_id, event_type, event_time, file_id, record_number) "
             "VALUES (gen_random_uuid(), 'purchase', '2026-11-22', 1, 0)"
@@ -61,6 +62,7 @@ def example() -> str:
 
 def sell(connection: Connection, *products: str) -> None:
     """A purchase of each, whose payment method is not known."""
+    make_months(connection, "2026-11-22")
     for number, product in enumerate(products, 1):
         connection.execute(
             "INSERT INTO events (event_id, event_type, event_time, product_id, total_amount, file_id, record_number) "

@@ -338,7 +338,7 @@ def test_a_file_that_changed_after_it_was_registered_counts_as_what_was_loaded(
             [f"is noted as a duplicate of event {event_id(1)}, which it is not"],
         ),
         (
-            f"INSERT INTO ledger.duplicates VALUES (1, 1, '{event_id(1)}')",
+            f"INSERT INTO ledger.duplicates VALUES (1, 1, '{event_id(1)}', '2026-11-22T10:00:00Z')",
             (0, 1, 1),
             [f"doubled: one.csv (file 1), record 1 (line 2, event {event_id(1)}): is in 2 places at once"],
         ),
@@ -390,7 +390,7 @@ def test_what_is_broken_by_hand_is_found_counted_and_named(
 
 
 def test_a_row_that_is_there_twice_is_doubled_once(two_files: Landed) -> None:
-    two_files.connection.execute("ALTER TABLE events DROP CONSTRAINT events_pkey")
+    two_files.connection.execute("ALTER TABLE events_2026_11 DROP CONSTRAINT events_2026_11_pkey")
     two_files.change("INSERT INTO events SELECT * FROM events WHERE file_id = 1 AND record_number = 1")
     found = two_files.proof()
     assert counts(found) == (0, 1, 1), found.findings
@@ -398,7 +398,7 @@ def test_a_row_that_is_there_twice_is_doubled_once(two_files: Landed) -> None:
 
 
 def test_an_event_with_rows_of_two_files_is_doubled(two_files: Landed) -> None:
-    two_files.connection.execute("ALTER TABLE events DROP CONSTRAINT events_pkey")
+    two_files.connection.execute("ALTER TABLE events_2026_11 DROP CONSTRAINT events_2026_11_pkey")
     two_files.connection.execute("DELETE FROM ledger.duplicates")
     two_files.change(
         "INSERT INTO events SELECT (jsonb_populate_record(events, '{\"file_id\": 2}')).* FROM events "

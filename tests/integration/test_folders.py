@@ -15,6 +15,7 @@ from pyspark.sql.streaming.datasource import ReadMaxFiles
 from sluice.base.settings import Settings
 from sluice.landing import folders, mover
 from sluice.ledger import archive
+from sluice.loading import merge
 from sluice.loading.load_file import FileLoader
 from sluice.proof import sealing
 from sluice.running import load_watch, status
@@ -188,6 +189,7 @@ def test_housekeeping_deletes_nothing_while_a_folder_is_not_there(
     settings: Settings, land: Land, loader: FileLoader, connection: Connection
 ) -> None:
     loader.load(land(table(event(1))))
+    merge.merge(settings)
     later = datetime.now(UTC) + timedelta(days=settings.keep_archive_days + 1)
     with unmounted(settings.processing_dir), pytest.raises(folders.FoldersError):
         sealing.seal_archive(settings, connection, now=later)

@@ -17,6 +17,7 @@ from sluice.ledger import file_names
 from sluice.proof import sealing
 from sluice.proof.sealing import UnverifiedError
 from sluice.running import airflow_metadata, trimming
+from tests.loading import make_months
 
 Row = dict[str, Any]
 OLD = "2025-01-02"
@@ -68,14 +69,15 @@ def _fill(connection: psycopg.Connection[Row], file_id: int, day: str) -> None:
         """
         UPDATE ledger.files
         SET state = 'loaded', contract = 'events', loaded_at = %s,
-            rows_read = 3, rows_loaded = 1, rows_rejected = 1, rows_duplicate = 1
+            rows_read = 3, rows_loaded = 1, rows_rejected = 1, rows_duplicate = 1, merged_at = now()
         WHERE file_id = %s
         """,
         [day, file_id],
     )
+    make_months(connection, "2026-11-22")
     connection.execute(
         "INSERT INTO events (event_id, event_type, event_time, file_id, record_number)"
-        " VALUES (gen_random_uuid(), 'search', now(), %s, 1)",
+        " VALUES (gen_random_uuid(), 'search', '2026-11-22', %s, 1)",
         [file_id],
     )
     connection.execute(
@@ -85,7 +87,9 @@ def _fill(connection: psycopg.Connection[Row], file_id: int, day: str) -> None:
         [file_id],
     )
     connection.execute(
-        "INSERT INTO ledger.duplicates (file_id, record_number, event_id) VALUES (%s, 3, gen_random_uuid())", [file_id]
+        "INSERT INTO ledger.duplicates (file_id, record_number, event_id, event_time)"
+        " VALUES (%s, 3, gen_random_uuid(), '2026-11-22')",
+        [file_id],
     )
 
 

@@ -22,6 +22,7 @@ from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.landing import folders, mover, tidy
 from sluice.ledger import archive, contract_waits, insist, leases, receipts
+from sluice.loading import merge
 from sluice.loading.contract_watch import ContractWatch
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
@@ -267,6 +268,7 @@ class Lives:
 
     def seal(self) -> None:
         def keep_house() -> None:
+            merge.merge(self.settings)
             # What was changed or never put away is kept.
             with database.connect(self.settings.writer_dsn) as writer, suppress(sealing.UnverifiedError):
                 sealing.seal_archive(self.settings, writer, now=LATER)

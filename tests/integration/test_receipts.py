@@ -12,13 +12,14 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import migrate, receipts
+from sluice.loading import merge
 from sluice.loading.receipt_maker import ReceiptMaker
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
 from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from sluice.running import embedded
-from tests.loading import Connection, change_contract, event, table
+from tests.loading import Connection, change_contract, event, make_months, table
 
 Load = Callable[..., int]
 
@@ -114,7 +115,7 @@ def test_every_column_of_a_row_is_in_the_receipt(load: Load, writer: Connection,
         "UPDATE events SET record_number = 3 - record_number WHERE record_number < 3",
         "UPDATE events SET file_id = 0 WHERE record_number = 2",
         "INSERT INTO events (event_id, event_type, event_time, file_id, record_number) "
-        "SELECT gen_random_uuid(), 'search', now(), file_id, 9 FROM ledger.files",
+        "SELECT gen_random_uuid(), 'search', last_event_time, file_id, 9 FROM ledger.files",
         "UPDATE ledger.files SET rows_loaded = 2, rows_duplicate = 1",
         "UPDATE ledger.files SET receipt = repeat('0', 32)",
     ],
@@ -151,6 +152,7 @@ def test_no_setting_of_a_session_changes_the_digest(load: Load, settings: Settin
 
 
 def test_the_same_rows_have_the_same_digest_on_every_version_of_postgresql(connection: Connection) -> None:
+    make_months(connection, "2026-11-22")
     connection.execute("""
         INSERT INTO events VALUES
         ('00000000-0000-4000-8000-000000000001', 'purchase', '2026-11-22 10:00:00.000001+00', 'u1', '', 'a''b\\c', 9.99,
@@ -276,6 +278,7 @@ def test_housekeeping_does_not_seal_a_file_whose_receipt_does_not_hold(
         receipts.make_next(writer)
     connection.execute("UPDATE events SET price = 1 WHERE file_id = %s", [changed])
     connection.execute("UPDATE ledger.files SET loaded_at = '2025-01-02'")
+    merge.merge(own_contracts)
     with pytest.raises(sealing.UnverifiedError, match="its receipt is"):
         sealing.seal_archive(own_contracts, writer)
     rows = connection.execute("SELECT file_id, sealed_at IS NOT NULL AS sealed FROM ledger.files ORDER BY 1").fetchall()

@@ -15,6 +15,7 @@ from psycopg import sql
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.reports import summary
+from tests.loading import make_months
 from tests.reports import refresh
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -75,6 +76,7 @@ def test_reports_survive_any_row_that_events_accepts(
     connection: Connection, reader: Connection, rows: list[tuple[Any, ...]]
 ) -> None:
     connection.execute("TRUNCATE events")
+    make_months(connection, "2025-06-01")
     with connection.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
     refresh(reader)
@@ -96,6 +98,7 @@ def test_a_key_longer_than_any_index_row_is_reported_and_unique(
     values = dict.fromkeys(EDGES, None) | {
         "event_type": "search", "event_time": MOMENTS[-1], "search_results_count": 0, column: NOISE,
     }  # fmt: skip
+    make_months(connection, "2025-06-01")
     for _ in range(2):
         connection.execute(_INSERT, list(values.values()))
         refresh(reader)
@@ -116,6 +119,7 @@ def test_sums_that_are_larger_than_any_of_their_numbers_are_exact(connection: Co
     values = dict.fromkeys(EDGES, None) | {
         "event_type": "purchase", "event_time": MOMENTS[-1], "product_id": "p", "quantity": most, "price": price,
     }  # fmt: skip
+    make_months(connection, "2025-06-01")
     for _ in range(3):
         connection.execute(_INSERT, list(values.values()))
     refresh(reader)

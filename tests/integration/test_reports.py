@@ -18,6 +18,7 @@ from sluice.base.settings import Settings
 from sluice.reports import definitions, summary
 from sluice.reports.refresh import RefreshError
 from sluice.running import status
+from tests.loading import make_months
 from tests.reports import build, failed, publish, refresh, statements
 
 Row = dict[str, Any]
@@ -54,6 +55,7 @@ def add_event(connection: psycopg.Connection[Row], kind: str, when: str, **value
         "file_id": 1,
         "record_number": 1,
     } | values
+    make_months(connection, "2025-06-01")
     connection.execute(
         sql.SQL("INSERT INTO events ({}) VALUES ({})").format(
             sql.SQL(", ").join(map(sql.Identifier, values)), sql.SQL(", ").join(map(sql.Placeholder, values))

@@ -20,7 +20,7 @@ from sluice.base.settings import PROJECT, Settings
 from sluice.cli import backups
 from sluice.landing import folders, mover
 from sluice.ledger import leases, migrate, receipts, roles
-from sluice.loading import left_behind, restore, unload
+from sluice.loading import left_behind, merge, restore, unload
 from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
 from sluice.proof import reconcile, sealing
@@ -92,6 +92,7 @@ class Pipeline:
 
     def seal(self) -> None:
         """Housekeeping a year later: verified tallies stay, the bytes go."""
+        merge.merge(self.settings)
         with self.connect() as connection:
             sealing.seal_archive(self.settings, connection, now=datetime.now(UTC) + timedelta(days=365))
 

@@ -22,6 +22,7 @@ from sluice.base.renaming import rename_if_free
 from sluice.base.settings import PROJECT, SQL, Settings
 from sluice.landing import mover, register, tidy
 from sluice.ledger import receipts
+from sluice.loading import merge
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
 from sluice.proof import sealing
@@ -83,6 +84,7 @@ def seal(settings: Settings) -> None:
                 "UPDATE ledger.files SET path = regexp_replace(path, '/[0-9-]{10}/', '/2025-01-02/') WHERE state = %s",
                 [name],
             )
+        merge.merge(settings)
         sealing.seal_archive(settings, writer)
 
 
@@ -518,7 +520,7 @@ def test_an_unload_killed_while_a_duplicate_takes_over_leaves_the_original_loade
     if point == "takeover.after_hand_over":
         seal(own_contracts)
     program = (
-        "from sluice.base import settings; from sluice.loading import unload\n"
+        "from sluice.base import settings; from sluice.loading import merge, unload\n"
         f"unload.unload_file(settings.load(), {first}, 'wrong', by_whom='test')"
     )
     kill(program, point, tmp_path / "once")

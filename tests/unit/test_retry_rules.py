@@ -12,7 +12,7 @@ from sluice.contracts.judge import BlockTooLargeError
 from sluice.contracts.model import ContractError
 from sluice.landing.folders import FoldersError
 from sluice.ledger.leases import StreamFenced
-from sluice.loading.errors import FileChangedError, FileRejectedError, RowsMovedError
+from sluice.loading.errors import FileChangedError, FileRejectedError, MonthMissingError, RowsMovedError
 from sluice.loading.file_rules import FILE_RULES
 from sluice.loading.retry_rules import UNKNOWN, cut, line_of, rule_for
 from sluice.reading.landed_bytes import UnreadableFileError
@@ -66,6 +66,7 @@ ERRORS = [
     (UnreadableFileError("not gzip"), "quarantine", "the file is wrong"),
     (BlockTooLargeError("too large"), "quarantine", "the file is wrong"),
     (FileChangedError("x.csv changed"), "return", "the file changed"),
+    (MonthMissingError("no partition of events takes a row"), "again", "a month of events was missing"),
     (RowsMovedError("1 of 2 rows were in events"), "again", "a file was taken back"),
     (
         psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"),

@@ -59,7 +59,13 @@ SELECT
     CASE WHEN events.event_time >= '0001-01-02Z' AND events.event_time < '9999-12-31Z' THEN events.event_time END AS event_time
 FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
 JOIN public.events USING (file_id, record_number)
-WHERE events.file_id BETWEEN %(first)s AND %(last)s;
+WHERE events.file_id BETWEEN %(first)s AND %(last)s
+    AND events.event_time >= (
+        SELECT min(ledger.since(first_event_time)) FROM ledger.files WHERE file_id = ANY(%(file_ids)s)
+    )
+    AND events.event_time <= (
+        SELECT max(ledger.until(last_event_time)) FROM ledger.files WHERE file_id = ANY(%(file_ids)s)
+    );
 
 -- name: sampled_repeated :: the rows of events that these records are duplicates of
 SELECT
@@ -70,7 +76,7 @@ SELECT
     duplicates.record_number
 FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
 JOIN ledger.duplicates USING (file_id, record_number)
-JOIN public.events USING (event_id);
+JOIN public.events USING (event_id, event_time);
 
 -- name: sampled_records_set_aside :: the rejects at these records, also those that were replayed since
 SELECT rejects.*, rejects.edited_at IS NOT NULL AS edited

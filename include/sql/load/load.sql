@@ -20,51 +20,90 @@ FOR NO KEY UPDATE;
 -- name: make_staging :: nothing; a table like events, until the transaction ends
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_events (LIKE public.events) ON COMMIT DELETE ROWS;
 
--- name: insert_staged :: nothing; the staged rows whose event_id was not there are in events
+-- name: insert_staged :: nothing; the staged rows whose event_id was not there in their month are in events
+-- Of two staged rows of one id and month the first is taken, as the key of the partition has it.
 INSERT INTO public.events
-SELECT DISTINCT ON (event_id) *
+SELECT *
 FROM staged_events
 ORDER BY event_id, record_number
-ON CONFLICT (event_id) DO NOTHING;
+ON CONFLICT DO NOTHING;
 
 -- name: count_staged :: one row: how many rows are staged
 SELECT count(*) FROM staged_events;
 
--- name: hold_originals :: files whose rows were there already: none can be taken back until this transaction ends
--- The locks of withdraw.sql, in order.
-SELECT slot
-FROM (
-    SELECT slot, pg_advisory_xact_lock_shared(7215, slot) AS held
-    FROM (
-        SELECT DISTINCT (present.file_id % 512)::integer AS slot
-        FROM staged_events AS staged
-        JOIN public.events AS present USING (event_id)
-        WHERE present.file_id <> staged.file_id
-        ORDER BY slot
-    ) AS originals
-) AS held_slots;
+-- name: make_repeated :: nothing; a table for rows whose event_id is there, and the month in which it is
+CREATE TEMPORARY TABLE IF NOT EXISTS repeated_events (
+    LIKE public.events,
+    low  timestamptz NOT NULL,
+    high timestamptz NOT NULL
+) ON COMMIT DELETE ROWS;
 
--- name: count_held :: staged rows whose event is there, under this file or under one that is held
-SELECT count(*)
+-- The rows that are there are looked for in one month at a time, whose moments are values when the query is planned, and
+-- one by one (OFFSET 0 sees to that): so no other partition is touched, and none is read whole.
+
+-- name: find_repeated :: how many of the staged rows from $1 and before $2, a month, the insert did not take: they are noted
+INSERT INTO repeated_events
+SELECT staged.*, $1::timestamptz, $2::timestamptz
 FROM staged_events AS staged
-JOIN public.events AS present USING (event_id)
-WHERE present.file_id = staged.file_id
-    OR present.file_id % 512 IN (
-        SELECT objid::bigint
-        FROM pg_locks
-        WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND classid = 7215 AND objsubid = 2
+LEFT JOIN LATERAL (
+    SELECT file_id, record_number
+    FROM public.events
+    WHERE event_id = staged.event_id AND event_time >= $1::timestamptz AND event_time < $2::timestamptz
+    OFFSET 0
+) AS present ON true
+WHERE staged.event_time >= $1::timestamptz
+    AND staged.event_time < $2::timestamptz
+    AND (present.file_id, present.record_number) IS DISTINCT FROM (staged.file_id, staged.record_number);
+
+-- name: find_originals :: slot of each file that has a row which is repeated in the month from $1 and before $2
+SELECT DISTINCT (present.file_id % 512)::integer AS slot
+FROM repeated_events AS staged
+CROSS JOIN LATERAL (
+    SELECT file_id
+    FROM public.events
+    WHERE event_id = staged.event_id AND event_time >= $1::timestamptz AND event_time < $2::timestamptz
+    OFFSET 0
+) AS present
+WHERE staged.low = $1::timestamptz AND present.file_id <> staged.file_id;
+
+-- name: hold_originals :: the files of these slots cannot be taken back until this transaction ends
+-- The locks of withdraw.sql, in the order of the slots.
+SELECT pg_advisory_xact_lock_shared(7215, slot) FROM unnest($1::integer[]) AS slot;
+
+-- name: count_held :: noted rows of the month whose event is there, under this file or under one that is held
+SELECT count(*)
+FROM repeated_events AS staged
+CROSS JOIN LATERAL (
+    SELECT file_id
+    FROM public.events
+    WHERE event_id = staged.event_id AND event_time >= $1::timestamptz AND event_time < $2::timestamptz
+    OFFSET 0
+) AS present
+WHERE staged.low = $1::timestamptz
+    AND (
+        present.file_id = staged.file_id
+        OR present.file_id % 512 IN (
+            SELECT objid::bigint
+            FROM pg_locks
+            WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND classid = 7215 AND objsubid = 2
+        )
     );
 
 -- name: sort_repeated :: one row: how many duplicates were noted, and the records that conflict (NULL: none does)
--- Staged rows whose event_id is there already, under another place: with equal content a duplicate, else a conflict.
+-- Noted rows of the month: with equal content a duplicate, else a conflict.
 WITH repeated AS (
-    SELECT staged.file_id, staged.record_number, staged.event_id, {same_content} AS is_same
-    FROM staged_events AS staged
-    JOIN public.events AS present USING (event_id)
-    WHERE (present.file_id, present.record_number) <> (staged.file_id, staged.record_number)
+    SELECT staged.file_id, staged.record_number, staged.event_id, present.event_time, {same_content} AS is_same
+    FROM repeated_events AS staged
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM public.events
+        WHERE event_id = staged.event_id AND event_time >= $1::timestamptz AND event_time < $2::timestamptz
+        OFFSET 0
+    ) AS present
+    WHERE staged.low = $1::timestamptz
 ), noted AS (
-    INSERT INTO ledger.duplicates (file_id, record_number, event_id)
-    SELECT file_id, record_number, event_id FROM repeated WHERE is_same
+    INSERT INTO ledger.duplicates (file_id, record_number, event_id, event_time)
+    SELECT file_id, record_number, event_id, event_time FROM repeated WHERE is_same
     RETURNING 1
 )
 SELECT
@@ -92,6 +131,9 @@ SET state = 'loaded',
     drift = $14::text::jsonb,
     filled = $15::text::jsonb,
     read_as = $16::text::jsonb,
+    first_event_time = $17,
+    last_event_time = $18,
+    merged_at = NULL,
     loaded_at = clock_timestamp(),
     rejected_for = NULL,
     waits_for = NULL,

@@ -32,17 +32,15 @@ WHERE file_id = $1 AND state = 'loaded' AND receipt IS NULL
 RETURNING file_id;
 
 -- name: follow_withdrawn :: file_id of each file whose receipt was changed: that of file $1, and of its heirs
--- What left file $1 is in withdrawn_events; what is in events under one of these ids now has come to its file.
+-- What left file $1 is in withdrawn_events, what came to other files in given_events.
 WITH moved AS (
     SELECT
         withdrawn.file_id, ledger.row_digest(ROW(withdrawn.*)::public.events) AS digest, 0 AS rows_in, 1 AS rows_out
     FROM withdrawn_events AS withdrawn
     WHERE withdrawn.file_id = $1
     UNION ALL
-    SELECT present.file_id, ledger.row_digest(present), 1, 0
-    FROM withdrawn_events AS withdrawn
-    JOIN public.events AS present USING (event_id)
-    WHERE withdrawn.file_id = $1
+    SELECT given.file_id, ledger.row_digest(ROW(given.*)::public.events), 1, 0
+    FROM given_events AS given
 ), changes AS (
     SELECT file_id, bit_xor(digest) AS digests, sum(rows_in) AS rows_in, sum(rows_out) AS rows_out
     FROM moved
@@ -70,10 +68,9 @@ SELECT file_id FROM changed ORDER BY file_id;
 
 -- name: follow_replayed :: file_id when the receipt of file $1 was changed by the staged rows that are in events now
 WITH came AS (
-    SELECT bit_xor(ledger.row_digest(present)) AS digests, count(*) AS rows_in
+    SELECT bit_xor(ledger.row_digest(ROW(staged.*)::public.events)) AS digests, count(*) AS rows_in
     FROM staged_events AS staged
-    JOIN public.events AS present USING (event_id, file_id, record_number)
-    WHERE present.file_id = $1
+    WHERE staged.record_number NOT IN (SELECT record_number FROM repeated_events)
 ), changed AS (
     UPDATE ledger.files
     SET receipt = ledger.receipt_after(files.receipt, came.digests)

@@ -92,20 +92,35 @@ WITH edited AS (
 )
 SELECT count(*) FROM edited;
 
+-- name: find_elsewhere :: how many staged rows of other months have their event_id in the month from $1 and before $2
+INSERT INTO repeated_events
+SELECT staged.*, $1::timestamptz, $2::timestamptz
+FROM staged_events AS staged
+CROSS JOIN LATERAL (
+    SELECT
+    FROM public.events
+    WHERE event_id = staged.event_id AND event_time >= $1::timestamptz AND event_time < $2::timestamptz
+    OFFSET 0
+) AS present
+WHERE (staged.event_time < $1::timestamptz OR staged.event_time >= $2::timestamptz)
+    AND staged.record_number NOT IN (SELECT record_number FROM repeated_events);
+
+-- name: insert_staged :: nothing; the staged rows whose event_id was in no month are in events
+INSERT INTO public.events
+SELECT *
+FROM staged_events
+WHERE record_number NOT IN (SELECT record_number FROM repeated_events)
+ORDER BY event_id, record_number
+ON CONFLICT DO NOTHING;
+
 -- name: keep_conflicts :: rows whose event_id is in events with other content stay
 INSERT INTO replay_outcomes (record_number, rules, error_class)
 SELECT staged.record_number, ARRAY['event_id.conflict'], 'conflict'
-FROM staged_events AS staged
+FROM repeated_events AS staged
 WHERE NOT EXISTS (
-        SELECT FROM public.events AS present
-        WHERE present.event_id = staged.event_id
-            AND present.file_id = staged.file_id
-            AND present.record_number = staged.record_number
-    )
-    AND NOT EXISTS (
-        SELECT FROM ledger.duplicates AS duplicate
-        WHERE duplicate.file_id = staged.file_id AND duplicate.record_number = staged.record_number
-    );
+    SELECT FROM ledger.duplicates AS duplicate
+    WHERE duplicate.file_id = staged.file_id AND duplicate.record_number = staged.record_number
+);
 
 -- name: settle :: how many rejects are in events now, and how many were there already
 WITH settled AS (
@@ -131,7 +146,10 @@ WITH settled AS (
     UPDATE ledger.files
     SET rows_loaded = rows_loaded + counted.replayed,
         rows_duplicate = rows_duplicate + counted.duplicates,
-        rows_rejected = rows_rejected - counted.replayed - counted.duplicates
+        rows_rejected = rows_rejected - counted.replayed - counted.duplicates,
+        first_event_time = CASE WHEN first_event_time IS NOT NULL THEN least(first_event_time, $3) END,
+        last_event_time = CASE WHEN last_event_time IS NOT NULL THEN greatest(last_event_time, $4) END,
+        merged_at = NULL
     FROM counted
     WHERE files.file_id = $1 AND counted.replayed + counted.duplicates > 0
 )

@@ -49,7 +49,10 @@ WITH given AS (
     CROSS JOIN LATERAL jsonb_populate_record(withdrawn, jsonb_build_object('file_id', $2::bigint)) AS given
     WHERE withdrawn.file_id = $1
     ORDER BY withdrawn.record_number
-    RETURNING 1
+    RETURNING *
+), kept AS (
+    INSERT INTO given_events
+    SELECT * FROM given
 ), rejects AS (
     UPDATE ledger.rejects SET file_id = $2 WHERE file_id = $1
 ), duplicates AS (
@@ -73,6 +76,9 @@ SET state = 'loaded',
     header = original.header,
     marked_encoding = original.marked_encoding,
     read_as = original.read_as,
+    first_event_time = original.first_event_time,
+    last_event_time = original.last_event_time,
+    merged_at = NULL,
     rows_landed_at = coalesce(original.rows_landed_at, original.landed_at),
     landed_again_at = clock_timestamp(),
     loaded_at = clock_timestamp()

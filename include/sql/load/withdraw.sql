@@ -51,8 +51,12 @@ FROM ledger.files
 WHERE name = $1 AND contract = $2 AND state = 'loaded' AND file_id <> $3
 ORDER BY file_id;
 
--- name: lock_file :: one row
-SELECT name, state, rows_read
+-- name: lock_file :: one row, with the moments of the months in which the file's rows lie
+SELECT
+    name,
+    state,
+    ledger.since(first_event_time)::text AS since,
+    ledger.until(last_event_time)::text AS until
 FROM ledger.files
 WHERE file_id = $1
 FOR UPDATE;
@@ -60,10 +64,13 @@ FOR UPDATE;
 -- name: make_withdrawn :: nothing; a table for the rows that leave events
 CREATE TEMPORARY TABLE IF NOT EXISTS withdrawn_events (LIKE public.events) ON COMMIT DELETE ROWS;
 
--- name: take_out :: how many rows the file had in events
+-- name: make_given :: nothing; a table for those of them that other files have from now on
+CREATE TEMPORARY TABLE IF NOT EXISTS given_events (LIKE public.events) ON COMMIT DELETE ROWS;
+
+-- name: take_out :: how many rows the file had in events, between the moments $2 and $3
 WITH gone AS (
     DELETE FROM public.events
-    WHERE file_id = $1
+    WHERE file_id = $1 AND event_time >= $2::timestamptz AND event_time <= $3::timestamptz
     RETURNING *
 ), kept AS (
     INSERT INTO withdrawn_events
@@ -77,7 +84,7 @@ FROM ledger.files
 WHERE file_id IN (
     SELECT duplicate.file_id
     FROM withdrawn_events AS withdrawn
-    JOIN ledger.duplicates AS duplicate USING (event_id)
+    JOIN ledger.duplicates AS duplicate USING (event_id, event_time)
     WHERE withdrawn.file_id = $1 AND duplicate.file_id <> $1
 )
 ORDER BY file_id
@@ -87,21 +94,25 @@ FOR NO KEY UPDATE;
 -- A duplicate's content was equal to the row's when it was noted, and the row has not changed since: so the row comes
 -- back as it is, under the number of the file that had it as well. The file that came first takes it.
 WITH heirs AS (
-    SELECT DISTINCT ON (duplicate.event_id) duplicate.file_id, duplicate.record_number, duplicate.event_id
+    SELECT DISTINCT ON (event_id, event_time) duplicate.file_id, duplicate.record_number, event_id, event_time
     FROM withdrawn_events AS withdrawn
-    JOIN ledger.duplicates AS duplicate USING (event_id)
+    JOIN ledger.duplicates AS duplicate USING (event_id, event_time)
     WHERE withdrawn.file_id = $1 AND duplicate.file_id <> $1
-    ORDER BY duplicate.event_id, duplicate.file_id, duplicate.record_number
+    ORDER BY event_id, event_time, duplicate.file_id, duplicate.record_number
 ), given AS (
     INSERT INTO public.events
     SELECT given.*
     FROM heirs
-    JOIN withdrawn_events AS withdrawn USING (event_id)
+    JOIN withdrawn_events AS withdrawn USING (event_id, event_time)
     CROSS JOIN LATERAL jsonb_populate_record(
         withdrawn, jsonb_build_object('file_id', heirs.file_id, 'record_number', heirs.record_number)
     ) AS given
     WHERE withdrawn.file_id = $1
     ORDER BY heirs.event_id
+    RETURNING *
+), kept AS (
+    INSERT INTO given_events
+    SELECT * FROM given
 ), no_duplicates_any_more AS (
     DELETE FROM ledger.duplicates AS duplicate
     USING heirs
@@ -114,11 +125,15 @@ WITH heirs AS (
         AND reject.record_number = heirs.record_number
         AND reject.state = 'duplicate'
 ), counted AS (
-    SELECT file_id, count(*) AS rows_given FROM heirs GROUP BY file_id
+    SELECT file_id, count(*) AS rows_given, min(event_time) AS first, max(event_time) AS last FROM heirs GROUP BY file_id
 ), tallies AS (
     UPDATE ledger.files
     SET rows_loaded = rows_loaded + rows_given,
-        rows_duplicate = rows_duplicate - rows_given
+        rows_duplicate = rows_duplicate - rows_given,
+        -- Where the moments are not known, one row says nothing of the others.
+        first_event_time = CASE WHEN first_event_time IS NOT NULL THEN least(first_event_time, first) END,
+        last_event_time = CASE WHEN last_event_time IS NOT NULL THEN greatest(last_event_time, last) END,
+        merged_at = NULL
     FROM counted
     WHERE files.file_id = counted.file_id
 )
