@@ -61,7 +61,7 @@ class Bench:
         """
         added = [f"ADD COLUMN {column} {'date' if column[0] == 'd' else 'numeric(20,4)'}" for column in more]
         self.run(
-            f"CREATE TABLE public.{name} (LIKE public.events INCLUDING ALL)",
+            f"CREATE TABLE public.{name} (LIKE public.events INCLUDING ALL, PRIMARY KEY (event_id))",
             f"ALTER TABLE public.{name} RENAME COLUMN event_time TO timestamp",
             f"ALTER TABLE public.{name} ALTER file_id SET DEFAULT 1, ALTER record_number SET DEFAULT 1",
             *([f"ALTER TABLE public.{name} {', '.join(added)}"] if added else []),

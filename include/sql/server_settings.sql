@@ -15,7 +15,7 @@ SELECT
 FROM pg_settings
 WHERE name = ANY(%(names)s);
 
--- name: place :: one row: whether the server is on the client's machine, and how large the indexes of events are
+-- name: place :: one row: whether the server is on the client's machine, and how large the indexes of the largest month are
 SELECT
     coalesce(inet_server_addr() = inet_client_addr(), true) AS is_here,
-    coalesce((SELECT pg_indexes_size(oid) FROM pg_class WHERE oid = to_regclass('public.events')), 0)::bigint AS index_bytes;
+    coalesce((SELECT max(pg_indexes_size(relid)) FROM pg_partition_tree(to_regclass('public.events'))), 0)::bigint AS index_bytes;

@@ -140,7 +140,7 @@ def compare(connection: psycopg.Connection[dict[str, Any]], memory: int, disk: i
     """The settings of this server that should be others.
 
     ``memory`` and ``disk`` are this machine's, and free on it, in bytes. Of a server elsewhere they say nothing: there
-    it is enough when the indexes of ``events`` fit. Raises psycopg.Error.
+    it is enough when the indexes of a month of ``events`` fit. Raises psycopg.Error.
     """
     place = queries.row(connection, "server_settings.place")
     buffers = shared_buffers(memory) if place["is_here"] else min(max(place["index_bytes"], 128 * MB), 4 * GB)

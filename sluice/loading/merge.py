@@ -33,7 +33,14 @@ _log = logging.getLogger(__name__)
 _LOCK_TIMEOUT = "500ms"
 _ATTEMPTS = 5
 _HELD = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-_TABLES = ("files", "rows", "found", "late", "twins", "rejects")
+_TABLES = (
+    "load/merge.make_files",
+    "load/merge.make_rows",
+    "load/merge.make_found",
+    "load/merge.make_late",
+    "load/merge.make_twins",
+    "load/merge.make_rejects",
+)
 BY_WHOM = "merge"
 _REASON = "its event_id is in another month, in an earlier row"
 
@@ -103,7 +110,7 @@ class _Merge:
     def _find(self) -> None:
         self._rows("load/merge.be_one")
         for table in _TABLES:
-            self._do(f"load/merge.make_{table}")
+            self._do(table)
         for first, last, since, until in self._rows("load/merge.runs"):
             self._do("load/merge.take_rows", first, last, since, until)
         self._do("load/merge.index_rows")

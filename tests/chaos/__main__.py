@@ -182,6 +182,9 @@ def come_to_rest(arena: Arena) -> list[str]:
     time.sleep(10)  # a batch that was being made
     landed = set(arena.landings.names())
     arena.wait_for(lambda: is_back(arena, landed), BACK_SECONDS, "rest")
+    merged = arena.command("merge")
+    if merged.returncode != 0:
+        return [f"make merge: {(merged.stdout + merged.stderr).strip()[-2000:]}"]
     told = arena.command("reconcile")
     return [] if told.returncode == 0 else [f"make reconcile: {told.stdout.strip()[-2000:]}"]
 

@@ -61,7 +61,7 @@ _FILES = """
     ORDER BY file_id
 """
 _REJECTS = "SELECT file_id, record_number, raw, error_class FROM ledger.rejects WHERE state = 'quarantined'"
-_DUPLICATES = "SELECT file_id, record_number, event_id::text FROM ledger.duplicates"
+_DUPLICATES = "SELECT file_id, record_number, concat_ws(E'\\t', event_id, '', event_time) FROM ledger.duplicates"
 
 _RETURNED = re.compile(
     r"^(returned-\d+-)+"
@@ -134,7 +134,7 @@ class Record(NamedTuple):
 
     @property
     def key(self) -> bytes:
-        """The event's id, 16 bytes."""
+        """The event's id, 16 bytes, and the month of its moment: an id is unique within a month."""
         assert self.expected is not None
         return _key(self.expected)
 
@@ -340,7 +340,8 @@ def _count(text: str, least: int) -> str:
 
 
 def _key(line: bytes) -> bytes:
-    return unhexlify(line[:36].replace(b"-", b""))
+    moment = line.index(b"\t", 37) + 1
+    return unhexlify(line[:36].replace(b"-", b"")) + line[moment : moment + 7]
 
 
 def _content(line: bytes) -> int:
@@ -445,8 +446,8 @@ class _Comparison:
 
     def _read_duplicates(self) -> dict[int, dict[int, str]]:
         read: dict[int, dict[int, str]] = {}
-        for file_id, number, event_id in self._connection.execute(_DUPLICATES):
-            read.setdefault(file_id, {})[number] = event_id
+        for file_id, number, event in self._connection.execute(_DUPLICATES):
+            read.setdefault(file_id, {})[number] = event
         return read
 
     def _compare_file(self, file: _File) -> None:
@@ -541,12 +542,13 @@ class _Comparison:
             self._found.find("wrong", f"{file}, {record}: was rejected, though nothing is wrong with it")
         return True
 
-    def _compare_duplicate(self, file: _File, record: Record, event_id: str | None) -> bool:
+    def _compare_duplicate(self, file: _File, record: Record, event: str | None) -> bool:
         """Note for later the record that is a duplicate; whether it is one."""
-        if event_id is None:
+        if event is None:
             return False
-        if record.expected is None or record.key != _key(event_id.encode()):
-            self._found.find("wrong", f"{file}, {record}: is noted as a duplicate of event {event_id}, which it is not")
+        if record.expected is None or record.key != _key(event.encode()):
+            which = f"event {event[:36]}"
+            self._found.find("wrong", f"{file}, {record}: is noted as a duplicate of {which}, which it is not")
         else:
             self._open.append(_Open(f"{file}, {record}", record.key, _content(record.expected), "duplicate"))
         return True
@@ -576,10 +578,12 @@ class _Comparison:
 
     def _close_open(self) -> None:
         """Decide what the rows of other files decide."""
+        ids = {key[:16] for key in self._held} if any(each.fate == "conflict" for each in self._open) else set()
         for place, key, content, fate in self._open:
             held = self._held.get(key, _NOWHERE)
             if fate == "conflict":
-                if held in (_NOWHERE, content):
+                # Other content is in its month, or, since a merge has compared them, in another one.
+                if held == content or (held == _NOWHERE and (key in self._held or key[:16] not in ids)):
                     self._found.find("wrong", f"{place}: was rejected as a conflict, but events has no other content")
                 continue
             if held == content or (fate == "duplicate" and held != _NOWHERE):

@@ -17,7 +17,7 @@ from sluice.contracts.parse import parse_contract
 from sluice.contracts.sql.output import output
 from sluice.reports import definitions
 from sluice.reports.statements import OF_THE_SESSION, Statements
-from tests.loading import Connection, event_id
+from tests.loading import Connection, event_id, make_months
 
 HERE = "EVENT_COLUMNS of sluice/contracts/event_columns.py"
 TABLE = "table public.events (a migration in include/sql/migrations)"
@@ -160,15 +160,17 @@ def test_a_row_keeps_each_column_from_staging_to_events_and_to_the_file_that_tak
 ) -> None:
     cursor = psycopg.RawCursor(connection)
     full = {**row(connection), "file_id": 1}
+    make_months(connection, "2026-11-22")
     with connection.transaction():
         queries.run(cursor, "load/load.make_staging")
         queries.run(cursor, "load/withdraw.make_withdrawn")
+        queries.run(cursor, "load/withdraw.make_given")
         connection.execute(
             "INSERT INTO staged_events SELECT * FROM jsonb_populate_record(NULL::public.events, %s)", [Jsonb(full)]
         )
         assert queries.run(cursor, "load/load.insert_staged") == 1
         assert _only_row(connection) == full
-        queries.run(cursor, "load/withdraw.take_out", 1)
+        queries.run(cursor, "load/withdraw.take_out", 1, "-infinity", "infinity")
         assert _only_row(connection) is None
         queries.run(cursor, "load/takeover.hand_over_rows", 1, 2)
         assert _only_row(connection) == {**full, "file_id": 2}

@@ -227,7 +227,8 @@ def test_rows_that_are_there_are_looked_for_in_their_month_alone(
     connection.execute("ANALYZE events")
     for number in "12":
         connection.execute(
-            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) VALUES ('a', '', repeat(%s, 64), 1, now())",
+            "INSERT INTO ledger.files (name, path, sha256, bytes, landed_at) "
+            "VALUES ('a', '', repeat(%s, 64), 1, now())",
             [number],
         )
     staging.make(session)

@@ -183,7 +183,9 @@ BEGIN
     JOIN pg_class ON pg_class.oid = indexrelid
     WHERE indrelid = was AND NOT indisunique AND NOT indisexclusion;
     FOR found IN SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = was LOOP
-        EXECUTE format('ALTER INDEX public.%I RENAME TO %I', found.relname, replace(found.relname, 'events', old));
+        EXECUTE format(
+            'ALTER INDEX public.%I RENAME TO %I', found.relname, old || '_' || regexp_replace(found.relname, '^events_', '')
+        );
     END LOOP;
     EXECUTE format('ALTER TABLE public.events RENAME TO %I', old);
     EXECUTE format(
