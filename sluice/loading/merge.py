@@ -2,7 +2,7 @@
 
 A load finds an id that is there within the month of its row. The same id in another month is found here: the row with
 the higher (file_id, record_number) leaves ``events`` for the quarantine, with tally, receipt and audit, as a load would
-have done. docs/decisions/0015-events-by-month.md says why.
+have done. docs/decisions/0016-events-by-month.md says why.
 
 Finding reads the keys of the partitions, and holds nothing that anybody waits for. Then each file that has later rows
 is one short transaction. A merge that is killed is simply run again: only what it finished is marked as seen.
