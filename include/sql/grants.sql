@@ -47,6 +47,7 @@ BEGIN
     -- The mover marks the folders of a new ledger.
     GRANT UPDATE ON ledger.identity TO sluice_writer;
     GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
+    GRANT INSERT, DELETE ON ledger.arrivals TO sluice_writer;
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit, ledger.merges TO sluice_writer;
     -- Whoever refreshes the reports, see refresh.sql.

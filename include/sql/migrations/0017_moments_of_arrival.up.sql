@@ -7,5 +7,3 @@ CREATE TABLE ledger.arrivals (
     sha256    text PRIMARY KEY,
     landed_at timestamptz NOT NULL
 );
-GRANT SELECT, INSERT, DELETE ON ledger.arrivals TO sluice_writer;
-GRANT SELECT ON ledger.arrivals TO sluice_reader;
