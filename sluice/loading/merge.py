@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from sluice.base import queries
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.contracts.folder import Contracts, read_contracts
@@ -114,8 +115,13 @@ class _Merge:
         for first, last, since, until in self._rows("load/merge.runs"):
             self._do("load/merge.take_rows", first, last, since, until)
         self._do("load/merge.index_rows")
-        for month in self._months:
-            self._do("load/merge.find", *month.bounds, month=_partition(month))
+        keys = (
+            queries.compose(
+                "load/merge.keys", low=sql.Literal(month.low), high=sql.Literal(month.high), month=_partition(month)
+            )
+            for month in self._months
+        )
+        self._do("load/merge.find", keys=sql.SQL(" UNION ALL ").join(keys))
         for month in self._months:
             self._do("load/merge.find_twins", month=_partition(month))
         self._do("load/merge.find_late")

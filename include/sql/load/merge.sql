@@ -72,13 +72,15 @@ ANALYZE merging_rows;
 -- name: be_one :: nothing; one process, some memory
 SELECT set_config('max_parallel_workers_per_gather', '0', false), set_config('work_mem', '64MB', false);
 
--- name: find :: nothing; ids of new rows that are in this partition, from $1 and before $2, while their row is not
--- Of the partition itself only its key is read.
+-- name: keys :: the ids of a partition, and from when and before when it holds events; only its key is read
+SELECT event_id, {low}::timestamptz AS low, {high}::timestamptz AS high FROM {month};
+
+-- name: find :: nothing; ids of new rows that are in another month than their row: the new ids are hashed once
 INSERT INTO found_ids
 SELECT DISTINCT merging.event_id
 FROM merging_rows AS merging
-JOIN {month} AS present USING (event_id)
-WHERE merging.event_time < $1::timestamptz OR merging.event_time >= $2::timestamptz;
+JOIN ({keys}) AS present USING (event_id)
+WHERE merging.event_time < present.low OR merging.event_time >= present.high;
 
 -- name: find_twins :: nothing; the rows of those ids in the partition
 INSERT INTO twin_rows
