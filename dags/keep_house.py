@@ -15,7 +15,7 @@ from airflow.sdk import dag, task
 from sluice.base import database
 from sluice.base.settings import load
 from sluice.ledger import receipts
-from sluice.loading import merge
+from sluice.loading import expiry, merge
 from sluice.proof import sealing
 from sluice.running import airflow_metadata, trimming
 
@@ -32,6 +32,12 @@ def seal_archive() -> None:
 def merge_months() -> None:
     """Compare the ids of new events with those of all months, every SLUICE_MERGE_EVERY_HOURS."""
     merge.merge(load(), when_due=True)
+
+
+@task
+def expire_months() -> None:
+    """Drop months older than SLUICE_KEEP_EVENTS_MONTHS; fails, after the others went, when something stands on one."""
+    expiry.expire(load())
 
 
 @task
@@ -76,6 +82,7 @@ def clean_metadata() -> None:
 def keep_house() -> None:
     """Wire the chores."""
     merge_months()
+    expire_months()
     make_receipts()
     seal_archive()
     trim_batches()

@@ -23,7 +23,7 @@ HEADER = (
 _CONSERVED = """
     SELECT
         file_id, rows_read, rows_loaded, rows_rejected, rows_duplicate,
-        (SELECT count(*) FROM public.events WHERE events.file_id = files.file_id) AS loaded,
+        rows_expired + (SELECT count(*) FROM public.events WHERE events.file_id = files.file_id) AS loaded,
         (
             SELECT count(*) FROM ledger.rejects
             WHERE rejects.file_id = files.file_id AND rejects.state = 'quarantined'
@@ -78,7 +78,8 @@ def table(*lines: str) -> str:
 
 
 def recount(connection: Connection) -> dict[int, tuple[int, int, int]]:
-    """Loaded, rejected and duplicate rows of each loaded file, counted from the tables; the ledger must agree."""
+    """Loaded (some may have expired), rejected and duplicate rows of each loaded file, counted from the tables; the ledger
+    must agree."""
     found = {}
     for row in connection.execute(_CONSERVED):
         counted = (row["loaded"], row["rejected"], row["duplicate"])
@@ -92,7 +93,7 @@ def recount(connection: Connection) -> dict[int, tuple[int, int, int]]:
     assert outside == {"n": 0}, "events of a file that is not loaded"
     homeless = connection.execute(
         "SELECT count(*) AS n FROM ledger.duplicates LEFT JOIN public.events USING (event_id, event_time) "
-        "WHERE events.event_id IS NULL"
+        "WHERE events.event_id IS NULL AND duplicates.event_time >= ledger.expired_before()"
     ).fetchone()
     assert homeless == {"n": 0}, "duplicates of nothing"
     return found

@@ -49,7 +49,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
     GRANT INSERT, DELETE ON ledger.arrivals TO sluice_writer;
     -- What was noted there stays as it was noted.
-    GRANT INSERT ON ledger.audit, ledger.merges TO sluice_writer;
+    GRANT INSERT ON ledger.audit, ledger.merges, ledger.retentions, ledger.expired_months TO sluice_writer;
     -- Whoever refreshes the reports, see refresh.sql.
     GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
     GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
@@ -59,10 +59,10 @@ BEGIN
     GRANT EXECUTE ON FUNCTION
         ledger.verify(bigint), ledger.digest(bigint), ledger.row_digest(public.events), ledger.receipt_of(bit),
         ledger.receipt_after(text, bit), ledger.receipt_columns(), ledger.rows_of(bigint), ledger.months(),
-        ledger.since(timestamptz), ledger.until(timestamptz)
+        ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before()
     TO sluice_writer, sluice_reader;
-    -- It runs as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
-    GRANT EXECUTE ON FUNCTION ledger.make_month(date, text) TO sluice_writer;
+    -- They run as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
+    GRANT EXECUTE ON FUNCTION ledger.make_month(date, text), ledger.hold_month(text), ledger.drop_month(text) TO sluice_writer;
     FOR partition IN SELECT month FROM ledger.months() LOOP
         EXECUTE format('GRANT SELECT ON public.%I TO sluice_writer, sluice_reader', partition);
     END LOOP;

@@ -23,7 +23,9 @@ WHERE sha256 = ANY(%(sha256)s) AND state IN ('landed', 'loaded');
 SELECT file_id
 FROM ledger.files
 WHERE file_id = ANY(%(file_ids)s)
-    AND rows_loaded = (SELECT count(*) FROM public.events WHERE events.file_id = files.file_id)
+    -- A database of before has no such column.
+    AND rows_loaded - coalesce((to_jsonb(files) ->> 'rows_expired')::bigint, 0)
+        = (SELECT count(*) FROM public.events WHERE events.file_id = files.file_id)
     AND rows_duplicate = (SELECT count(*) FROM ledger.duplicates WHERE duplicates.file_id = files.file_id)
     AND rows_rejected = (
         SELECT count(*) FROM ledger.rejects WHERE rejects.file_id = files.file_id AND rejects.state = 'quarantined'
@@ -180,6 +182,24 @@ JOIN public.events AS present ON present.event_id = copied.event_id
 WHERE (present.file_id, present.record_number) <> (copied.file_id, copied.record_number)
     AND {same_content};
 
+-- name: make_copied_duplicates :: nothing; a staging table like ledger.duplicates
+CREATE TEMPORARY TABLE copied_duplicates (LIKE ledger.duplicates INCLUDING DEFAULTS) ON COMMIT DROP;
+
+-- name: copy_expired_duplicates :: in the replaced database: their duplicates of rows that have expired, for COPY
+COPY (
+    SELECT {columns}
+    FROM ledger.duplicates AS duplicate
+    WHERE file_id = ANY(%(file_ids)s)
+        AND NOT EXISTS (
+            SELECT FROM public.events AS present
+            WHERE present.event_id = duplicate.event_id AND present.event_time = duplicate.event_time
+        )
+) TO STDOUT (FORMAT binary);
+
+-- name: put_duplicates :: nothing; they are noted here as well
+INSERT INTO ledger.duplicates ({columns})
+SELECT {columns} FROM copied_duplicates;
+
 -- name: settle_rejects :: rejects that a replay had brought to events say what their rows are now
 UPDATE ledger.rejects AS reject
 SET state = CASE WHEN duplicate.file_id IS NULL THEN 'replayed' ELSE 'duplicate' END
@@ -237,7 +257,7 @@ WITH counted AS (
     WHERE copied.state = 'loaded'
 ), told AS (
     UPDATE ledger.files
-    SET rows_loaded = counted.loaded,
+    SET rows_loaded = counted.loaded + files.rows_expired,
         rows_rejected = counted.rejected,
         rows_duplicate = counted.duplicates,
         receipt = receipts.receipt,

@@ -26,7 +26,7 @@ CREATE TABLE ledger.audit (
     reason text NOT NULL,
     by_whom text NOT NULL,
     details jsonb NOT NULL,
-    CONSTRAINT an_action_is_known CHECK (((action = 'merge'::text) OR ((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text]))))))),
+    CONSTRAINT an_action_is_known CHECK (((action = 'expire'::text) OR ((action = 'merge'::text) OR ((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text])))))))),
     CONSTRAINT audit_pkey PRIMARY KEY (audit_id)
 );
 
@@ -71,6 +71,16 @@ CREATE TABLE ledger.duplicates (
     event_id uuid NOT NULL,
     event_time timestamp with time zone NOT NULL,
     CONSTRAINT duplicates_pkey PRIMARY KEY (file_id, record_number)
+);
+
+CREATE TABLE ledger.expired_months (
+    month text NOT NULL,
+    begins timestamp with time zone NOT NULL,
+    ends timestamp with time zone NOT NULL,
+    dropped_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    files bigint NOT NULL,
+    rows bigint NOT NULL,
+    CONSTRAINT expired_months_pkey PRIMARY KEY (begins, dropped_at)
 );
 
 CREATE TABLE ledger.failed_refresh (
@@ -127,6 +137,8 @@ CREATE TABLE ledger.files (
     first_event_time timestamp with time zone,
     last_event_time timestamp with time zone,
     merged_at timestamp with time zone,
+    rows_expired bigint NOT NULL DEFAULT 0,
+    expired_records numeric NOT NULL DEFAULT 0,
     CONSTRAINT a_file_is_in_a_known_state CHECK ((state = ANY (ARRAY['landed'::text, 'loaded'::text, 'rejected'::text, 'duplicate'::text, 'replaced'::text, 'unloaded'::text]))),
     CONSTRAINT a_file_is_rejected_for_a_known_cause CHECK ((rejected_for = ANY (ARRAY['content'::text, 'name'::text, 'undoes'::text, 'changed'::text, 'gone'::text]))),
     CONSTRAINT a_file_lies_in_one_of_our_folders CHECK (((path = ''::text) OR ((path ~ '^(incoming|processing|archive)/'::text) AND (path !~ '/\.\.(/|$)'::text)))),
@@ -137,7 +149,8 @@ CREATE TABLE ledger.files (
     CONSTRAINT a_sha256_is_64_hex_digits CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT files_pkey PRIMARY KEY (file_id),
     CONSTRAINT rows_are_conserved CHECK (((state <> 'loaded'::text) OR (rows_read = ((rows_loaded + rows_rejected) + rows_duplicate)))),
-    CONSTRAINT what_a_file_waits_for_is_known CHECK ((waits_for = 'contract'::text))
+    CONSTRAINT what_a_file_waits_for_is_known CHECK ((waits_for = 'contract'::text)),
+    CONSTRAINT what_expires_was_loaded CHECK (((rows_expired >= 0) AND (rows_expired <= COALESCE(rows_loaded, (0)::bigint))))
 );
 
 CREATE TABLE ledger.identity (
@@ -188,6 +201,13 @@ CREATE TABLE ledger.rejects (
     CONSTRAINT a_reject_is_of_a_known_class CHECK ((error_class = ANY (ARRAY['parse'::text, 'type'::text, 'rule'::text, 'conflict'::text]))),
     CONSTRAINT a_reject_says_why CHECK ((cardinality(rules) > 0)),
     CONSTRAINT rejects_pkey PRIMARY KEY (file_id, record_number)
+);
+
+CREATE TABLE ledger.retentions (
+    expired_before timestamp with time zone NOT NULL,
+    since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT a_retention_is_a_moment CHECK (isfinite(expired_before)),
+    CONSTRAINT retentions_pkey PRIMARY KEY (expired_before)
 );
 
 CREATE TABLE ledger.streams (
@@ -394,6 +414,40 @@ AS $function$
     SELECT ledger.receipt_of(bit_xor(ledger.row_digest(present))) FROM ledger.rows_of(of_file) AS present
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.drop_month(of_month text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    PERFORM ledger.hold_month(of_month);
+    EXECUTE format('DROP TABLE public.%I', of_month);
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.expired_before()
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT coalesce(max(expired_before), '-infinity') FROM ledger.retentions
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.hold_month(of_month text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    IF NOT EXISTS (SELECT FROM ledger.months() WHERE month = of_month AND ends <= ledger.expired_before()) THEN
+        RAISE EXCEPTION '% is no partition of events whose rows have all expired', of_month USING ERRCODE = 'undefined_table';
+    END IF;
+    EXECUTE format('LOCK TABLE ONLY public.%I IN SHARE MODE', of_month);
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'month'::text)
  RETURNS TABLE(month text, begins timestamp with time zone, ends timestamp with time zone)
  LANGUAGE plpgsql
@@ -586,8 +640,11 @@ AS $function$
             files.*,
             found.*,
             array_remove(ARRAY[
-                CASE WHEN coalesce(rows_loaded, 0) <> loaded THEN
-                    format('its ledger entry says rows_loaded=%s, the tables hold %s', coalesce(rows_loaded, 0), loaded)
+                CASE WHEN coalesce(rows_loaded, 0) <> loaded + rows_expired THEN
+                    format(
+                        'its ledger entry says rows_loaded=%s of which %s expired, the tables hold %s',
+                        coalesce(rows_loaded, 0), rows_expired, loaded
+                    )
                 END,
                 CASE WHEN coalesce(rows_rejected, 0) <> rejected THEN
                     format('its ledger entry says rows_rejected=%s, the tables hold %s', coalesce(rows_rejected, 0), rejected)
@@ -611,6 +668,7 @@ AS $function$
         'state', state,
         'rows_read', rows_read,
         'rows_loaded', rows_loaded,
+        'rows_expired', rows_expired,
         'rows_rejected', rows_rejected,
         'rows_duplicate', rows_duplicate,
         'receipt', coalesce(receipt, 'pending'),
@@ -632,8 +690,12 @@ CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EA
 -- Comments
 
 COMMENT ON TABLE ledger.dropped_views IS 'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
+COMMENT ON TABLE ledger.expired_months IS 'The partitions of events that were dropped because they were older than the kept months';
 COMMENT ON COLUMN ledger.failed_refresh.report IS 'whose file or check failed; none: all of them could not be published';
+COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left events when their month was dropped';
+COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
+COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
 COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
 COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
@@ -659,16 +721,25 @@ GRANT SELECT ON TABLE ledger.contracts TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.digest(of_file bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.drop_month(of_month text) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.drop_month(of_month text) FROM PUBLIC;
 GRANT SELECT ON TABLE ledger.dropped_views TO sluice_reader;
 GRANT SELECT ON TABLE ledger.dropped_views TO sluice_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.duplicates TO sluice_writer;
 GRANT SELECT ON TABLE ledger.duplicates TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.expired_before() TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.expired_before() TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.expired_before() FROM PUBLIC;
+GRANT INSERT, SELECT ON TABLE ledger.expired_months TO sluice_writer;
+GRANT SELECT ON TABLE ledger.expired_months TO sluice_reader;
 GRANT DELETE, INSERT, SELECT ON TABLE ledger.failed_refresh TO sluice_reader;
 GRANT DELETE, SELECT ON TABLE ledger.failed_refresh TO sluice_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.feeds TO sluice_writer;
 GRANT SELECT ON TABLE ledger.feeds TO sluice_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.files TO sluice_writer;
 GRANT SELECT ON TABLE ledger.files TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.hold_month(of_month text) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.hold_month(of_month text) FROM PUBLIC;
 GRANT SELECT ON TABLE ledger.identity TO sluice_reader;
 GRANT SELECT, UPDATE ON TABLE ledger.identity TO sluice_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.insistences TO sluice_writer;
@@ -693,6 +764,8 @@ REVOKE ALL ON FUNCTION ledger.receipt_of(digests bit) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.refuse_edit() TO PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.rejects TO sluice_writer;
 GRANT SELECT ON TABLE ledger.rejects TO sluice_reader;
+GRANT INSERT, SELECT ON TABLE ledger.retentions TO sluice_writer;
+GRANT SELECT ON TABLE ledger.retentions TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.row_digest(event public.events) FROM PUBLIC;

@@ -105,6 +105,7 @@ class Settings:
     keep_archive_days: float = 30.0
     keep_batches_days: float = 7.0
     merge_every_hours: float = 24.0
+    keep_events_months: int = 0  # for ever
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 
     @property
@@ -264,6 +265,8 @@ def _check(settings: Settings) -> None:
             raise SettingError(f"{name}={value} is no port: 1 to 65535, or 0 for any free one")
         if field.name in _SIZES and not re.fullmatch(_SIZES[field.name], value, re.IGNORECASE):
             raise SettingError(f"{name}={value!r} is no size: write it as {getattr(Settings, field.name)!r}")
+        if field.name == "keep_events_months" and not 0 <= value <= _MONTHS_MAX:
+            raise SettingError(f"{name}={value} is no number of months: 1 to {_MONTHS_MAX}, or nothing to keep all")
         if field.name in _AT_LEAST_ONE and value < 1:
             raise SettingError(f"{name}={value} must be at least 1")
     if settings.generate_ids not in ("random", "ordered"):
@@ -287,6 +290,7 @@ def _check(settings: Settings) -> None:
 
 # As Java and DuckDB read them.
 _SIZES = {"spark_driver_memory": r"[1-9]\d*[kmgt]b?", "duckdb_memory": r"\d+(\.\d+)?\s*([kmgt]i?b|%)"}
+_MONTHS_MAX = 1200
 _PARTITIONS = ("day", "week", "month", "quarter", "year")
 _AT_LEAST_ONE = {
     "generate_rows",

@@ -185,6 +185,7 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     _renumber(ledger, chosen, ["copied_events"])
     _put_events(settings, ledger, columns["copied_events"])
     ledger.execute(queries.compose("left_behind.note_duplicates", same_content=same_content("copied", "present")))
+    _copy_expired_duplicates(ledger, replaced, chosen)
     queries.run(ledger, "left_behind.settle_rejects")
     queries.run(ledger, "left_behind.put_conflicts")
     queries.run(ledger, "left_behind.settle_files")
@@ -235,6 +236,18 @@ def _take_rows(
 def _put_events(settings: Settings, ledger: Connection, columns: list[str]) -> None:
     queries.all(ledger, "left_behind.make_months", size=settings.events_partition)
     _put(ledger, "left_behind.put_events", columns)
+
+
+def _copy_expired_duplicates(ledger: Connection, replaced: Connection, chosen: list[Row]) -> None:
+    """What repeats a row that has expired there is noted as it is: its content is nowhere."""
+    columns = _common(ledger, replaced, "ledger.duplicates")
+    if "event_time" not in columns:  # an older database dropped no months
+        return
+    queries.run(ledger, "left_behind.make_copied_duplicates")
+    file_ids = [row["file_id"] for row in chosen]
+    _take_rows(ledger, replaced, "left_behind.copy_expired_duplicates", "copied_duplicates", columns, file_ids)
+    _renumber(ledger, chosen, ["copied_duplicates"])
+    ledger.execute(queries.compose("left_behind.put_duplicates", columns=_list(columns)))
 
 
 def _renumber(ledger: Connection, chosen: list[Row], stagings: list[str]) -> None:

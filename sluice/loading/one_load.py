@@ -23,6 +23,7 @@ from sluice.contracts.model import Contract, HeaderError
 from sluice.loading import staging
 from sluice.loading.afterwards import path_after
 from sluice.loading.errors import FileRejectedError
+from sluice.loading.expired_rows import ExpiredRows
 from sluice.loading.feed_look import FeedLook
 from sluice.loading.landed_file import LandedFile, Tally
 from sluice.loading.months import FileMonths
@@ -66,6 +67,7 @@ class FileLoad:
         self._footer_records = 0
         self._kind: Kind | None = None
         self._months = FileMonths(writer.months)
+        self._expired = ExpiredRows(writer.expired_before)
 
     def run(self) -> tuple[Tally, str]:
         """Load it and commit; its tally, and its path from now on.
@@ -143,7 +145,8 @@ class FileLoad:
             if not duplicates and not conflicts:
                 stage_first.discard(contract.name)
         rejects.flush()
-        _within_budget(contract, rejects.count, read)
+        # A late copy is no worse a file than the first one.
+        _within_budget(contract, rejects.count - self._expired.count, read)
         _refuse_drift(contract, look.drift())
         loaded = good - duplicates - conflicts
         tally = Tally(file.file_id, "loaded", read, loaded, rejects.count, duplicates, file.bytes)
@@ -190,7 +193,7 @@ class FileLoad:
 
     def _judged(self, blocks: Iterator[Block], match: Match) -> Generator[tuple[Block, Judgement], None, None]:
         """The blocks, judged; of a big file the next one while the last one is copied."""
-        judged = ((block, self._judge(block, match)) for block in blocks)
+        judged = ((block, self._expired.set_aside(block, self._judge(block, match))) for block in blocks)
         return one_ahead(judged) if self.file.bytes > self.writer.settings.chunk_bytes else judged
 
     def _judge(self, block: Block, match: Match) -> Judgement:

@@ -26,6 +26,7 @@ from sluice.contracts.judge import Judge
 from sluice.contracts.matching import Match, match
 from sluice.contracts.model import Contract, ContractError, HeaderError
 from sluice.loading import staging
+from sluice.loading.expired_rows import ExpiredRows
 from sluice.loading.file_rules import FILE_RULES
 from sluice.loading.months import FileMonths, Months
 from sluice.loading.rejects import without_nul
@@ -95,6 +96,7 @@ class _File:
     header: tuple[str, ...] | None
     marked_encoding: str | None
     landed_at: int
+    expired_before: int | None
 
 
 class _NotJudgedError(Exception):
@@ -169,8 +171,8 @@ class _Replayer:
         if not rows:
             self._session.rollback()
             return ReplayTally()
-        name, sha256, contract, header, marked, landed_at = rows[0]
-        file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, marked, landed_at)
+        name, sha256, contract, header, *others = rows[0]
+        file = _File(file_id, name, sha256, contract, tuple(json.loads(header)) if header else None, *others)
         self._held = FileMonths(self._months)
         staging.make(self._session)
         run("load/replay.make_read")
@@ -242,6 +244,7 @@ class _Replayer:
             judged = self._judge.judge(
                 block, matched, file_id=file.file_id, sha256=file.sha256, landed_at=file.landed_at
             )
+            judged = ExpiredRows(file.expired_before).set_aside(block, judged)
             self._held.add(self._session.run, judged.good)
             if judged.good.num_rows:
                 self._session.copy(judged.good, "staged_events")

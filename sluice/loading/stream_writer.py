@@ -19,7 +19,8 @@ class StreamWriter:
     """Writes for one stream, under its epoch. The connection is made when it is first needed, anew after an error.
 
     ``put_off``: files that wait for another transaction. ``stage_first``: contracts whose last file held
-    rows that were there already. ``ledger_id``: the ledger's, as the last transaction has read it.
+    rows that were there already. ``ledger_id``: the ledger's, and ``expired_before``: the moment, in microseconds since
+    1970, before which events are not kept, as the last transaction has read them.
     """
 
     def __init__(self, settings: Settings, epoch: int) -> None:
@@ -31,6 +32,7 @@ class StreamWriter:
         self.put_off: set[int] = set()
         self.stage_first: set[str] = set()
         self.ledger_id = ""
+        self.expired_before: int | None = None
         self._contracts: Contracts | None = None
 
     @property
@@ -55,7 +57,7 @@ class StreamWriter:
         if not held:
             self.session.rollback()
             raise StreamFenced(f"stream {self.epoch} has ended or was fenced: it may not write any more")
-        self.ledger_id = held[0][0]
+        self.ledger_id, self.expired_before = held[0]
         rows = self.session.run("load/load.lock_file", file_id)
         if not rows:
             self.session.rollback()

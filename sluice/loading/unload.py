@@ -50,7 +50,8 @@ class UnloadError(ValueError):
 class Withdrawn:
     """What left with a file, in rows; ``given_back`` is rows by the file_id that has them now, as it had them as well.
 
-    ``rows_taken_out`` counts all rows that ceased to be the file's, ``rows_removed`` those that are nobody's now.
+    ``rows_taken_out`` counts all rows that ceased to be the file's, ``rows_removed`` those that are nobody's now;
+    ``rows_expired`` had left before, with months that are not kept.
     """
 
     file_id: int
@@ -60,6 +61,7 @@ class Withdrawn:
     duplicates_forgotten: int
     given_back: dict[int, int] = field(default_factory=dict)
     rows_taken_out: int = 0
+    rows_expired: int = 0
     duplicates: Takeover = field(default_factory=Takeover)
     reports: str = ""
 
@@ -88,7 +90,7 @@ def withdraw(
     rows = run("load/withdraw.lock_file", file_id)
     if not rows:
         raise UnloadError(f"there is no file {file_id}: the files are in ledger.files")
-    name, state, since, until = rows[0]
+    name, state, since, until, expired = rows[0]
     if state != "loaded":
         raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
     run("load/withdraw.make_withdrawn")
@@ -101,7 +103,7 @@ def withdraw(
     [(rejects, duplicates)] = run("load/withdraw.close_file", file_id)
     run("load/receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
     stay = taken.rows_handed_over + sum(given_back.values())
-    left = Withdrawn(file_id, name, removed - stay, rejects, duplicates, given_back, removed, taken)
+    left = Withdrawn(file_id, name, removed - stay, rejects, duplicates, given_back, removed, expired, taken)
     details = left.as_dict() | {"rows_given_back": sum(given_back.values()), "replaced_by": replaced_by}
     run("load/withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
     return left

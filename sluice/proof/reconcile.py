@@ -1,10 +1,10 @@
 """Recounts the law of conservation, from the files themselves and from the tables, never from a program's counters.
 
-For every loaded file: the records in the file = its rows in ``events`` + its rejects + its duplicates, each record
-number from 1 to the last exactly once. The records are counted by a reader of its own (second_reader/), which shares
-no code with the loader's, and some of each file are compared field by field (row_check.py). A receipt that was made
-must hold. What cannot be verified counts as broken. A file that housekeeping has sealed is gone; its rows are held
-against the tally and the receipt that were verified before.
+For every loaded file: the records in the file = its rows in ``events`` + its rows that expired + its rejects + its
+duplicates, each record number from 1 to the last exactly once. The records are counted by a reader of its own
+(second_reader/), which shares no code with the loader's, and some of each file are compared field by field
+(row_check.py). A receipt that was made must hold. What cannot be verified counts as broken. A file that housekeeping
+has sealed is gone; its rows are held against the tally and the receipt that were verified before.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _PAGE = 200
 _SHOWN = 3
 _NO_ROWS = {
     "loaded": 0,
+    "expired": 0,
     "rejected": 0,
     "duplicate": 0,
     "record_numbers": 0,
@@ -53,6 +54,7 @@ class Count:
     sealed: int = 0
     rows_read: int = 0
     rows_loaded: int = 0
+    rows_expired: int = 0
     rows_rejected: int = 0
     rows_duplicate: int = 0
     broken: int = 0
@@ -99,11 +101,13 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
         contracts = {contract.name: contract for contract in known.candidates}
         found = Reconciliation(waiting=queries.row(connection, "ledger/reconcile.landed_count")["files"])
         found.broken += [_forsaken(row) for row in queries.all(connection, "ledger/reconcile.forsaken_duplicates")]
+        cut = queries.row(connection, "ledger/reconcile.expired_before")["cut"]
         for begin in range(0, len(files), _PAGE):
             page = files[begin : begin + _PAGE]
             held = _Held(connection, [file for file in page if file["state"] == "loaded" and not file["is_sealed"]])
             for file in page:
-                rows = counted.pop(file["file_id"], _NO_ROWS)
+                rows = counted.pop(file["file_id"], _NO_ROWS) | {"expired": file["rows_expired"]}
+                file["expired_before"] = cut if file["rows_expired"] else None
                 _verify(settings, contracts.get(file["contract"]), file, rows, held, found)
             if progress is not None and (begin // _PAGE) % 5 == 4:
                 progress(f"{begin + len(page):,} of {len(files):,} files recounted")
@@ -131,6 +135,7 @@ class _Held:
             "ledger/reconcile.sampled_events": "event",
             "ledger/reconcile.sampled_repeated": "repeated",
             "ledger/reconcile.sampled_records_set_aside": "reject",
+            "ledger/reconcile.sampled_expired": "expired",
         }
         for query, place in places.items():
             for row in queries.all(connection, query, first=min(self.records), last=max(self.records), **parameters):
@@ -146,7 +151,7 @@ def _verify(
 ) -> None:
     if file["state"] == "loaded":
         _verify_loaded(settings, contract, file, rows, held, found)
-    elif any(rows[name] for name in ("loaded", "rejected", "duplicate")):
+    elif any(rows[name] for name in ("loaded", "expired", "rejected", "duplicate")):
         found.broken.append(
             f"file {file['file_id']} ({file['name']}) is {file['state']}, but {_shown(rows)} of it are in the tables"
         )
@@ -168,7 +173,8 @@ def _verify_loaded(
     count.files += 1
     count.sealed += file["is_sealed"]
     count.rows_read += in_file
-    count.rows_loaded += rows["loaded"]
+    count.rows_loaded += rows["loaded"] + rows["expired"]
+    count.rows_expired += rows["expired"]
     count.rows_rejected += rows["rejected"]
     count.rows_duplicate += rows["duplicate"]
     if problems:
@@ -208,14 +214,15 @@ def _read(settings: Settings, file: Row, contract: Contract | None, records: Col
 def _wrong_records(file: Row, contract: Contract | None, reading: Reading, held: _Held) -> Iterator[str]:
     """The first few sampled records that the tables do not hold as the file has them."""
     assert contract is not None
-    check = RowCheck(contract, file["contract_version"], file["header"], file["landed_at"])
+    check = RowCheck(contract, file["contract_version"], file["header"], file["landed_at"], file["expired_before"])
     records = [reading.wanted[number] for number in sorted(reading.wanted)]
     wrong = (check.difference(record, held.of(file["file_id"], record.number)) for record in records)
     return itertools.islice(filter(None, wrong), _SHOWN)
 
 
 def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str:
-    accounted = rows["loaded"] + rows["rejected"] + rows["duplicate"]
+    loaded = rows["loaded"] + rows["expired"]
+    accounted = loaded + rows["rejected"] + rows["duplicate"]
     if accounted != in_file:
         what = (
             f"{in_file - accounted:,} are missing" if accounted < in_file else f"{accounted - in_file:,} are too many"
@@ -227,10 +234,10 @@ def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str
             else ""
         )
         return f"{in_file:,} rows in the file, but {_shown(rows)}: {what}{readers}"
-    if in_file and (rows["record_numbers"], rows["first"], rows["last"]) != (in_file * (in_file + 1) // 2, 1, in_file):
+    if in_file and not _each_once(in_file, file, rows):
         return f"the record numbers in the tables are not 1 to {in_file:,}, each once: a row stands for another one"
     tally = (file["rows_read"], file["rows_loaded"], file["rows_rejected"], file["rows_duplicate"])
-    if tally != (in_file, rows["loaded"], rows["rejected"], rows["duplicate"]):
+    if tally != (in_file, loaded, rows["rejected"], rows["duplicate"]):
         return f"the ledger's tally is {tally}, but the tables hold {_shown(rows)}"
     if file["receipt"] not in (None, rows["digest"]):
         return (
@@ -238,6 +245,14 @@ def _difference(in_file: int, file: dict[str, Any], rows: dict[str, Any]) -> str
             "a row was changed, added or taken by hand"
         )
     return ""
+
+
+def _each_once(in_file: int, file: Row, rows: Row) -> bool:
+    """Whether the tables hold records 1 to ``in_file``, by their sum and ends; of what expired the sum is known."""
+    if rows["record_numbers"] + file["expired_records"] != in_file * (in_file + 1) // 2:
+        return False
+    first, last = rows["first"], rows["last"]
+    return (first, last) == (1, in_file) or (rows["expired"] > 0 and (first is None or 1 <= first <= last <= in_file))
 
 
 def _forsaken(duplicate: dict[str, Any]) -> str:
@@ -248,14 +263,16 @@ def _forsaken(duplicate: dict[str, Any]) -> str:
 
 
 def _shown(rows: dict[str, Any]) -> str:
-    return f"{rows['loaded']:,} loaded + {rows['rejected']:,} rejected + {rows['duplicate']:,} duplicate"
+    expired = f"{rows['expired']:,} expired + " if rows.get("expired") else ""
+    return f"{rows['loaded']:,} loaded + {expired}{rows['rejected']:,} rejected + {rows['duplicate']:,} duplicate"
 
 
 def _contract_line(name: str, count: Count) -> str:
     sealed = f", {count.sealed:,} sealed" if count.sealed else ""
+    expired = f" ({count.rows_expired:,} of them expired)" if count.rows_expired else ""
     verdict = "holds" if not count.broken else f"BROKEN in {count.broken:,} files"
     return (
-        f"{name}: {count.files:,} files{sealed}, {count.rows_read:,} read = {count.rows_loaded:,} loaded + "
+        f"{name}: {count.files:,} files{sealed}, {count.rows_read:,} read = {count.rows_loaded:,} loaded{expired} + "
         f"{count.rows_rejected:,} rejected + {count.rows_duplicate:,} duplicate: {verdict}"
     )
 

@@ -32,11 +32,15 @@ Row = dict[str, Any]
 
 @dataclass
 class Held:
-    """What the tables hold of one record: a row of events, the row that it is a duplicate of, or a reject."""
+    """What the tables hold of one record: a row of events, the row that it is a duplicate of, or a reject.
+
+    ``expired``: a note that it is a duplicate of a row that has expired.
+    """
 
     event: Row | None = None
     repeated: Row | None = None
     reject: Row | None = None
+    expired: Row | None = None
 
 
 def sample(sha256: str, records: int) -> set[int]:
@@ -48,10 +52,19 @@ def sample(sha256: str, records: int) -> set[int]:
 class RowCheck:
     """Checks records of one file. ``header`` are the names that the ledger keeps of it, or None.
 
-    ``landed_at``: the moment of arrival that the ledger has for its rows.
+    ``landed_at``: the moment of arrival that the ledger has for its rows. ``expired_before``: rows of the file that are
+    older have left events; None when none have.
     """
 
-    def __init__(self, contract: Contract, version: str, header: Sequence[str] | None, landed_at: datetime) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        version: str,
+        header: Sequence[str] | None,
+        landed_at: datetime,
+        expired_before: datetime | None = None,
+    ) -> None:
+        self._expired_before = expired_before
         self._contract = contract
         self._version = version
         self._columns = list(_columns(contract, header)) if header is not None and version == contract.version else []
@@ -62,8 +75,8 @@ class RowCheck:
         """What is wrong with a record's place or values in the tables; empty when nothing is."""
         where = f"record {record.number:,} (line {record.line:,})"
         reject = held.reject
-        if held.event is None and held.repeated is None and (reject is None or reject["state"] != "quarantined"):
-            return f"{where} is in no table"
+        if held == Held(reject=reject) and (reject is None or reject["state"] != "quarantined"):
+            return "" if self._may_have_expired(record) else f"{where} is in no table"
         if reject is not None and (wrong := _raw_difference(record, reject)):
             return f"{where}: {wrong}"
         row = held.event or held.repeated
@@ -76,6 +89,16 @@ class RowCheck:
         if held.event is not None and self._arrival not in (None, row["event_time"]):
             return f"{where}: event_time is {row['event_time']}, its bytes landed at {self._arrival}"
         return next((f"{where}: {wrong}" for wrong in self._value_differences(record.fields, row)), "")
+
+    def _may_have_expired(self, record: Record) -> bool:
+        """False when it is certain that the row is younger."""
+        if self._expired_before is None:
+            return False
+        found = next(((p, column) for p, _, column in self._columns if column and column.target == "event_time"), None)
+        if found is None or record.fields is None or len(record.fields) != self._width:
+            return True
+        moment = self._value(record.fields[found[0]], found[1])
+        return not isinstance(moment, datetime) or moment < self._expired_before
 
     def _value_differences(self, fields: Sequence[Field], row: Row) -> Iterator[str]:
         for place, name, column in self._columns:

@@ -4,7 +4,7 @@
 SELECT
     file_id, name, path, sha256, bytes, contract, contract_version, state, sealed_at IS NOT NULL AS is_sealed,
     coalesce(rows_landed_at, landed_at) AS landed_at, header, marked_encoding, read_as,
-    rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
+    rows_read, rows_loaded, rows_rejected, rows_duplicate, rows_expired, expired_records, receipt
 FROM ledger.files
 WHERE state <> 'landed'
 ORDER BY file_id;
@@ -77,6 +77,15 @@ SELECT
 FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
 JOIN ledger.duplicates USING (file_id, record_number)
 JOIN public.events USING (event_id, event_time);
+
+-- name: sampled_expired :: those of these records that are duplicates of rows that have expired
+SELECT file_id, record_number
+FROM unnest(%(file_ids)s::bigint[], %(records)s::bigint[]) AS wanted (file_id, record_number)
+JOIN ledger.duplicates USING (file_id, record_number)
+WHERE duplicates.event_time < (SELECT ledger.expired_before());
+
+-- name: expired_before :: the moment before which events are no longer kept; NULL when that is not in Python's years
+SELECT CASE WHEN cut >= '0001-01-02Z' AND cut < '9999-12-31Z' THEN cut END AS cut FROM ledger.expired_before() AS cut;
 
 -- name: sampled_records_set_aside :: the rejects at these records, also those that were replayed since
 SELECT rejects.*, rejects.edited_at IS NOT NULL AS edited

@@ -1,7 +1,10 @@
 -- What one file's transaction says to PostgreSQL. Parameters are numbered, for a raw cursor.
 
 -- name: hold_stream :: the ledger's id while the epoch may write; its row stays locked until the transaction ends
-SELECT (SELECT ledger_id::text FROM ledger.identity) AS ledger_id
+-- With it, in microseconds since 1970, the moment before which events have expired (NULL: none have).
+SELECT
+    (SELECT ledger_id::text FROM ledger.identity) AS ledger_id,
+    (SELECT (extract(epoch FROM max(expired_before)) * 1000000)::bigint FROM ledger.retentions) AS expired_before
 FROM ledger.streams
 WHERE epoch = $1 AND ended_at IS NULL
 FOR KEY SHARE;

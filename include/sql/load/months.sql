@@ -10,4 +10,7 @@ SELECT
 FROM ledger.months();
 
 -- name: make :: nothing of use; there is a partition for the day that lies $1 days after 1970-01-01, of size $2
-SELECT FROM ledger.make_month(date '1970-01-01' + $1::integer, $2);
+-- None for a month that has expired while a load was at it: it begins again, and rejects the row.
+SELECT (ledger.make_month(asked.of_day, $2)).month
+FROM (SELECT date '1970-01-01' + $1::integer AS of_day) AS asked
+WHERE asked.of_day AT TIME ZONE 'UTC' >= (SELECT ledger.expired_before());

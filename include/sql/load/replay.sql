@@ -17,7 +17,8 @@ ORDER BY file_id;
 -- name: lock_file :: one row while the file is loaded
 SELECT
     name, sha256, contract, header::text AS header, marked_encoding,
-    (extract(epoch FROM coalesce(rows_landed_at, landed_at)) * 1000000)::bigint AS landed_at
+    (extract(epoch FROM coalesce(rows_landed_at, landed_at)) * 1000000)::bigint AS landed_at,
+    (SELECT (extract(epoch FROM max(expired_before)) * 1000000)::bigint FROM ledger.retentions) AS expired_before
 FROM ledger.files
 WHERE file_id = $1 AND state = 'loaded'
 FOR UPDATE;

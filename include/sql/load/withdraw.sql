@@ -56,7 +56,8 @@ SELECT
     name,
     state,
     ledger.since(first_event_time)::text AS since,
-    ledger.until(last_event_time)::text AS until
+    ledger.until(last_event_time)::text AS until,
+    rows_expired
 FROM ledger.files
 WHERE file_id = $1
 FOR UPDATE;
@@ -170,7 +171,9 @@ WITH forgotten AS (
     UPDATE ledger.files
     SET rows_loaded = 0,
         rows_rejected = 0,
-        rows_duplicate = 0
+        rows_duplicate = 0,
+        rows_expired = 0,
+        expired_records = 0
     WHERE file_id = $1
 )
 SELECT (SELECT count(*) FROM withdrawn) AS rejects, (SELECT count(*) FROM forgotten) AS duplicates;
