@@ -78,8 +78,7 @@ def table(*lines: str) -> str:
 
 
 def recount(connection: Connection) -> dict[int, tuple[int, int, int]]:
-    """Loaded (some may have expired), rejected and duplicate rows of each loaded file, counted from the tables; the ledger
-    must agree."""
+    """Loaded (or expired), rejected and duplicate rows of each loaded file, by the tables; the ledger must agree."""
     found = {}
     for row in connection.execute(_CONSERVED):
         counted = (row["loaded"], row["rejected"], row["duplicate"])

@@ -16,7 +16,7 @@ RULE = "event_time.expired"
 
 @dataclass
 class ExpiredRows:
-    """Those of one file. ``before``: in microseconds since 1970, None when all is kept. ``count``: how many they are."""
+    """Those of one file. ``before``: in microseconds since 1970, None when all is kept. ``count``: how many."""
 
     before: int | None
     count: int = 0

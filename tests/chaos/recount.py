@@ -56,10 +56,13 @@ _COLUMNS = (
 # In an order that no index gives: the rows are read from the table itself, whatever an index says after a crash.
 _EVENTS = f"COPY (SELECT file_id, record_number, {_COLUMNS} FROM public.events ORDER BY 1, 2, 3) TO STDOUT"
 _FILES = """
-    SELECT file_id, name, sha256, bytes, state, duplicate_of, rows_read, rows_loaded, rows_rejected, rows_duplicate
+    SELECT
+        file_id, name, sha256, bytes, state, duplicate_of, rows_read, rows_loaded, rows_rejected, rows_duplicate,
+        rows_expired
     FROM ledger.files
     ORDER BY file_id
 """
+_CUT = "SELECT coalesce(max(expired_before)::text, '') FROM ledger.retentions"
 _REJECTS = "SELECT file_id, record_number, raw, error_class FROM ledger.rejects WHERE state = 'quarantined'"
 _DUPLICATES = "SELECT file_id, record_number, concat_ws(E'\\t', event_id, '', event_time) FROM ledger.duplicates"
 
@@ -98,6 +101,7 @@ class Recount:
     loaded: int = 0
     rejected: int = 0
     duplicate: int = 0
+    expired: int = 0
     lost: int = 0
     doubled: int = 0
     wrong: int = 0
@@ -373,6 +377,7 @@ class _File(NamedTuple):
     rows_loaded: int | None
     rows_rejected: int | None
     rows_duplicate: int | None
+    rows_expired: int
 
     def __str__(self) -> str:
         return f"{self.name} (file {self.file_id})"
@@ -422,6 +427,7 @@ class _Comparison:
         found = self._found
         self._files = [_File(*row) for row in self._connection.execute(_FILES)]
         self._bytes_of: dict[int | None, str] = {file.file_id: file.sha256 for file in self._files}
+        [(self._cut,)] = self._connection.execute(_CUT)
         self._rejects = self._read_rejects()
         self._duplicates = self._read_duplicates()
         found.rejected = sum(map(len, self._rejects.values()))
@@ -434,8 +440,8 @@ class _Comparison:
         found.loaded = self._rows.count
         self._close_open()
         self._compare_landings()
-        if found.holds and found.sent != found.loaded + found.rejected + found.duplicate:
-            found.find("wrong", "what was sent is not what was loaded, rejected and duplicate together")
+        if found.holds and found.sent != found.loaded + found.expired + found.rejected + found.duplicate:
+            found.find("wrong", "what was sent is not what was loaded, expired, rejected and duplicate together")
         return found
 
     def _read_rejects(self) -> dict[int, dict[int, _Reject]]:
@@ -488,7 +494,7 @@ class _Comparison:
         duplicates = self._duplicates.pop(file.file_id, {})
         tally = (len(rejects), len(duplicates))
         rows_before = self._rows.count
-        read = 0
+        read = expired = 0
         for record in records(content.landing.path):
             read = record.number
             self._homeless(f"{file.name}, which has no such record", below=file.file_id, number=read)
@@ -498,6 +504,8 @@ class _Comparison:
             places = in_events + in_rejects + in_duplicates
             if places > 1:
                 self._found.find("doubled", f"{file}, {record}: is in {places} places at once, should be in one")
+            elif not places and self._has_expired(record):
+                expired += 1
             elif not places:
                 self._missing(file, record)
         self._homeless(f"{file.name}, which has {read:,} records", below=file.file_id + 1)
@@ -506,7 +514,19 @@ class _Comparison:
                 self._found.find("wrong", f"{file}: {table} has record {number:,}, but the file has {read:,}")
         if content.states["loaded"] == 1:
             self._found.sent += read
-        self._compare_tally(file, content, (read, self._rows.count - rows_before, *tally))
+        self._found.expired += expired
+        if expired != file.rows_expired:
+            self._found.find(
+                "wrong", f"{file}: the ledger says {file.rows_expired} rows expired, counted are {expired:,}"
+            )
+        self._compare_tally(file, content, (read, self._rows.count - rows_before + expired, *tally))
+
+    def _has_expired(self, record: Record) -> bool:
+        """Whether a good record is older than what is kept. The cut begins a month, in UTC as the line is."""
+        if record.expected is None:
+            return False
+        moment = record.expected.split(b"\t", 3)[2]
+        return moment[:19] < self._cut[:19].encode()
 
     def _compare_rows(self, file: _File, record: Record) -> bool:
         """Compare the rows of events at this record; whether there is one."""
@@ -538,7 +558,7 @@ class _Comparison:
             )
         if record.expected is not None and reject.error_class == "conflict":
             self._open.append(_Open(f"{file}, {record}", record.key, _content(record.expected), "conflict"))
-        elif record.expected is not None:
+        elif record.expected is not None and not self._has_expired(record):
             self._found.find("wrong", f"{file}, {record}: was rejected, though nothing is wrong with it")
         return True
 
@@ -549,6 +569,8 @@ class _Comparison:
         if record.expected is None or record.key != _key(event.encode()):
             which = f"event {event[:36]}"
             self._found.find("wrong", f"{file}, {record}: is noted as a duplicate of {which}, which it is not")
+        elif self._has_expired(record):
+            self._found.duplicate += 1
         else:
             self._open.append(_Open(f"{file}, {record}", record.key, _content(record.expected), "duplicate"))
         return True
@@ -583,7 +605,10 @@ class _Comparison:
             held = self._held.get(key, _NOWHERE)
             if fate == "conflict":
                 # Other content is in its month, or, since a merge has compared them, in another one.
-                if held == content or (held == _NOWHERE and (key in self._held or key[:16] not in ids)):
+                # Or it had been, and has expired since.
+                if held == content or (
+                    held == _NOWHERE and not self._cut and (key in self._held or key[:16] not in ids)
+                ):
                     self._found.find("wrong", f"{place}: was rejected as a conflict, but events has no other content")
                 continue
             if held == content or (fate == "duplicate" and held != _NOWHERE):

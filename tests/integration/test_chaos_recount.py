@@ -13,6 +13,7 @@ from sluice.base.settings import Settings
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
 from sluice.landing import mover
+from sluice.loading import expiry
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
 from tests.chaos.recount import Landing, Recount, recount
@@ -94,11 +95,27 @@ def test_it_holds_for_what_the_generator_writes_dirty_late_and_repeated(
         "loaded": 4500 - dirty - repeated,
         "rejected": dirty,
         "duplicate": repeated + 50,
+        "expired": 0,
         "lost": 0,
         "doubled": 0,
         "wrong": 0,
         "findings": [],
     }
+
+
+def test_it_holds_when_months_have_expired_and_late_copies_were_rejected(
+    put: Load, landed: Landed, own_contracts: Settings
+) -> None:
+    old = [event(number).replace("2026-11-22", "2020-02-03") for number in range(1, 4)]
+    put(table(*old[:2], event(5)), "one.csv")
+    put(table(old[1], event(6)), "two.csv")
+    expiry.expire(replace(own_contracts, keep_events_months=60))
+    put(table(old[0], old[2], event(7)), "late.csv")
+    found = landed.proof()
+    assert found.holds, found.findings
+    assert (found.sent, found.loaded, found.expired, found.rejected, found.duplicate) == (8, 3, 2, 2, 1)
+    landed.change("UPDATE ledger.files SET rows_expired = 1 WHERE file_id = 1")
+    assert counts(landed.proof()) == (0, 0, 1)
 
 
 def test_it_holds_for_every_kind_of_end_and_value(put: Load, landed: Landed) -> None:

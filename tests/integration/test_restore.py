@@ -20,7 +20,7 @@ from sluice.base.settings import PROJECT, Settings
 from sluice.cli import backups
 from sluice.landing import folders, mover
 from sluice.ledger import leases, migrate, receipts, roles
-from sluice.loading import left_behind, merge, restore, unload
+from sluice.loading import expiry, left_behind, merge, restore, unload
 from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
 from sluice.proof import reconcile, sealing
@@ -380,6 +380,34 @@ def test_rows_of_sealed_files_are_copied_over_on_request(pipeline: Pipeline, lat
     assert pipeline.copy_sealed().files == 0
     pipeline.land("new.csv", 40)
     assert pipeline.move() > [4]
+
+
+def test_a_sealed_file_that_lost_a_month_is_copied_with_what_is_left_and_says_so(pipeline: Pipeline) -> None:
+    old = [event(number).replace("2026-11-22", "2020-02-03") for number in (1, 2)]
+    pipeline.backup()
+    for name, lines in (("first.csv", [*old, event(3)]), ("second.csv", [old[0], event(4)])):
+        path = pipeline.settings.incoming_dir / name
+        path.write_text(table(*lines))
+        os.utime(path, (time.time() - 60, time.time() - 60))
+        pipeline.move()
+        pipeline.load()
+    with pipeline.connect() as connection:
+        receipts.make(connection, 1)
+        receipts.make(connection, 2)
+        expiry.expire(replace(pipeline.settings, keep_events_months=60))
+        before = recount(connection)
+        assert before == {1: (3, 0, 0), 2: (1, 0, 1)}
+    pipeline.seal()
+
+    copied = pipeline.restore(copy_sealed=True).copied
+
+    assert copied is not None
+    assert (copied.files, copied.not_whole) == (2, [])
+    with pipeline.connect() as connection:
+        connection.execute("INSERT INTO ledger.retentions VALUES ('2021-01-01Z')")
+        assert recount(connection) == before
+        assert receipts_of(connection) == {1: True, 2: True}
+    assert pipeline.reconcile() == []
 
 
 def test_a_row_whose_other_owner_lands_again_is_copied_as_the_only_one(pipeline: Pipeline) -> None:
