@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 from sluice.base import database
@@ -21,6 +22,7 @@ from sluice.base.settings import load as settings_of
 from sluice.ledger import receipts
 from sluice.loading import expiry, merge
 from sluice.loading.load_file import FileLoader
+from sluice.loading.one_load import FileLoad
 from sluice.loading.replay import replay
 from sluice.loading.stream_writer import LOCK_TIMEOUT
 from sluice.loading.unload import unload_file
@@ -313,6 +315,7 @@ def test_a_file_that_somebody_holds_is_not_waited_for_while_other_files_are_held
     assert expired(connection) == {}
 
 
+@pytest.mark.parametrize("knows_the_month", [True, False])
 def test_a_load_that_began_before_the_cut_begins_again_and_rejects_what_expired_meanwhile(
     own_contracts: Settings,
     keeping: Settings,
@@ -321,21 +324,23 @@ def test_a_load_that_began_before_the_cut_begins_again_and_rejects_what_expired_
     connection: Connection,
     monkeypatch: pytest.MonkeyPatch,
     now: str,
+    knows_the_month: bool,
 ) -> None:
     loader = FileLoader(own_contracts, epoch)
     loader.load(land(table(at(1, OLD))))
     late = land(table(at(1, OLD), at(2, now)), "late.csv")
-    ingest = "sluice.loading.one_load.FileLoad._ingest"
-    theirs = __import__("sluice.loading.one_load", fromlist=["FileLoad"]).FileLoad._ingest
+    ingest = FileLoad._ingest
 
-    def expire_first(self: object, good: object, is_staged: bool) -> None:
-        monkeypatch.setattr(ingest, theirs)
+    def expire_first(self: FileLoad, good: pa.Table, is_staged: bool) -> None:
+        monkeypatch.setattr(FileLoad, "_ingest", ingest)
         done = expiry.expire(keeping)
         assert done is not None
         assert "events_2020_03" in done.months
-        theirs(self, good, is_staged)
+        if not knows_the_month:
+            loader._writer.months.forget()
+        ingest(self, good, is_staged)
 
-    monkeypatch.setattr(ingest, expire_first)
+    monkeypatch.setattr(FileLoad, "_ingest", expire_first)
     assert loader.load(late).state == "loaded"
     loader.close()
     assert [row["rules"] for row in rejects(connection, late)] == [["event_time.expired"]]
