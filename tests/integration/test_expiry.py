@@ -302,7 +302,7 @@ def test_a_month_that_others_use_for_long_is_left_whole_for_the_next_time(
     assert recount(connection) == {1: (2, 0, 0)}
 
 
-def test_a_file_that_somebody_holds_is_not_waited_for_while_other_files_are_held(
+def test_a_month_with_a_file_that_somebody_holds_is_left_whole_for_the_next_time(
     load: Load, keeping: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expiry, "_ATTEMPTS", 1)
