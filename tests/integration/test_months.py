@@ -257,7 +257,7 @@ def test_a_file_keeps_its_least_and_greatest_moment_and_is_unloaded_from_its_mon
     assert [row[name].isoformat() for name in ("first_event_time", "last_event_time")] == [
         "2026-10-03T09:00:00+00:00", "2026-11-22T10:00:00+00:00",
     ]  # fmt: skip
-    [(_, _, since, until)] = session.run("load/withdraw.lock_file", file_id)
+    [(_, _, since, until, _)] = session.run("load/withdraw.lock_file", file_id)
     session.run("load/withdraw.make_withdrawn")
     plan = explained(session, queries.text("load/withdraw.take_out"), [file_id, since, until])
     session.rollback()
