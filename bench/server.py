@@ -87,6 +87,11 @@ class Bench:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]
 
+    def run_with(self, statement: str, values: dict[str, Any]) -> None:
+        """Run one statement with its parameters."""
+        with database.connect(self.url) as connection:
+            connection.execute(statement, values)  # type: ignore[call-overload]
+
     def one(self, query: str) -> dict[str, Any]:
         """The one row of ``query``."""
         with database.connect(self.url) as connection:

@@ -1,0 +1,113 @@
+"""Fills events and the ledger by statements of their own, much faster than files can be loaded, for what is measured behind.
+
+The rows are as wide as the generator's, their ids random, their files in the ledger with tallies that agree. The files
+themselves were never there: they count as sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from psycopg import sql
+
+from sluice.base import database
+
+ROWS_OF_A_FILE = 100_000
+PIECE = 500_000  # rows of a transaction
+TASKS = 2
+
+FILES = """
+    INSERT INTO ledger.files (
+        name, path, sha256, bytes, contract, contract_version, state, rows_read, rows_loaded, rows_rejected,
+        rows_duplicate, landed_at, moved_at, loaded_at, sealed_at, first_event_time, last_event_time, merged_at
+    )
+    SELECT
+        'filled-' || one || '.csv', '', encode(sha256(gen_random_uuid()::text::bytea), 'hex'), 250 * %(of_file)s,
+        'events', '1.0.0', 'loaded', rows, rows, 0, 0, %(begins)s, %(begins)s, %(begins)s, %(begins)s, %(begins)s,
+        %(ends)s::timestamptz - interval '1 us', CASE WHEN %(merged)s THEN now() END
+    FROM generate_series(0, (%(rows)s - 1) / %(of_file)s) AS one
+    CROSS JOIN LATERAL (SELECT least(%(of_file)s, %(rows)s - one * %(of_file)s) AS rows) AS share
+    ORDER BY one
+    RETURNING file_id
+"""
+
+EVENTS = """
+    INSERT INTO public.events (
+        event_id, event_type, user_id, product_id, category, price, event_time, session_id, ip_address, user_agent,
+        quantity, total_amount, payment_method, file_id, record_number
+    )
+    SELECT
+        gen_random_uuid(),
+        (ARRAY['page_view', 'page_view', 'page_view', 'search', 'add_to_cart', 'purchase'])[1 + row %% 6],
+        'user_' || lpad((random() * 50000)::integer::text, 6, '0'),
+        'prod_' || lpad((random() * 5000)::integer::text, 5, '0'),
+        (ARRAY['Electronics', 'Books', 'Home & Garden', 'Sports', 'Toys'])[1 + row %% 5],
+        (random() * 500)::numeric(20, 4),
+        %(begins)s::timestamptz + (%(ends)s::timestamptz - %(begins)s::timestamptz) * (row::float8 / %(rows)s),
+        'sess_' || substr(md5((row / 7)::text), 1, 16),
+        '10.' || row %% 250 || '.' || row / 250 %% 250 || '.7',
+        'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36',
+        CASE WHEN row %% 6 > 3 THEN 1 + row %% 3 END,
+        CASE WHEN row %% 6 = 5 THEN (random() * 900)::numeric(20, 4) END,
+        CASE WHEN row %% 6 = 5 THEN 'credit_card' END,
+        (%(file_ids)s::bigint[])[1 + row / %(of_file)s],
+        1 + row %% %(of_file)s
+    FROM generate_series(0, %(rows)s - 1) AS row
+"""
+
+MAKE_MONTH = "SELECT FROM ledger.make_month(%s::date)"
+
+
+def months(now: datetime, count: int) -> list[tuple[datetime, datetime]]:
+    """The last ``count`` months, of ``now`` the last: from when until before when, in UTC, oldest first."""
+    ends = [_month_after(now.astimezone(UTC))]
+    for _ in range(count):
+        ends.insert(0, (ends[0] - timedelta(days=1)).replace(day=1))
+    return list(zip(ends[:-1], ends[1:], strict=True))
+
+
+def fill(url: str, shares: dict[tuple[datetime, datetime], int], *, merged: bool = True) -> None:
+    """So many rows more into each of these spans; every share a few transactions, several at once."""
+    with database.connect(url) as connection:
+        for begins, _ in shares:
+            connection.execute(MAKE_MONTH, [begins.date()])
+    pieces = [(span, rows) for span, share in shares.items() for rows in _pieces(share)]
+    with ThreadPoolExecutor(TASKS) as pool:
+        list(pool.map(lambda piece: fill_piece(url, *piece, merged=merged), pieces))
+        list(pool.map(lambda month: _tidy(url, month), _partitions(url)))
+
+
+def fill_piece(
+    url: str, span: tuple[datetime, datetime], rows: int, *, merged: bool = True, of_file: int = ROWS_OF_A_FILE
+) -> list[int]:
+    """Rows and the files that they are of, in one transaction; the files' ids."""
+    values = {"begins": span[0], "ends": span[1], "rows": rows, "of_file": of_file, "merged": merged}
+    with database.connect(url, autocommit=False) as connection:
+        connection.execute("SET LOCAL synchronous_commit = off")
+        file_ids = [row["file_id"] for row in connection.execute(FILES, values)]
+        connection.execute(EVENTS, values | {"file_ids": file_ids})
+    return file_ids
+
+
+def _partitions(url: str) -> list[str]:
+    with database.connect(url) as connection:
+        return [row["month"] for row in connection.execute("SELECT month FROM ledger.months()")]
+
+
+def _tidy(url: str, month: str) -> None:
+    """What autovacuum would do at some time, and not while something is measured."""
+    with database.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) public.{}").format(sql.Identifier(month)))
+
+
+def _pieces(rows: int) -> Iterator[int]:
+    while rows > 0:
+        yield min(rows, PIECE)
+        rows -= PIECE
+
+
+def _month_after(moment: datetime) -> datetime:
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
