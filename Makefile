@@ -60,8 +60,8 @@ insist: $(VENV)/.runtime ## Load a file that was set aside as an old revision: m
 psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …' runs one statement)
 	@$(SLUICE) psql $${SQL:+-c "$$SQL"}
 
-reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables
-	@$(SLUICE) reconcile
+reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables (DAYS=1: of files loaded or changed since)
+	@$(SLUICE) reconcile $(if $(DAYS),--days $(DAYS))
 
 doctor: $(VENV)/.runtime ## Tell which settings of PostgreSQL should be others, and why; changes nothing
 	@$(SLUICE) doctor
@@ -230,6 +230,13 @@ bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster
 
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000; WRITE=1)
 	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
+
+.PHONY: bench-scale bench-ledger
+bench-scale: $(VENV)/.dev ## Loads, unloads and the merge, the more events there are (ROWS=100000000 needs 40 GB; WRITE=1)
+	@$(PYTHON) -m bench.scale $(if $(ROWS),--rows $(ROWS)) $(KEEP)
+
+bench-ledger: $(VENV)/.dev ## What is asked of the ledger, with 10,000 and with many files in it (FILES=1000000; WRITE=1)
+	@$(PYTHON) -m bench.scale_ledger $(if $(FILES),--files $(FILES)) $(KEEP)
 
 .PHONY: bench-latency
 bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3; WRITE=1)

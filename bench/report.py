@@ -47,6 +47,8 @@ def publish(measured: dict[str, Any], *, keep: bool) -> None:
     (RESULTS / f"{measured['name']}.json").write_text(json.dumps(measured, indent=1) + "\n")
     if measured["name"] == "league":
         (PAGE.parent / "performance.svg").write_text(picture.league(measured))
+    if measured["name"] == "scale":
+        (PAGE.parent / "scale.svg").write_text(picture.scale(measured, before()))
     PAGE.write_text(put(PAGE.read_text(), measured))
 
 
@@ -58,6 +60,12 @@ def put(page: str, measured: dict[str, Any]) -> str:
     if not found or not found_end:
         raise ValueError(f"{PAGE.name} has no place for {measured['name']}: write the lines {begin} and {end} into it")
     return f"{before}{begin}\n{tables.of(measured)}\n{end}{after}"
+
+
+def before() -> dict[str, Any] | None:
+    """The result of the same measurement while ``events`` was one table."""
+    path = RESULTS / "scale_before.json"
+    return load(path) if path.exists() else None
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
     python -m bench.scale [--rows 30000000] [--write]
 
-At each size five files of 100,000 rows of now are loaded right after a checkpoint, twenty of 1,000, and some of those are
-taken back while others load. At the largest the nightly merge compares 1,000,000 new events, and all is recounted. So
+At each size five files of 100,000 rows of now are loaded right after a checkpoint, and twenty of 1,000, in turns with files
+into an empty database of the same server; then some are taken back while others load. At the largest the nightly merge
+compares 1,000,000 new events, and what was loaded in this run is recounted. So
 many rows as half of the free disk takes: a row needs about 300 bytes, the WAL 10 GB.
 """
 
@@ -22,10 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import cpu, report, scale_fill
+from bench.peers.base import TABLES
 from bench.peers.sluice_tasks import begin, register
 from bench.server import Bench, bench
+from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.generator.files import Shares, write_file
+from sluice.ledger import migrate
 from sluice.loading import merge
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
@@ -82,31 +86,71 @@ def fits(free: int) -> int:
     return max(0, (free // 2 - WAL_BYTES) // ROW_BYTES // 1_000_000 * 1_000_000)
 
 
+class Side:
+    """A database of the server with a stream of its own, and one process that loads."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.settings = Settings(home=str(folder), database_url=url)
+        self._incoming = folder.with_suffix(".files")
+        self._incoming.mkdir()
+        self.epoch = begin(self.settings)
+        self._loader = FileLoader(self.settings, self.epoch)
+        self._files = 0
+
+    def land(self, rows: int) -> int:
+        """A file of the last day, some rows late, in the ledger as landed; its file_id."""
+        self._files += 1
+        path = self._incoming / f"measured-{self._files}.csv"
+        write_file(path, rows=rows, seed=path.stem, shares=_SHARES, now=datetime.now(UTC))
+        file_id = register(self.settings, path)
+        path.unlink()
+        return file_id
+
+    def load(self, file_id: int) -> float:
+        """Seconds in which it is loaded."""
+        started = time.monotonic()
+        state = self._loader.load(file_id).state
+        assert state == "loaded", state
+        return time.monotonic() - started
+
+    def empty(self) -> None:
+        """No rows, no files, but those that the process has known."""
+        with database.connect(self.settings.database_url) as connection:
+            connection.execute(f"TRUNCATE {TABLES} CASCADE")  # type: ignore[call-overload]
+        for path in self.settings.archive_dir.rglob("*.csv"):
+            path.unlink()
+
+    def close(self) -> None:
+        """End its session."""
+        self._loader.close()
+
+
 class Scale:
-    """One server, filled more and more."""
+    """One server: a database that is filled more and more, and one whose events are empty before each comparison."""
 
     def __init__(self, server: Bench) -> None:
         self._server = server
-        self._settings = server.settings
-        self._epoch = begin(self._settings)
-        self._loader = FileLoader(self._settings, self._epoch)
+        server.run("CREATE DATABASE empty")
+        migrate.migrate(server.server.url("empty"))
+        self._full = Side(server.folder / "home", server.url)
+        self._empty = Side(server.folder / "empty", server.server.url("empty"))
         self._months = scale_fill.months(datetime.now(UTC), MONTHS)
         self._filled = dict.fromkeys(self._months, 0)
-        self._files = 0
 
     def measure(self, rows: int) -> dict[str, Any]:
         """At each size up to ``rows``; then what is done at the largest alone."""
-        self._load(self._land(2 * LARGE_ROWS))  # a process's first file takes longer
-        self._server.empty()
-        for path in self._settings.archive_dir.rglob("*.csv"):
-            path.unlink()
+        for side in (self._full, self._empty):
+            side.load(side.land(2 * LARGE_ROWS))  # a process's first file takes longer
+            side.empty()
         sizes = [self._at(size) for size in sorted({size for size in SIZES if size < rows} | {rows})]
         measured: dict[str, Any] = {"months": MONTHS, "sizes": sizes}
         if rows:
             measured["merge"] = self._merge()
             print(measured["merge"], flush=True)
         measured["reconcile"] = self._reconcile()
-        self._loader.close()
+        print(measured["reconcile"], flush=True)
+        self._full.close()
+        self._empty.close()
         return measured
 
     def _at(self, size: int) -> dict[str, Any]:
@@ -126,29 +170,43 @@ class Scale:
         return sum(more.values()) / (time.monotonic() - started)
 
     def _large(self) -> dict[str, Any]:
-        """Rows per second of each file, and what all of them cost: CPU of the server in µs a row, WAL in bytes a row."""
-        file_ids = [self._land(LARGE_ROWS) for _ in range(LARGE)]
+        """Rows per second of each file, each beside one into empty events; and what those that are behind many cost."""
+        self._empty.empty()
+        pairs = [(self._empty.land(LARGE_ROWS), self._full.land(LARGE_ROWS)) for _ in range(LARGE)]
         self._server.run("CHECKPOINT")
-        used, wal = cpu.seconds(self._server.pid), self._wal()
-        speeds = [LARGE_ROWS / self._load(file_id) for file_id in file_ids]
-        used, wal = cpu.seconds(self._server.pid) - used, self._wal() - wal
+        speeds, alone, used, wal = [], [], 0.0, 0
+        for empty, full in pairs:
+            alone.append(LARGE_ROWS / self._empty.load(empty))
+            cpu_before, wal_before = cpu.seconds(self._server.pid), self._wal()
+            speeds.append(LARGE_ROWS / self._full.load(full))
+            used += cpu.seconds(self._server.pid) - cpu_before
+            wal += self._wal() - wal_before
         rows = LARGE * LARGE_ROWS
-        return {"rows_per_second": speeds, "server_us": used / rows * 1e6, "wal_bytes": wal / rows}
+        return {
+            "rows_per_second": speeds,
+            "into_empty": alone,
+            "ratio": statistics.median(one / other for one, other in zip(speeds, alone, strict=True)),
+            "server_us": used / rows * 1e6,
+            "wal_bytes": wal / rows,
+        }
 
     def _small(self) -> dict[str, Any]:
-        """Median seconds of a file of 1,000 rows."""
-        seconds = [self._load(self._land(SMALL_ROWS)) for _ in range(SMALL)]
-        return {"small_seconds": statistics.median(seconds)}
+        """Median seconds of a file of 1,000 rows, and of one into empty events."""
+        full, empty = [], []
+        for _ in range(SMALL):
+            empty.append(self._empty.load(self._empty.land(SMALL_ROWS)))
+            full.append(self._full.load(self._full.land(SMALL_ROWS)))
+        return {"small_seconds": statistics.median(full), "small_into_empty": statistics.median(empty)}
 
     def _unloads(self) -> dict[str, Any]:
         """Seconds of each unload of such a file, and of the loads that another process does meanwhile."""
-        file_ids = [self._land(SMALL_ROWS) for _ in range(UNLOADS)]
+        file_ids = [self._full.land(SMALL_ROWS) for _ in range(UNLOADS)]
         for file_id in file_ids:
-            self._load(file_id)
+            self._full.load(file_id)
         with multiprocessing.Manager() as manager, ProcessPoolExecutor(1) as pool:
             ready, done = manager.Event(), manager.Event()
-            beside = [self._land(SMALL_ROWS) for _ in range(150)]
-            loading = pool.submit(load_beside, self._settings, self._epoch, beside, ready, done)
+            beside = [self._full.land(SMALL_ROWS) for _ in range(150)]
+            loading = pool.submit(load_beside, self._full.settings, self._full.epoch, beside, ready, done)
             ready.wait(60)
             unloads = [self._unload(file_id) for file_id in file_ids]
             done.set()
@@ -158,17 +216,18 @@ class Scale:
 
     def _unload(self, file_id: int) -> float:
         started = time.monotonic()
-        unload_file(self._settings, file_id, "measured by the benchmark", by_whom="bench")
+        unload_file(self._full.settings, file_id, "measured by the benchmark", by_whom="bench")
         return time.monotonic() - started
 
     def _merge(self) -> dict[str, Any]:
         """The nightly merge of 1,000,000 events of this month, some of whose ids are in another one."""
         span = (self._months[-1][0], datetime.now(UTC))
-        file_ids = scale_fill.fill_piece(self._server.url, span, NEW_ROWS, merged=False)
-        self._server.run_with(_CLASH, {"begins": span[0], "clashes": CLASHES, "file_id": file_ids[0]})
+        pieces = range(NEW_ROWS // scale_fill.PIECE)
+        made = [scale_fill.fill_piece(self._server.url, span, scale_fill.PIECE, merged=False) for _ in pieces]
+        self._server.run_with(_CLASH, {"begins": span[0], "clashes": CLASHES, "file_id": made[0][0]})
         self._server.run("CHECKPOINT")
         used, own, started = cpu.seconds(self._server.pid), time.process_time(), time.monotonic()
-        merged = merge.merge(self._settings)
+        merged = merge.merge(self._full.settings)
         assert merged is not None
         seconds, own = time.monotonic() - started, time.process_time() - own
         used = cpu.seconds(self._server.pid) - used
@@ -176,26 +235,12 @@ class Scale:
         return {"seconds": seconds, "server_cpu": used, "client_cpu": own, **merged.as_dict()}
 
     def _reconcile(self) -> dict[str, Any]:
-        """Seconds in which all is recounted."""
+        """Seconds in which what was loaded in this run is recounted, behind all that was filled in; of how many files."""
         started = time.monotonic()
-        found = reconcile.reconcile(self._settings, self._settings.owner_dsn)
+        found = reconcile.reconcile(self._full.settings, self._full.settings.owner_dsn, days=1)
         seconds = time.monotonic() - started
         assert found.holds, found.broken[:5]
         return {"seconds": seconds, "files": sum(count.files for count in found.contracts.values())}
-
-    def _land(self, rows: int) -> int:
-        self._files += 1
-        path = Path(self._server.folder) / f"measured-{self._files}.csv"
-        write_file(path, rows=rows, seed=path.stem, shares=_SHARES, now=datetime.now(UTC))
-        file_id = register(self._settings, path)
-        path.unlink()
-        return file_id
-
-    def _load(self, file_id: int) -> float:
-        started = time.monotonic()
-        state = self._loader.load(file_id).state
-        assert state == "loaded", state
-        return time.monotonic() - started
 
     def _wal(self) -> int:
         return int(self._server.one(_WAL)["bytes"])

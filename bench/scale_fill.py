@@ -33,28 +33,38 @@ FILES = """
     RETURNING file_id
 """
 
+# What the rows have in common with one another is made once.
+TEMPLATE = f"""
+    CREATE UNLOGGED TABLE IF NOT EXISTS public.filling AS
+    SELECT
+        row,
+        (ARRAY['page_view', 'page_view', 'page_view', 'search', 'add_to_cart', 'purchase'])[1 + row % 6] AS event_type,
+        'user_' || lpad((random() * 50000)::integer::text, 6, '0') AS user_id,
+        'prod_' || lpad((random() * 5000)::integer::text, 5, '0') AS product_id,
+        (ARRAY['Electronics', 'Books', 'Home & Garden', 'Sports', 'Toys'])[1 + row % 5] AS category,
+        (random() * 500)::numeric(20, 4) AS price,
+        'sess_' || substr(md5((row / 7)::text), 1, 16) AS session_id,
+        '10.' || row % 250 || '.' || row / 250 % 250 || '.7' AS ip_address,
+        'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36'
+            AS user_agent,
+        CASE WHEN row % 6 > 3 THEN 1 + row % 3 END AS quantity,
+        CASE WHEN row % 6 = 5 THEN (random() * 900)::numeric(20, 4) END AS total_amount,
+        CASE WHEN row % 6 = 5 THEN 'credit_card' END AS payment_method
+    FROM generate_series(0, {PIECE - 1}) AS row
+"""
+
 EVENTS = """
     INSERT INTO public.events (
         event_id, event_type, user_id, product_id, category, price, event_time, session_id, ip_address, user_agent,
         quantity, total_amount, payment_method, file_id, record_number
     )
     SELECT
-        gen_random_uuid(),
-        (ARRAY['page_view', 'page_view', 'page_view', 'search', 'add_to_cart', 'purchase'])[1 + row %% 6],
-        'user_' || lpad((random() * 50000)::integer::text, 6, '0'),
-        'prod_' || lpad((random() * 5000)::integer::text, 5, '0'),
-        (ARRAY['Electronics', 'Books', 'Home & Garden', 'Sports', 'Toys'])[1 + row %% 5],
-        (random() * 500)::numeric(20, 4),
+        gen_random_uuid(), event_type, user_id, product_id, category, price,
         %(begins)s::timestamptz + (%(ends)s::timestamptz - %(begins)s::timestamptz) * (row::float8 / %(rows)s),
-        'sess_' || substr(md5((row / 7)::text), 1, 16),
-        '10.' || row %% 250 || '.' || row / 250 %% 250 || '.7',
-        'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36',
-        CASE WHEN row %% 6 > 3 THEN 1 + row %% 3 END,
-        CASE WHEN row %% 6 = 5 THEN (random() * 900)::numeric(20, 4) END,
-        CASE WHEN row %% 6 = 5 THEN 'credit_card' END,
-        (%(file_ids)s::bigint[])[1 + row / %(of_file)s],
-        1 + row %% %(of_file)s
-    FROM generate_series(0, %(rows)s - 1) AS row
+        session_id, ip_address, user_agent, quantity, total_amount, payment_method,
+        (%(file_ids)s::bigint[])[1 + row / %(of_file)s], 1 + row %% %(of_file)s
+    FROM public.filling
+    WHERE row < %(rows)s
 """
 
 MAKE_MONTH = "SELECT FROM ledger.make_month(%s::date)"
@@ -71,6 +81,7 @@ def months(now: datetime, count: int) -> list[tuple[datetime, datetime]]:
 def fill(url: str, shares: dict[tuple[datetime, datetime], int], *, merged: bool = True) -> None:
     """So many rows more into each of these spans; every share a few transactions, several at once."""
     with database.connect(url) as connection:
+        connection.execute(TEMPLATE)
         for begins, _ in shares:
             connection.execute(MAKE_MONTH, [begins.date()])
     pieces = [(span, rows) for span, share in shares.items() for rows in _pieces(share)]
@@ -82,7 +93,7 @@ def fill(url: str, shares: dict[tuple[datetime, datetime], int], *, merged: bool
 def fill_piece(
     url: str, span: tuple[datetime, datetime], rows: int, *, merged: bool = True, of_file: int = ROWS_OF_A_FILE
 ) -> list[int]:
-    """Rows and the files that they are of, in one transaction; the files' ids."""
+    """At most PIECE rows and the files that they are of, in one transaction, after a ``fill``; the files' ids."""
     values = {"begins": span[0], "ends": span[1], "rows": rows, "of_file": of_file, "merged": merged}
     with database.connect(url, autocommit=False) as connection:
         connection.execute("SET LOCAL synchronous_commit = off")

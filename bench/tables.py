@@ -119,6 +119,69 @@ def workers(measured: Result) -> str:
     return "\n\n".join([f"{what} {_where(measured)}", table(head, rows)])
 
 
+def scale(measured: Result) -> str:
+    """A row a size: how fast files load behind so many events, and what an unload does."""
+    head = ["events before", "100,000 rows: rows/s", "against empty", "CPU, PostgreSQL", "WAL, bytes/row", "1,000 rows",
+            "unload of those", "a load waited meanwhile", "largest index"]  # fmt: skip
+    sizes = measured["sizes"]
+    rows = [
+        [
+            f"{one['rows']:,}",
+            f"{_median(one['rows_per_second']):,.0f} ({min(one['rows_per_second']):,.0f} to "
+            f"{max(one['rows_per_second']):,.0f})",
+            f"{one['ratio']:.2f}",
+            f"{one['server_us']:.1f}",
+            f"{one['wal_bytes']:,.0f}",
+            f"{one['small_seconds'] * 1000:.0f} ms, {one['small_seconds'] / one['small_into_empty']:.2f} times",
+            f"{_median(one['unload_seconds']):.2f} s",
+            f"{one['longest_wait_of_a_load']:.2f} s",
+            f"{one['index_bytes'] / 1e6:,.0f} MB",
+        ]
+        for one in sizes
+    ]
+    what = (
+        f"`make bench-scale ROWS={measured['asked']}`: events over {measured['months']} months, five files of 100,000 rows "
+        "of now right after a checkpoint; medians, CPU in µs a row."
+    )
+    if measured["rows"] < measured["asked"]:
+        what += f" The disk had room for {measured['rows']:,}."
+    return "\n\n".join([f"{what} {_where(measured)}", table(head, rows), *_at_the_largest(measured)])
+
+
+def _at_the_largest(measured: Result) -> list[str]:
+    said = []
+    if merged := measured.get("merge"):
+        cores = (merged["server_cpu"] + merged["client_cpu"]) / merged["seconds"]
+        said.append(
+            f"The nightly merge of {merged['rows']:,} new events behind {measured['rows']:,}, {merged['conflicts']:,} of "
+            f"them conflicts: {merged['seconds']:.1f} s, {cores:.2f} of a core."
+        )
+    recounted = measured["reconcile"]
+    said.append(
+        f"`make reconcile DAYS=1` of {recounted['files']:,} files that were loaded: {recounted['seconds']:.1f} s."
+    )
+    return said
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def ledger(measured: Result) -> str:
+    """A row a question to the ledger: milliseconds with few and with many files in it."""
+    head = ["question", f"{measured['few']:,} files, ms", f"{measured['files']:,} files, ms", ""]
+    rows = [
+        [one["question"], f"{one['few_ms']:.1f}", f"{one['many_ms']:.1f}", _grown(one)] for one in measured["asked"]
+    ]
+    what = f"`make bench-ledger FILES={measured['files']}`: as many rejects and duplicates as files; medians."
+    return "\n\n".join([f"{what} {_where(measured)}", table(head, rows)])
+
+
+def _grown(one: Result) -> str:
+    times = one["many_ms"] / one["few_ms"]
+    return f"{times:.0f} times" if times > 2 and one["many_ms"] > 2 else ""
+
+
 _COSTS = ("server_cpu", "workers_cpu")
 
 
@@ -192,4 +255,6 @@ TABLES = {
     "workers": workers,
     "latency": latency,
     "mover": mover,
+    "scale": scale,
+    "ledger": ledger,
 }

@@ -13,7 +13,11 @@ from sluice.ledger import receipts
 from sluice.running.pipeline import InstanceError, Pipeline
 
 
-@command("reconcile", "recount conservation from the files and the tables")
+@command(
+    "reconcile",
+    "recount conservation from the files and the tables",
+    argument("--days", type=float, help="only files that were loaded or changed in the last so many days"),
+)
 def reconcile_all(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 1 when the sums do not agree."""
     from sluice.proof import reconcile  # its imports are heavy, and only needed here
@@ -24,7 +28,7 @@ def reconcile_all(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         "SLUICE_WRITER_URL": settings.writer_url,
         "SLUICE_READER_URL": settings.reader_url,
     }
-    code: int = reconcile.main()
+    code: int = reconcile.main(parsed.days)
     return code
 
 

@@ -24,7 +24,8 @@ def lines(
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         groups = queries.all(connection, "ledger/quarantine.by_rule", **chosen)
-        examples = queries.all(connection, "ledger/quarantine.examples", **chosen)
+        pairs = {f"{name}s": [group[name] for group in groups] for name in ("contract", "rule")}
+        examples = queries.all(connection, "ledger/quarantine.examples", file_id=file_id, **pairs)
     if not groups:
         return ["nothing is in quarantine" + (" that fits" if any(chosen.values()) else "")]
     by_rule = {key: list(rows) for key, rows in groupby(examples, lambda row: (row["contract"], row["rule"]))}

@@ -82,8 +82,14 @@ class Reconciliation:
         return said + [f"BROKEN {sentence}" for sentence in self.broken]
 
 
-def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | None = None) -> Reconciliation:
-    """Recount everything that was loaded so far; the tables are read in one snapshot. ``url``: a role that may read."""
+def reconcile(
+    settings: Settings, url: str, progress: Callable[[str], None] | None = None, *, days: float | None = None
+) -> Reconciliation:
+    """Recount everything that was loaded so far; the tables are read in one snapshot. ``url``: a role that may read.
+
+    ``days``: only files that were loaded, or whose rows were changed with an entry in the audit, in the last so many
+    days: what somebody does by hand to the rows of an older file, or under the number of no file, is not found then.
+    """
     # The transaction is idle while a file is read. Moments of the first and the last years exist in UTC only.
     with database.connect(
         url,
@@ -94,8 +100,12 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
     ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        files = queries.all(connection, "ledger/reconcile.files_to_verify")
-        counted = {row["file_id"]: row for row in queries.all(connection, "ledger/reconcile.rows_by_file")}
+        counted: dict[int, Row] = {}
+        if days is None:
+            files = queries.all(connection, "ledger/reconcile.files_to_verify")
+            counted = _by_file(queries.all(connection, "ledger/reconcile.rows_by_file"))
+        else:
+            files = queries.all(connection, "ledger/reconcile.files_since", days=days)
         before = contract_waits.last_usable(connection)
         known = read_contracts(settings.contracts_dir, last_usable=lambda: before)
         contracts = {contract.name: contract for contract in known.candidates}
@@ -104,6 +114,8 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
         cut = queries.row(connection, "ledger/reconcile.expired_before")["cut"]
         for begin in range(0, len(files), _PAGE):
             page = files[begin : begin + _PAGE]
+            if days is not None:
+                counted = _rows_of(connection, [file["file_id"] for file in page])
             held = _Held(connection, [file for file in page if file["state"] == "loaded" and not file["is_sealed"]])
             for file in page:
                 rows = counted.pop(file["file_id"], _NO_ROWS) | {"expired": file["rows_expired"]}
@@ -117,6 +129,16 @@ def reconcile(settings: Settings, url: str, progress: Callable[[str], None] | No
     with database.connect(url, application_name="sluice-reconcile") as connection:
         found.broken += map(str, archive.apart_from_ledger(settings, connection))
     return found
+
+
+def _by_file(rows: Sequence[Row]) -> dict[int, Row]:
+    return {row["file_id"]: row for row in rows}
+
+
+def _rows_of(connection: Connection, file_ids: Sequence[int]) -> dict[int, Row]:
+    """What the tables hold of these files, which follow one another."""
+    span = {"first": min(file_ids), "last": max(file_ids)}
+    return _by_file(queries.all(connection, "ledger/reconcile.rows_of_files", file_ids=list(file_ids), **span))
 
 
 class _Held:
@@ -277,9 +299,9 @@ def _contract_line(name: str, count: Count) -> str:
     )
 
 
-def main() -> int:
+def main(days: float | None = None) -> int:
     """Recount and print; exit code 0 when conservation holds, 1 when it is broken."""
     settings = load()
-    found = reconcile(settings, settings.reader_dsn, progress=lambda line: print(line, file=sys.stderr, flush=True))
+    found = reconcile(settings, settings.reader_dsn, lambda line: print(line, file=sys.stderr, flush=True), days=days)
     print("\n".join(map(quarantine.escaped, found.lines())))
     return 0 if found.holds else 1

@@ -20,20 +20,21 @@ from sluice.running.pipeline import Pipeline
 Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
 REFUSED_SHOWN = 5
+NEWEST = 100_000
 
 
 def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
     """What the ledger says: stream, files by state, rows, rows a second, seconds from landed to queryable.
 
-    ``everything=False`` leaves out the percentiles over all files, which read the whole ledger, and the reports' state.
+    ``everything=False`` leaves out the percentiles over the newest files, and the reports' state.
     """
     states = queries.all(connection, "ledger/status.files_by_state")
     rows = {
         part: sum(state[f"rows_{part}"] for state in states) for part in ("read", "loaded", "rejected", "duplicate")
     }
-    latency = {"last_10_minutes": _latency(connection, 10)}
+    latency = {"last_10_minutes": queries.row(connection, "ledger/status.latency", minutes=10)}
     if everything:
-        latency["all"] = _latency(connection, None)
+        latency["newest"] = queries.row(connection, "ledger/status.latency_of_newest", most=NEWEST)
     drift = queries.all(connection, "ledger/status.drift")
     return {
         "stream": queries.one(connection, "ledger/status.stream"),
@@ -160,7 +161,7 @@ def _ledger_lines(state: dict[str, Any]) -> list[str]:
         f"backlog      {_backlog(state['backlog'])}",
         f"speed        {state['rows_per_second']:,.0f} rows/s in the last minute",
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
-        f"             {_percentiles(latency['all'])} (all files)",
+        f"             {_percentiles(latency['newest'])} (newest {NEWEST:,} files)",
         *map(_drift_line, state["drift"]),
         f"reports      {reports_word(state['reports'])}",
     ]
@@ -256,7 +257,3 @@ def _why_not_running(pipeline: Pipeline) -> str:
 
 def _when(moment: datetime.datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _latency(connection: Connection, minutes: float | None) -> dict[str, Any]:
-    return queries.row(connection, "ledger/status.latency", minutes=minutes)

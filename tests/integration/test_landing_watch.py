@@ -146,7 +146,7 @@ def test_status_counts_files_rows_backlog_and_lag(
     assert found["rows"] == {"read": 8, "loaded": 1, "rejected": 7, "duplicate": 0}
     assert found["backlog"] == {"incoming": 1, "landed": 1, "waiting_for_contract": 0}
     assert found["rows_per_second"] == pytest.approx(1 / 60)
-    assert found["landed_to_queryable_seconds"]["all"] == {"files": 1, "p50": 2.0, "p95": 2.0}
+    assert found["landed_to_queryable_seconds"]["newest"] == {"files": 1, "p50": 2.0, "p95": 2.0}
     assert any("no stream is alive" in problem for problem in found["problems"])
 
 

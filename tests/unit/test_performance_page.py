@@ -35,6 +35,15 @@ def test_the_picture_is_that_of_the_kept_league() -> None:
     ElementTree.fromstring(drawn)  # noqa: S314 (drawn by us)
 
 
+def test_the_picture_of_the_scale_is_that_of_the_kept_results() -> None:
+    kept = report.RESULTS / "scale.json"
+    if not kept.exists():
+        pytest.skip("nothing is kept of bench-scale")
+    drawn = picture.scale(report.load(kept), report.before())
+    assert (report.PAGE.parent / "scale.svg").read_text() == drawn
+    ElementTree.fromstring(drawn)  # noqa: S314 (drawn by us)
+
+
 def test_another_result_makes_another_page() -> None:
     league = copy.deepcopy(report.load(report.RESULTS / "league.json"))
     league["members"][0]["rows_per_second"] += 1000

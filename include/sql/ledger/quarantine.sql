@@ -1,35 +1,39 @@
 -- What `make rejects` shows. NULL: any.
 
 -- name: by_rule :: a row a contract and rule, the most rows first; a reject that breaks two rules is in both
-SELECT
-    contract,
-    rule,
-    count(*) AS rows,
-    count(DISTINCT file_id) AS files,
-    max(rejected_at) AT TIME ZONE 'UTC' AS newest
-FROM ledger.rejects
-CROSS JOIN unnest(rules) AS rule
-WHERE state = 'quarantined'
-    AND (%(contract)s::text IS NULL OR contract = %(contract)s::text)
-    AND (%(rule)s::text IS NULL OR rule = %(rule)s::text)
-    AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
-GROUP BY contract, rule
-ORDER BY rows DESC, contract, rule;
-
--- name: examples :: up to three rejects of each, from the newest files; the beginning of their raw bytes
-WITH broken AS (
-    SELECT
-        contract,
-        rule,
-        file_id,
-        record_number,
-        row_number() OVER (PARTITION BY contract, rule ORDER BY file_id DESC, record_number) AS place
+-- Of a reject only what its index holds is read, and a file is counted once a rule by grouping, not by sorting.
+SELECT contract, rule, sum(rows)::bigint AS rows, count(*) AS files, max(newest) AT TIME ZONE 'UTC' AS newest
+FROM (
+    SELECT contract, rule, file_id, count(*) AS rows, max(rejected_at) AS newest
     FROM ledger.rejects
     CROSS JOIN unnest(rules) AS rule
     WHERE state = 'quarantined'
         AND (%(contract)s::text IS NULL OR contract = %(contract)s::text)
         AND (%(rule)s::text IS NULL OR rule = %(rule)s::text)
         AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
+    GROUP BY contract, rule, file_id
+) AS by_file
+GROUP BY contract, rule
+ORDER BY rows DESC, contract, rule;
+
+-- name: examples :: up to three rejects of each of these pairs, from the newest files; the beginning of their raw bytes
+-- Backwards through the index, one pair after the other, until three are found.
+WITH broken AS (
+    SELECT asked.contract, asked.rule, found.file_id, found.record_number, found.place
+    FROM unnest(%(contracts)s::text[], %(rules)s::text[]) AS asked (contract, rule)
+    CROSS JOIN LATERAL (
+        SELECT file_id, record_number, row_number() OVER (ORDER BY file_id DESC, record_number) AS place
+        FROM (
+            SELECT file_id, record_number
+            FROM ledger.rejects
+            WHERE state = 'quarantined'
+                AND contract = asked.contract
+                AND asked.rule = ANY (rules)
+                AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
+            ORDER BY file_id DESC, record_number
+            LIMIT 3
+        ) AS newest
+    ) AS found
 )
 SELECT
     broken.contract,
@@ -47,7 +51,6 @@ SELECT
 FROM broken
 JOIN ledger.rejects USING (file_id, record_number)
 JOIN ledger.files USING (file_id)
-WHERE broken.place <= 3
 ORDER BY broken.contract, broken.rule, broken.place;
 
 -- name: edit :: not run: an example for people, on one line

@@ -9,6 +9,24 @@ FROM ledger.files
 WHERE state <> 'landed'
 ORDER BY file_id;
 
+-- name: files_since :: the same, of those that were loaded, or taken back, or whose rows changed, in the last so many days
+SELECT
+    file_id, name, path, sha256, bytes, contract, contract_version, state, sealed_at IS NOT NULL AS is_sealed,
+    coalesce(rows_landed_at, landed_at) AS landed_at, header, marked_encoding, read_as,
+    rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
+FROM ledger.files
+WHERE state <> 'landed'
+    AND file_id IN (
+        SELECT file_id
+        FROM ledger.files
+        WHERE loaded_at >= now() - make_interval(secs => 86400 * %(days)s::float8)
+        UNION
+        SELECT file_id
+        FROM ledger.audit
+        WHERE at >= now() - make_interval(secs => 86400 * %(days)s::float8)
+    )
+ORDER BY file_id;
+
 -- name: rows_by_file :: rows of each table, the sum of their record numbers, and the digest of events, by file
 WITH accounted AS (
     SELECT
@@ -22,6 +40,37 @@ WITH accounted AS (
     UNION ALL
     SELECT file_id, record_number, 0, 0, 1, NULL
     FROM ledger.duplicates
+)
+SELECT
+    file_id,
+    sum(in_events)::bigint AS loaded,
+    sum(in_rejects)::bigint AS rejected,
+    sum(in_duplicates)::bigint AS duplicate,
+    sum(record_number)::numeric AS record_numbers,
+    min(record_number) AS first,
+    max(record_number) AS last,
+    ledger.receipt_of(bit_xor(digest)) AS digest
+FROM accounted
+GROUP BY file_id;
+
+-- name: rows_of_files :: the same of these files, between the first and the last of them
+WITH accounted AS (
+    SELECT
+        file_id, record_number, 1 AS in_events, 0 AS in_rejects, 0 AS in_duplicates,
+        ledger.row_digest(events) AS digest
+    FROM public.events
+    WHERE file_id BETWEEN %(first)s AND %(last)s
+        AND file_id = ANY(%(file_ids)s)
+        AND event_time >= (SELECT min(ledger.since(first_event_time)) FROM ledger.files WHERE file_id = ANY(%(file_ids)s))
+        AND event_time <= (SELECT max(ledger.until(last_event_time)) FROM ledger.files WHERE file_id = ANY(%(file_ids)s))
+    UNION ALL
+    SELECT file_id, record_number, 0, 1, 0, NULL
+    FROM ledger.rejects
+    WHERE state = 'quarantined' AND file_id = ANY(%(file_ids)s)
+    UNION ALL
+    SELECT file_id, record_number, 0, 0, 1, NULL
+    FROM ledger.duplicates
+    WHERE file_id = ANY(%(file_ids)s)
 )
 SELECT
     file_id,
