@@ -1,4 +1,4 @@
-"""Pictures (SVG): of the league rows per second and CPU time a row; of the scale rows per second against events there."""
+"""Pictures (SVG): of the league rows per second and CPU time a row; of the scale rows per second against events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def league(measured: dict[str, Any]) -> str:
 
 
 def scale(measured: dict[str, Any], before: dict[str, Any] | None = None) -> str:
-    """Rows per second of files of 100,000 rows against the events that were there; ``before`` is another such result."""
+    """Rows per second of files of 100,000 rows against the events there; ``before`` is another such result."""
     curves = [("events by month", OURS, measured["sizes"])]
     curves += [("one table, before", CLIENT, before["sizes"])] if before else []
     highest = max(speed for *_, sizes in curves for one in sizes for speed in one["rows_per_second"])

@@ -2,9 +2,9 @@
 
     python -m bench.scale [--rows 30000000] [--write]
 
-At each size five files of 100,000 rows of now are loaded right after a checkpoint, and twenty of 1,000, in turns with files
-into an empty database of the same server; then some are taken back while others load. At the largest the nightly merge
-compares 1,000,000 new events, and what was loaded in this run is recounted. So
+At each size five files of 100,000 rows of now are loaded right after a checkpoint, and twenty of 1,000, in turns with
+files into an empty database of the same server; then some are taken back while others load. At the largest the nightly
+merge compares 1,000,000 new events, and what was loaded in this run is recounted. So
 many rows as half of the free disk takes: a row needs about 300 bytes, the WAL 10 GB.
 """
 
@@ -235,7 +235,7 @@ class Scale:
         return {"seconds": seconds, "server_cpu": used, "client_cpu": own, **merged.as_dict()}
 
     def _reconcile(self) -> dict[str, Any]:
-        """Seconds in which what was loaded in this run is recounted, behind all that was filled in; of how many files."""
+        """Seconds in which what was loaded in this run is recounted, behind all that was filled in."""
         started = time.monotonic()
         found = reconcile.reconcile(self._full.settings, self._full.settings.owner_dsn, days=1)
         seconds = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Fills events and the ledger by statements of their own, much faster than files can be loaded, for what is measured behind.
+"""Fills events and the ledger by statements of their own, much faster than files can be loaded.
 
 The rows are as wide as the generator's, their ids random, their files in the ledger with tallies that agree. The files
 themselves were never there: they count as sealed.
@@ -6,6 +6,7 @@ themselves were never there: they count as sealed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -75,7 +76,7 @@ def months(now: datetime, count: int) -> list[tuple[datetime, datetime]]:
     ends = [_month_after(now.astimezone(UTC))]
     for _ in range(count):
         ends.insert(0, (ends[0] - timedelta(days=1)).replace(day=1))
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(itertools.pairwise(ends))
 
 
 def fill(url: str, shares: dict[tuple[datetime, datetime], int], *, merged: bool = True) -> None:

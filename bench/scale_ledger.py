@@ -2,8 +2,8 @@
 
     python -m bench.scale_ledger [--files 1000000] [--write] [--explain]
 
-Each question is asked with 10,000 files and rejects in the ledger, and again with all of them; 400 more files wait to be
-loaded. A question that changes something is rolled back. With --explain the plan of each that got slower is printed.
+Each question is asked with 10,000 files and rejects in the ledger, and again with all of them; 400 more files wait to
+be loaded. A question that changes something is rolled back. With --explain the plan of each that got slower is printed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sluice.running import status
 
 FEW, ROUNDS, WAITING = 10_000, 7, 400
 SLOWER = 2.0
+RULES = ("price.number", "event_time.required", "quantity.minimum", "event_id.conflict")
 Connection = psycopg.Connection[dict[str, Any]]
 
 # Of a hundred files two are duplicates, one is rejected, one replaced; one of a thousand is unloaded. They came one
@@ -59,13 +60,13 @@ _FILES = """
     ) AS made
     ORDER BY state = 'duplicate', one
 """
-_REJECTS = """
+_REJECTS = f"""
     INSERT INTO ledger.rejects (
         file_id, record_number, line_number, raw, fields, rules, error_class, contract, contract_version, rejected_at
     )
     SELECT
         file_id, 500, 501, convert_to(repeat('a field of a record,', 12), 'UTF8'), NULL,
-        ARRAY[(ARRAY['price.number', 'event_time.required', 'quantity.minimum', 'event_id.conflict'])[1 + file_id %% 4]],
+        ARRAY[(ARRAY{list(RULES)})[1 + file_id %% {len(RULES)}]],
         'rule', 'events', '1.0.0', landed_at
     FROM ledger.files
     WHERE file_id BETWEEN %(first)s AND %(last)s AND state = 'loaded'
@@ -90,7 +91,6 @@ _BATCHES = """
     FROM ledger.files
     WHERE file_id BETWEEN %(first)s AND %(last)s AND file_id %% 4 = 0
 """
-RULES = ("price.number", "event_time.required", "quantity.minimum", "event_id.conflict")
 _TABLES = ("files", "rejects", "duplicates", "audit", "batches")
 _NEW = {"names": ["new.csv"], "sha256s": ["f" * 64], "sizes": [1], "lanes": ["small"], "originals": [7]}
 

@@ -140,8 +140,8 @@ def scale(measured: Result) -> str:
         for one in sizes
     ]
     what = (
-        f"`make bench-scale ROWS={measured['asked']}`: events over {measured['months']} months, five files of 100,000 rows "
-        "of now right after a checkpoint; medians, CPU in µs a row."
+        f"`make bench-scale ROWS={measured['asked']}`: events over {measured['months']} months, five files of 100,000 "
+        "rows of now right after a checkpoint; medians, CPU in µs a row."
     )
     if measured["rows"] < measured["asked"]:
         what += f" The disk had room for {measured['rows']:,}."
@@ -153,8 +153,8 @@ def _at_the_largest(measured: Result) -> list[str]:
     if merged := measured.get("merge"):
         cores = (merged["server_cpu"] + merged["client_cpu"]) / merged["seconds"]
         said.append(
-            f"The nightly merge of {merged['rows']:,} new events behind {measured['rows']:,}, {merged['conflicts']:,} of "
-            f"them conflicts: {merged['seconds']:.1f} s, {cores:.2f} of a core."
+            f"The nightly merge of {merged['rows']:,} new events behind {measured['rows']:,}, {merged['conflicts']:,} "
+            f"of them conflicts: {merged['seconds']:.1f} s, {cores:.2f} of a core."
         )
     recounted = measured["reconcile"]
     said.append(

@@ -384,12 +384,16 @@ ALTER TABLE ledger.rejects ADD CONSTRAINT rejects_file_id_fkey FOREIGN KEY (file
 CREATE UNIQUE INDEX a_claim_is_of_one_file ON ledger.files USING btree (claim) WHERE (claim IS NOT NULL);
 CREATE UNIQUE INDEX a_wish_waits_once ON ledger.insistences USING btree (sha256, name) WHERE (file_id IS NULL);
 CREATE INDEX audit_by_file ON ledger.audit USING btree (file_id);
+CREATE INDEX audit_by_revision ON ledger.audit USING btree ((((details ->> 'replaced_by'::text))::bigint)) WHERE (action = 'replace'::text);
+CREATE INDEX audit_by_time ON ledger.audit USING btree (at);
+CREATE INDEX audit_of_unloads ON ledger.audit USING btree (audit_id) WHERE (action = 'unload'::text);
 CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
+CREATE INDEX files_by_state ON ledger.files USING btree (state) INCLUDE (rows_read, rows_loaded, rows_rejected, rows_duplicate);
 CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
 CREATE INDEX files_landed_by_name ON ledger.files USING btree (name) WHERE (state = 'landed'::text);
 CREATE INDEX files_to_merge ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (merged_at IS NULL));

@@ -271,3 +271,28 @@ def test_a_file_is_recounted_as_it_was_read_whatever_contract_and_settings_say_t
     assert recount(smaller).broken == []
     connection.execute("DELETE FROM events WHERE record_number = 2")
     assert "1 are missing" in recount(smaller).broken[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_found"),
+    [
+        ("SELECT", True),
+        ("UPDATE ledger.files SET loaded_at = loaded_at - interval '3 days'", False),
+        (
+            "WITH old AS (UPDATE ledger.files SET loaded_at = loaded_at - interval '3 days' RETURNING file_id) "
+            "INSERT INTO ledger.audit (action, file_id, reason, by_whom, details) "
+            "SELECT 'receipt', file_id, 'its rows changed', 'a test', '{}' FROM old",
+            True,
+        ),
+    ],
+    ids=["loaded since", "before", "before, changed since"],
+)
+def test_of_some_days_the_files_loaded_or_changed_in_them_are_recounted(
+    loaded: int, settings: Settings, connection: Connection, changed: str, is_found: bool
+) -> None:
+    assert reconcile(settings, settings.reader_dsn, days=1).lines() == recount(settings).lines()
+    connection.execute(changed)  # type: ignore[call-overload]
+    connection.execute("DELETE FROM events WHERE record_number = 1")
+    found = reconcile(settings, settings.reader_dsn, days=1)
+    assert any("1 are missing" in sentence for sentence in found.broken) == is_found
+    assert not recount(settings).holds

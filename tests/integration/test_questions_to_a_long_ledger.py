@@ -1,0 +1,52 @@
+"""What is asked again and again does not read the whole ledger: the plans say so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sluice.base import queries
+from tests.loading import Connection
+
+_FILES = """
+    INSERT INTO ledger.files (
+        name, path, sha256, bytes, state, contract, rows_read, rows_loaded, rows_rejected, rows_duplicate, landed_at,
+        loaded_at, claim
+    )
+    SELECT
+        'old-' || one || '.csv', '', encode(sha256(one::text::bytea), 'hex'), 1, 'loaded', 'events', 1, 1, 0, 0, at, at,
+        one
+    FROM generate_series(1, 20000) AS one
+    CROSS JOIN LATERAL (SELECT now() - make_interval(mins => 20000 - one) AS at) AS made
+"""
+
+
+@pytest.fixture
+def long_ledger(connection: Connection) -> Connection:
+    """20,000 loaded files, one a minute, and what PostgreSQL knows of them."""
+    connection.execute(_FILES)
+    connection.execute("VACUUM ANALYZE ledger.files")
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("status.rate", {}),
+        ("status.latency", {"minutes": 10}),
+        ("status.latency_of_newest", {"most": 100}),
+        ("status.loaded_since", {"since": datetime.now(UTC) - timedelta(minutes=5)}),
+        ("claims.claim_landed", {"lane": "small", "start": 0, "limit": 200}),
+        ("claims.last_claim_within", {"lane": "small", "start": 0, "limit": 200, "bytes": 10**9}),
+        ("claims.highest_claim", {}),
+        ("claims.renumber_passed", {"lane": "small", "start": 20000}),
+        ("reconcile.files_since", {"days": 0.1}),
+    ],
+)
+def test_it_does_not_read_the_table_of_the_files(long_ledger: Connection, name: str, values: dict[str, Any]) -> None:
+    query = queries.text(f"ledger/{name}")
+    rows = long_ledger.execute(f"EXPLAIN {query}", values).fetchall()  # type: ignore[call-overload]
+    plan = "\n".join(row["QUERY PLAN"] for row in rows)
+    assert "Seq Scan on files" not in plan, plan
