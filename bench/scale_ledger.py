@@ -125,6 +125,7 @@ def fill(server: Bench, first: int, last: int) -> None:
     if first == 1:
         begin(server.settings)
     values = {"first": first, "last": last, "files": last}
+    server.run("DELETE FROM ledger.files WHERE state = 'landed'")
     for statement in (_FILES, _REJECTS, _DUPLICATES, _AUDIT, _BATCHES):
         server.run_with(statement, values)
     server.run(

@@ -145,7 +145,8 @@ def scale(measured: Result) -> str:
     )
     if measured["rows"] < measured["asked"]:
         what += f" The disk had room for {measured['rows']:,}."
-    return "\n\n".join([f"{what} {_where(measured)}", table(head, rows), *_at_the_largest(measured)])
+    picture = "![Rows per second against the number of events](scale.svg)"
+    return "\n\n".join([f"{what} {_where(measured)}", picture, table(head, rows), *_at_the_largest(measured)])
 
 
 def _at_the_largest(measured: Result) -> list[str]:
@@ -156,10 +157,9 @@ def _at_the_largest(measured: Result) -> list[str]:
             f"The nightly merge of {merged['rows']:,} new events behind {measured['rows']:,}, {merged['conflicts']:,} "
             f"of them conflicts: {merged['seconds']:.1f} s, {cores:.2f} of a core."
         )
-    recounted = measured["reconcile"]
-    said.append(
-        f"`make reconcile DAYS=1` of {recounted['files']:,} files that were loaded: {recounted['seconds']:.1f} s."
-    )
+    if recounted := measured.get("reconcile"):
+        what = f"`make reconcile DAYS=1` of the {recounted['files']:,} files that were loaded or changed"
+        said.append(f"{what}: {recounted['seconds']:.1f} s.")
     return said
 
 

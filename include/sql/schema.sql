@@ -393,7 +393,6 @@ CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
-CREATE INDEX files_by_state ON ledger.files USING btree (state) INCLUDE (rows_read, rows_loaded, rows_rejected, rows_duplicate);
 CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
 CREATE INDEX files_landed_by_name ON ledger.files USING btree (name) WHERE (state = 'landed'::text);
 CREATE INDEX files_to_merge ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (merged_at IS NULL));

@@ -13,11 +13,11 @@ from tests.loading import Connection
 _FILES = """
     INSERT INTO ledger.files (
         name, path, sha256, bytes, state, contract, rows_read, rows_loaded, rows_rejected, rows_duplicate, landed_at,
-        loaded_at, claim
+        loaded_at, claim, merged_at, sealed_at
     )
     SELECT
         'old-' || one || '.csv', '', encode(sha256(one::text::bytea), 'hex'), 1, 'loaded', 'events', 1, 1, 0, 0, at, at,
-        one
+        one, at, CASE WHEN one <= 19000 THEN at END
     FROM generate_series(1, 20000) AS one
     CROSS JOIN LATERAL (SELECT now() - make_interval(mins => 20000 - one) AS at) AS made
 """
@@ -25,7 +25,7 @@ _FILES = """
 
 @pytest.fixture
 def long_ledger(connection: Connection) -> Connection:
-    """20,000 loaded files, one a minute, and what PostgreSQL knows of them."""
+    """20,000 loaded files, one a minute, all but the newest 1,000 sealed, and what PostgreSQL knows of them."""
     connection.execute(_FILES)
     connection.execute("VACUUM ANALYZE ledger.files")
     return connection
@@ -41,6 +41,15 @@ def long_ledger(connection: Connection) -> Connection:
         ("claims.claim_landed", {"lane": "small", "start": 0, "limit": 200}),
         ("claims.last_claim_within", {"lane": "small", "start": 0, "limit": 200, "bytes": 10**9}),
         ("claims.highest_claim", {}),
+        (
+            "housekeeping.files_to_seal",
+            {
+                "cutoff": datetime.now(UTC),
+                "after_loaded_at": datetime(1, 1, 2, tzinfo=UTC),
+                "after_file_id": 0,
+                "most": 200,
+            },
+        ),
         ("claims.renumber_passed", {"lane": "small", "start": 20000}),
         ("reconcile.files_since", {"days": 0.1}),
     ],

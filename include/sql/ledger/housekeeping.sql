@@ -9,16 +9,18 @@ SELECT coalesce(%(now)s::timestamptz, now()) - make_interval(secs => %(seconds)s
 
 -- name: files_to_seal :: loaded files older than the cutoff, the oldest first, and what is wrong with their rows
 -- Only files that a merge has seen: a row of another may yet turn out to be a conflict, whose bytes are kept.
-WITH due AS (
+-- The cutoff comes last: with it, PostgreSQL would read all files of these days, also those that were sealed long ago.
+WITH oldest AS (
     SELECT file_id, name, path, sha256, bytes, loaded_at, receipt IS NULL AS is_pending
     FROM ledger.files
     WHERE state = 'loaded'
         AND sealed_at IS NULL
         AND merged_at IS NOT NULL
-        AND loaded_at < %(cutoff)s
         AND (loaded_at, file_id) > (%(after_loaded_at)s, %(after_file_id)s)
     ORDER BY loaded_at, file_id
     LIMIT %(most)s
+), due AS (
+    SELECT * FROM oldest WHERE loaded_at < %(cutoff)s
 )
 SELECT due.*, ledger.verify(file_id) -> 'problems' AS problems
 FROM due

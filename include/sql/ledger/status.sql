@@ -4,14 +4,10 @@
 SELECT clock_timestamp() AS now;
 
 -- name: files_by_state :: a row a state: how many files, how many rows
--- Only columns that the index has; the files that wait have one of their own.
 SELECT
     state,
     count(*) AS files,
-    CASE state
-        WHEN 'landed' THEN (SELECT count(*) FROM ledger.files WHERE waits_for IS NOT NULL AND state = 'landed')
-        ELSE 0
-    END AS waiting,
+    count(waits_for) FILTER (WHERE state = 'landed') AS waiting,
     coalesce(sum(rows_read) FILTER (WHERE state = 'loaded'), 0)::bigint AS rows_read,
     coalesce(sum(rows_loaded), 0)::bigint AS rows_loaded,
     coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,

@@ -1,1 +1,1 @@
-DROP INDEX ledger.files_by_state, ledger.audit_by_time, ledger.audit_of_unloads, ledger.audit_by_revision;
+DROP INDEX ledger.audit_by_time, ledger.audit_of_unloads, ledger.audit_by_revision;
