@@ -15,7 +15,9 @@ SELECT
 FROM pg_settings
 WHERE name = ANY(%(names)s);
 
--- name: place :: one row: whether the server is on the client's machine, and how large the indexes of the largest month are
+-- name: place :: one row: is the server here; bytes of the largest month's indexes; how many months and indexes
 SELECT
     coalesce(inet_server_addr() = inet_client_addr(), true) AS is_here,
-    coalesce((SELECT max(pg_indexes_size(relid)) FROM pg_partition_tree(to_regclass('public.events'))), 0)::bigint AS index_bytes;
+    coalesce(max(pg_indexes_size(relid)), 0)::bigint AS index_bytes,
+    coalesce(sum(1 + (SELECT count(*) FROM pg_index WHERE indrelid = relid)), 0)::bigint AS relations
+FROM pg_partition_tree(to_regclass('public.events'));

@@ -18,6 +18,10 @@ GB = 1 << 30
 
 Value = float | str
 
+# So many sessions may read all of events at once, of so many months, each a table with three indexes.
+_READERS = 10
+_RELATIONS = 4 * 1200
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -53,13 +57,21 @@ def max_wal_size(disk: int) -> int:
     return min(max(disk // 10 // GB * GB, GB), 8 * GB)
 
 
-def advised(buffers: int, wal: int, compressions: Container[str] = ()) -> list[Advice]:
+def max_locks(relations: int, connections: float) -> int:
+    """``max_locks_per_transaction`` where events has so many partitions and indexes of them, in steps of 64."""
+    return -(-_READERS * relations // int(64 * connections)) * 64
+
+
+def advised(
+    buffers: int, wal: int, compressions: Container[str] = (), *, connections: float = 200, relations: int = 0
+) -> list[Advice]:
     """What fits this load, with ``buffers`` bytes of shared memory and ``wal`` bytes between checkpoints.
 
-    ``compressions`` are the values that the server knows for ``wal_compression``.
+    ``compressions`` are the values that the server knows for ``wal_compression``, ``connections`` is its
+    ``max_connections``, ``relations`` counts the partitions of events and their indexes.
     """
     compression = "lz4" if "lz4" in compressions else "off"
-    return [*_speed(buffers, wal, compression), *_patience(), *_promise()]
+    return [*_speed(buffers, wal, compression), *_patience(), _locks(relations, connections), *_promise()]
 
 
 def _speed(buffers: int, wal: int, compression: str) -> list[Advice]:
@@ -105,6 +117,19 @@ def _patience() -> list[Advice]:
     ]
 
 
+def _locks(relations: int, connections: float) -> Advice:
+    """Advised is what 1,200 months need; what fits is enough for those that there are."""
+    needed = max_locks(relations, connections)
+    return Advice(
+        "max_locks_per_transaction",
+        str(max(needed, max_locks(_RELATIONS, connections))),
+        "who reads all of events locks each month and each index of it, and all sessions share the room for that: "
+        f"{_READERS} of them need it at once",
+        "none: a load or a report that finds no room fails, and is tried again",
+        lambda now: isinstance(now, float) and now >= needed,
+    )
+
+
 def _promise() -> list[Advice]:
     durable = "off may lose what was committed, files that are in the archive by then among it"
     return [
@@ -147,7 +172,13 @@ def compare(connection: psycopg.Connection[dict[str, Any]], memory: int, disk: i
     wal = max_wal_size(disk) if place["is_here"] else 4 * GB
     names = [advice.name for advice in advised(buffers, wal)]
     rows = {row["name"]: row for row in queries.all(connection, "server_settings.current", names=names)}
-    advices = advised(buffers, wal, rows["wal_compression"]["known"] or ())
+    advices = advised(
+        buffers,
+        wal,
+        rows["wal_compression"]["known"] or (),
+        connections=float(rows["max_connections"]["number"]),
+        relations=place["relations"],
+    )
     return [Finding(one, rows[one.name]["shown"]) for one in advices if not one.fits(_now(rows[one.name]))]
 
 

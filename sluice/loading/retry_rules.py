@@ -212,6 +212,12 @@ RULES = (
         "sessions end by themselves sooner or later; the files wait in the ledger",
     ),
     RetryRule(
+        (When(DATABASE, codes=("53200",)),),
+        "wait",
+        "PostgreSQL has no memory left, or no room for locks: `make doctor` tells max_locks_per_transaction",
+        "others end and give back what they took; nothing was committed",
+    ),
+    RetryRule(
         (When(DATABASE, codes=("08", "53", "57P")), When(_OPERATIONAL, without_code=True)),
         "wait",
         "PostgreSQL is away",

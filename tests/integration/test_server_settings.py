@@ -8,10 +8,11 @@ import psycopg
 import pytest
 import yaml
 
-from sluice.base import database, machine
+from sluice.base import database, machine, queries
 from sluice.base.settings import PROJECT
 from sluice.ledger import server_settings
 from sluice.running import embedded
+from tests.loading import make_months
 
 Connection = psycopg.Connection[dict[str, Any]]
 DISK = 20 * server_settings.GB
@@ -46,6 +47,29 @@ def test_a_session_of_ours_commits_durably_where_the_database_says_otherwise(
     with psycopg.connect(url) as bare, database.connect(url) as ours:
         assert bare.execute("SHOW synchronous_commit").fetchone() == ("off",)
         assert ours.execute("SHOW synchronous_commit").fetchone() == {"synchronous_commit": "on"}
+
+
+def test_months_that_the_server_has_no_room_to_lock_are_named(
+    postgres_server: embedded.Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_months(connection, *(f"{year}-01-01" for year in range(2000, 2020)))
+    monkeypatch.setattr(server_settings, "_READERS", 10_000)
+    with database.connect(postgres_server.url(connection.info.dbname)) as superuser:
+        row = superuser.execute(
+            "SELECT count(*) AS n FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'events%'"
+        ).fetchone()
+        place = queries.row(superuser, "server_settings.place")
+        assert row == {"n": place["relations"]}
+        assert named(superuser) == {"max_locks_per_transaction": "256"}
+
+
+@pytest.mark.parametrize(
+    ("months", "connections", "expected"),
+    [(24, 100, 64), (160, 100, 64), (161, 100, 128), (1200, 100, 512), (1200, 200, 256)],
+)
+def test_ten_readers_of_all_months_find_room_for_their_locks(months: int, connections: int, expected: int) -> None:
+    assert server_settings.max_locks(4 * months, connections) == expected
+    assert expected * connections >= 10 * 4 * months
 
 
 def test_the_container_of_postgres_sets_all_that_is_not_a_default() -> None:

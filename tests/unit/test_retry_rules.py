@@ -90,6 +90,7 @@ ERRORS = [
     (psycopg.errors.InsufficientPrivilege("permission denied for table files"), "stop", "the schema or its grants"),
     (psycopg.errors.UndefinedTable('relation "events" does not exist'), "stop", "the schema or its"),
     (psycopg.OperationalError(f"{REFUSED}FATAL:  sorry, too many clients already"), "wait", "PostgreSQL has no conn"),
+    (psycopg.errors.OutOfMemory("out of shared memory"), "wait", "PostgreSQL has no memory left, or no room for locks"),
     (psycopg.errors.AdminShutdown("terminating connection"), "wait", "PostgreSQL is away"),
     (psycopg.OperationalError(f"connection failed: {AWAY}"), "wait", "PostgreSQL is away"),
     (psycopg.OperationalError("the connection is closed"), "wait", "PostgreSQL is away"),
