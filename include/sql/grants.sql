@@ -17,6 +17,29 @@ EXCEPTION
 END
 $$;
 
+-- What a superuser has migrated belongs to whoever owns events: functions that run as their owner, above all.
+DO $$
+DECLARE
+    owner constant regrole := (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.events'));
+    other text;
+BEGIN
+    FOR other IN
+        SELECT format('TABLE %s', oid::regclass)
+        FROM pg_class
+        WHERE relkind IN ('r', 'p')
+            AND (relnamespace = 'ledger'::regnamespace OR oid IN (SELECT relid FROM pg_partition_tree('public.events')))
+            AND relowner <> owner
+            AND pg_has_role(relowner, 'USAGE')
+        UNION ALL
+        SELECT format('FUNCTION %s', oid::regprocedure)
+        FROM pg_proc
+        WHERE pronamespace = 'ledger'::regnamespace AND proowner <> owner AND pg_has_role(proowner, 'USAGE')
+    LOOP
+        EXECUTE format('ALTER %s OWNER TO %s', other, owner);
+    END LOOP;
+END
+$$;
+
 -- A backup leaves the reader's workshop out.
 DO $$
 BEGIN
@@ -62,7 +85,8 @@ BEGIN
         ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before()
     TO sluice_writer, sluice_reader;
     -- They run as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
-    GRANT EXECUTE ON FUNCTION ledger.make_month(date, text), ledger.hold_month(text), ledger.drop_month(text) TO sluice_writer;
+    GRANT EXECUTE ON FUNCTION ledger.make_month(date, text, boolean), ledger.hold_month(text), ledger.drop_month(text)
+    TO sluice_writer;
     FOR partition IN SELECT month FROM ledger.months() LOOP
         EXECUTE format('GRANT SELECT ON public.%I TO sluice_writer, sluice_reader', partition);
     END LOOP;

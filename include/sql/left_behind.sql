@@ -150,9 +150,8 @@ JOIN ledger.files USING (file_id)
 WHERE files.state = 'loaded'
 ORDER BY file_id;
 
--- name: make_months :: nothing of use; there is a partition for each copied event
-SELECT (ledger.make_month(of_day, %(size)s)).month
-FROM (SELECT DISTINCT (event_time AT TIME ZONE 'UTC')::date AS of_day FROM copied_events) AS days;
+-- name: days :: the days (UTC) of the copied events, in days since 1970-01-01, in order
+SELECT DISTINCT (event_time AT TIME ZONE 'UTC')::date - date '1970-01-01' AS day FROM copied_events ORDER BY day;
 
 -- name: put_events :: an id that is there already in the month keeps the row that it has
 INSERT INTO public.events ({columns})

@@ -228,8 +228,10 @@ CREATE TABLE ledger.streams (
     last_error_at timestamp with time zone,
     lease_from timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
     ended_how text,
+    generation integer NOT NULL DEFAULT 1,
     CONSTRAINT a_stream_ends_in_a_known_way CHECK ((ended_how = ANY (ARRAY['asked'::text, 'drained'::text, 'submitter_died'::text, 'signal'::text, 'life_over'::text, 'fenced'::text, 'environment'::text, 'spark_died'::text, 'failed'::text, 'restored'::text, 'unknown'::text]))),
     CONSTRAINT a_stream_is_in_a_known_state CHECK ((state = ANY (ARRAY['submitted'::text, 'running'::text, 'waiting'::text, 'ended'::text, 'fenced'::text]))),
+    CONSTRAINT a_stream_knows_the_months CHECK (((ended_at IS NOT NULL) OR (generation >= 2))),
     CONSTRAINT an_ended_stream_says_how CHECK (((ended_at IS NULL) = (ended_how IS NULL))),
     CONSTRAINT an_ended_stream_says_when CHECK (((state = ANY (ARRAY['ended'::text, 'fenced'::text])) = (ended_at IS NOT NULL))),
     CONSTRAINT streams_pkey PRIMARY KEY (epoch),
@@ -451,7 +453,7 @@ BEGIN
 END
 $function$;
 
-CREATE OR REPLACE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'month'::text)
+CREATE OR REPLACE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'month'::text, although_expired boolean DEFAULT false)
  RETURNS TABLE(month text, begins timestamp with time zone, ends timestamp with time zone)
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -461,9 +463,11 @@ CREATE OR REPLACE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'mon
 AS $function$
 #variable_conflict use_column
 DECLARE
+    oldest constant timestamptz := '2000-01-01Z';
+    newest constant timestamptz := '2100-01-01Z';
     moment timestamptz := of_day;
-    low    timestamptz;
-    high   timestamptz;
+    low    timestamptz := '-infinity';
+    high   timestamptz := 'infinity';
     called text;
     reader text;
 BEGIN
@@ -473,13 +477,25 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(7215482304);
     IF NOT EXISTS (SELECT FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends) THEN
-        low := date_trunc(size, moment);
-        high := low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END;
+        IF moment < oldest THEN
+            high := oldest;
+        ELSIF moment >= newest THEN
+            low := newest;
+        ELSE
+            low := date_trunc(size, moment);
+            high := least(newest, low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END);
+            low := greatest(oldest, low);
+        END IF;
         SELECT greatest(low, max(there.ends)) INTO low FROM ledger.months() AS there WHERE there.ends <= moment;
         SELECT least(high, min(there.begins)) INTO high FROM ledger.months() AS there WHERE there.begins > moment;
+        -- Read here, and not before the lock: it may have risen while another had that.
+        IF high <= ledger.expired_before() AND although_expired IS NOT TRUE THEN
+            RETURN;
+        END IF;
         called := CASE
-            WHEN low = date_trunc('month', low) AND high = low + interval '1 month'
-                THEN to_char(low, '"events_"YYYY_MM')
+            WHEN low = '-infinity' THEN to_char(high, '"events_before_"YYYY_MM')
+            WHEN high = 'infinity' THEN to_char(low, '"events_from_"YYYY_MM')
+            WHEN low = date_trunc('month', low) AND high = low + interval '1 month' THEN to_char(low, '"events_"YYYY_MM')
             ELSE to_char(low, '"events_"YYYY_MM_DD') || to_char(high, '"_to_"YYYY_MM_DD')
         END;
         -- Whoever detached a partition may have left it there.
@@ -488,7 +504,12 @@ BEGIN
         END LOOP;
         EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
         EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
-        EXECUTE format('ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', called, low, high);
+        EXECUTE format(
+            'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
+            called,
+            CASE WHEN isfinite(low) THEN quote_literal(low) ELSE 'MINVALUE' END,
+            CASE WHEN isfinite(high) THEN quote_literal(high) ELSE 'MAXVALUE' END
+        );
         -- Who reads the whole table may read each of its parts.
         FOR reader IN
             SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
@@ -699,6 +720,7 @@ COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left 
 COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
+COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
 COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
 COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
@@ -747,8 +769,8 @@ GRANT SELECT ON TABLE ledger.identity TO sluice_reader;
 GRANT SELECT, UPDATE ON TABLE ledger.identity TO sluice_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.insistences TO sluice_writer;
 GRANT SELECT ON TABLE ledger.insistences TO sluice_reader;
-GRANT EXECUTE ON FUNCTION ledger.make_month(of_day date, size text) TO sluice_writer;
-REVOKE ALL ON FUNCTION ledger.make_month(of_day date, size text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ledger.make_month(of_day date, size text, although_expired boolean) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.make_month(of_day date, size text, although_expired boolean) FROM PUBLIC;
 GRANT INSERT, SELECT ON TABLE ledger.merges TO sluice_writer;
 GRANT SELECT ON TABLE ledger.merges TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_reader;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Any
 
 import psycopg
@@ -9,8 +11,20 @@ import psycopg
 from sluice.base import database, poolers, queries
 from sluice.base.settings import SQL
 
+_log = logging.getLogger(__name__)
+
 _LOCK = 7_215_482_301
 OLDEST_SERVER = 140_000
+# Loads stand behind what a migration asks for: so long, and then they have their turn, and the migration another one.
+_LOCK_TIMEOUT = "10s"
+_ATTEMPTS = 30
+_PAUSE = 1.0
+_HELD = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_REFUSED = (
+    psycopg.errors.ObjectInUse,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.InsufficientPrivilege,
+)
 
 
 class MigrationError(RuntimeError):
@@ -20,8 +34,9 @@ class MigrationError(RuntimeError):
 def migrate(url: str) -> list[str]:
     """Apply each pending migration in a transaction of its own; return the names of those applied.
 
-    Two migrators at once wait for each other (advisory lock). Raises MigrationError for a server older than 14 and a
-    database that is not in UTF-8, SharedSessionsError for a pooler that shares sessions.
+    Two migrators at once wait for each other (advisory lock). Raises MigrationError for a server older than 14, a
+    database that is not in UTF-8, and a migration that others are in the way of or that finds what it would break (then
+    it has changed nothing); SharedSessionsError for a pooler that shares sessions.
     """
     applied = []
     with database.connect(url, application_name="sluice-migrate") as connection:
@@ -51,7 +66,31 @@ def _check(connection: psycopg.Connection[dict[str, Any]]) -> None:
     poolers.refuse_shared_sessions(connection)
 
 
-def _apply(connection: psycopg.Connection[Any], name: str, script: str) -> None:
-    with connection.transaction():
-        connection.execute(script)  # type: ignore[call-overload]
-        queries.run(connection, "migrations.record_applied", name=name)
+def _apply(connection: psycopg.Connection[dict[str, Any]], name: str, script: str) -> None:
+    """In one transaction; tried again while others hold what it needs."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with connection.transaction():
+                queries.run(connection, "migrations.be_patient", timeout=_LOCK_TIMEOUT)
+                connection.execute(script)  # type: ignore[call-overload]
+                queries.run(connection, "migrations.record_applied", name=name)
+        except _HELD as error:
+            others = _in_the_way(connection)
+            if attempt == _ATTEMPTS:
+                raise MigrationError(
+                    f"migration {name} has changed nothing: in {attempt} attempts others never left the tables that it "
+                    f"changes. Now they are {others}: stop what reads and loads, or end these sessions, and try again"
+                ) from error
+            _log.warning("migration %s: attempt %s: others use its tables: %s", name, attempt, others)
+            time.sleep(_PAUSE)
+        except _REFUSED as error:
+            why, remedy = error.diag.message_primary, error.diag.message_hint or ""
+            raise MigrationError(f"migration {name} has changed nothing: {why}. {remedy}".rstrip()) from error
+        else:
+            return
+
+
+def _in_the_way(connection: psycopg.Connection[dict[str, Any]]) -> str:
+    """The sessions that use our tables, those whose transactions began first."""
+    rows = queries.all(connection, "migrations.in_the_way")
+    return ", ".join(f"session {row['pid']} ({row['name']!r} of role {row['role']!r})" for row in rows) or "gone"

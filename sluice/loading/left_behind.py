@@ -20,7 +20,7 @@ from sluice.base import queries
 from sluice.base.crash_points import crash_point
 from sluice.base.settings import Settings
 from sluice.contracts.event_columns import PLACE, same_content
-from sluice.loading import unload
+from sluice.loading import months, unload
 
 Connection = psycopg.Connection[dict[str, Any]]
 Row = dict[str, Any]
@@ -234,7 +234,8 @@ def _take_rows(
 
 
 def _put_events(settings: Settings, ledger: Connection, columns: list[str]) -> None:
-    queries.all(ledger, "left_behind.make_months", size=settings.events_partition)
+    days = [row["day"] for row in queries.all(ledger, "left_behind.days")]
+    months.make(ledger, days, settings.events_partition, although_expired=True)
     _put(ledger, "left_behind.put_events", columns)
 
 

@@ -7,7 +7,7 @@ SLUICE_EVENTS_PARTITION says how large the next one is; those that are there sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,9 +91,23 @@ class Months:
 
     def _make(self, days: Moments) -> None:
         with database.connect(self._url, application_name="sluice-months", lock_timeout=_LOCK_TIMEOUT) as connection:
-            cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
-            for day in days:  # most of them find that the one before has made their month
-                queries.run(cursor, "load/months.make", int(day), self._size)
+            make(connection, days.tolist(), self._size)
+
+
+def make(
+    connection: psycopg.Connection[Any], days: Iterable[int], size: str, *, although_expired: bool = False
+) -> None:
+    """See to it that there are partitions for these days, which are counted since 1970-01-01 and in order.
+
+    None is made for days that have expired, unless it is wanted ``although_expired``.
+    """
+    ends: int | None = _EVER.min
+    with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+        for day in days:
+            if ends is None or day * _DAY < ends:
+                continue
+            for (until,) in queries.all(cursor, "load/months.make", day, size, although_expired):
+                ends = until
 
 
 @dataclass

@@ -148,7 +148,7 @@ def test_the_clock_is_a_parameter(
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        ("DELETE FROM events", "rows_loaded=1, the tables hold 0"),
+        ("DELETE FROM events", "rows_loaded=1 of which 0 expired, the tables hold 0"),
         ("DELETE FROM ledger.rejects", "rows_rejected=1, the tables hold 0"),
         ("UPDATE ledger.rejects SET state = 'replayed'", "rows_rejected=1, the tables hold 0"),
         ("DELETE FROM ledger.duplicates", "rows_duplicate=1, the tables hold 0"),
@@ -268,7 +268,7 @@ def test_more_files_than_a_page_are_all_sealed_past_a_broken_one(
 def test_only_old_batches_go(
     settings: Settings, connection: psycopg.Connection[Row], writer: psycopg.Connection[Row]
 ) -> None:
-    connection.execute("INSERT INTO ledger.streams (submitted_by, lease_until) VALUES ('test', now())")
+    connection.execute("INSERT INTO ledger.streams (submitted_by, generation, lease_until) VALUES ('test', 2, now())")
     connection.execute(
         "INSERT INTO ledger.batches (epoch, batch, committed_at)"
         " VALUES (1, 1, now() - interval '8 days'), (1, 2, now())"

@@ -152,8 +152,9 @@ def test_status_counts_files_rows_backlog_and_lag(
 
 def test_status_tells_the_stream_its_lease_and_its_last_error(running: Instance, connection: Connection) -> None:
     connection.execute(
-        "INSERT INTO ledger.streams (submitted_by, lease_until, started_at, state, last_error, last_error_at)"
-        " VALUES ('a test', now() + interval '15 seconds', now(), 'waiting', 'server closed the connection', now())"
+        "INSERT INTO ledger.streams (submitted_by, generation, lease_until, started_at, state, last_error, "
+        "last_error_at) VALUES ('a test', 2, now() + interval '15 seconds', now(), 'waiting', "
+        "'server closed the connection', now())"
     )
     found = status.report(running)
     assert found["stream"]["living"]
@@ -164,8 +165,8 @@ def test_status_tells_the_stream_its_lease_and_its_last_error(running: Instance,
 
 def test_a_lapsed_lease_is_a_problem(running: Instance, connection: Connection) -> None:
     connection.execute(
-        "INSERT INTO ledger.streams (submitted_by, lease_until, state)"
-        " VALUES ('a test', now() - interval '1 second', 'running')"
+        "INSERT INTO ledger.streams (submitted_by, generation, lease_until, state)"
+        " VALUES ('a test', 2, now() - interval '1 second', 'running')"
     )
     assert "its lease lapsed" in status.text(status.report(running))
 
@@ -193,8 +194,8 @@ def test_what_is_refused_is_a_problem_and_no_backlog(
 
 def test_status_hands_no_command_of_a_files_name_to_the_terminal(running: Instance, connection: Connection) -> None:
     connection.execute(
-        "INSERT INTO ledger.streams (submitted_by, lease_until, state, last_error, last_error_at)"
-        " VALUES ('a test', now() + interval '15 seconds', 'waiting', %s, now())",
+        "INSERT INTO ledger.streams (submitted_by, generation, lease_until, state, last_error, last_error_at)"
+        " VALUES ('a test', 2, now() + interval '15 seconds', 'waiting', %s, now())",
         ["\x1b[2Ja.csv\nfiles 0 is unreadable"],
     )
     said = status.text(status.report(running))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sluice.base.settings import SettingError, Settings
 from sluice.base.settings import load as settings_of
 from sluice.ledger import receipts
 from sluice.loading import merge, staging
+from sluice.loading import months as months_of_events
 from sluice.loading.load_file import FileLoader
 from sluice.loading.months import FileMonths, Months
 from sluice.loading.one_load import STAGED_BYTES_MAX
@@ -189,6 +191,73 @@ def test_a_detached_month_keeps_its_name_and_a_new_one_gets_another(connection: 
     make_months(connection, "2026-11-22")
     row = connection.execute("SELECT month FROM ledger.make_month('2026-11-30')").fetchone()
     assert row == {"month": "events_2026_11_"}
+
+
+def test_a_month_is_asked_for_once_however_many_of_its_days_are_missing(
+    settings: Settings, session: WriterSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    answer = queries.all
+
+    def counted(on: Any, name: str, *values: Any, **named: Any) -> list[Any]:
+        asked.extend(values[:1] if name == "load/months.make" else ())
+        return answer(on, name, *values, **named)
+
+    monkeypatch.setattr(queries, "all", counted)
+    two_years = np.arange(11_323, 11_323 + 730)
+    before_1970 = np.arange(-3_000, -2_900)
+    found = Months(settings.writer_dsn, "month").of(session.run, np.append(before_1970, two_years) * 86_400_000_000)
+    assert [month.name for month in found[:2]] == ["events_before_2000_01", "events_2001_01"]
+    assert len(found) == 1 + 24
+    assert len(asked) == 24
+
+
+@pytest.mark.parametrize(
+    ("day", "size", "name", "begins", "ends"),
+    [
+        ("1999-12-31", "month", "events_before_2000_01", "-infinity", "2000-01-01 00:00:00+00"),
+        ("0001-01-01", "day", "events_before_2000_01", "-infinity", "2000-01-01 00:00:00+00"),
+        ("2000-01-01", "week", "events_2000_01_01_to_2000_01_03", "2000-01-01 00:00:00+00", "2000-01-03 00:00:00+00"),
+        ("2099-12-31", "week", "events_2099_12_28_to_2100_01_01", "2099-12-28 00:00:00+00", "2100-01-01 00:00:00+00"),
+        ("2100-01-01", "month", "events_from_2100_01", "2100-01-01 00:00:00+00", "infinity"),
+        ("9999-12-31", "year", "events_from_2100_01", "2100-01-01 00:00:00+00", "infinity"),
+    ],
+)
+def test_what_is_before_2000_or_from_2100_on_has_an_open_partition_also_when_that_went(
+    connection: Connection, day: str, size: str, name: str, begins: str, ends: str
+) -> None:
+    connection.execute("DROP TABLE events_before_2000_01, events_from_2100_01")
+    connection.execute("SET timezone = 'UTC'")
+    row = connection.execute(
+        "SELECT month, begins::text, ends::text FROM ledger.make_month(%s::date, %s)", [day, size]
+    ).fetchone()
+    assert row == {"month": name, "begins": begins, "ends": ends}
+
+
+def test_a_month_that_expired_while_its_making_waited_is_not_made(settings: Settings, connection: Connection) -> None:
+    """Unless somebody wants it although it has, and then goes on to drop it."""
+    waits = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    with database.connect(settings.writer_dsn) as writer, ThreadPoolExecutor(1) as pool:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(7215482304)")
+            made = pool.submit(months_of_events.make, writer, [11_500], "month")
+            while connection.execute(waits).fetchone() == {"n": 0}:
+                assert not made.done()
+            connection.execute("INSERT INTO ledger.retentions VALUES ('2001-07-01Z')")
+        made.result()
+        there = "SELECT to_regclass('public.events_2001_06') IS NOT NULL AS made"
+        assert connection.execute(there).fetchone() == {"made": False}
+        months_of_events.make(writer, [11_500], "month", although_expired=True)
+        assert connection.execute(there).fetchone() == {"made": True}
+
+
+def test_a_partition_that_holds_more_than_what_has_expired_is_made(connection: Connection) -> None:
+    connection.execute("INSERT INTO ledger.retentions VALUES ('2001-07-01Z')")
+    rows = connection.execute(
+        "SELECT size, (SELECT month FROM ledger.make_month('2001-01-15', size)) "
+        "FROM unnest('{day,month,quarter,year}'::text[]) AS size"
+    ).fetchall()
+    assert [row["month"] for row in rows] == [None, None, None, "events_2001_01_01_to_2002_01_01"]
 
 
 @pytest.mark.parametrize(

@@ -410,6 +410,29 @@ def test_a_sealed_file_that_lost_a_month_is_copied_with_what_is_left_and_says_so
     assert pipeline.reconcile() == []
 
 
+def test_rows_of_months_that_expired_after_the_restore_are_copied_too_and_expire_then(pipeline: Pipeline) -> None:
+    pipeline.backup()
+    path = pipeline.settings.incoming_dir / "old.csv"
+    path.write_text(table(event(1).replace("2026-11-22", "2020-02-03"), event(2)))
+    os.utime(path, (time.time() - 60, time.time() - 60))
+    pipeline.move()
+    pipeline.load()
+    pipeline.seal()
+    pipeline.restore()
+    keeping = replace(pipeline.settings, keep_events_months=60)
+    expiry.expire(keeping)
+
+    assert pipeline.copy_sealed().loaded == 2
+
+    with pipeline.connect() as connection:
+        assert recount(connection) == {1: (2, 0, 0)}
+        done = expiry.expire(keeping)
+        assert done is not None
+        assert (done.months, done.rows) == (["events_2020_02"], 1)
+        assert recount(connection) == {1: (2, 0, 0)}
+    assert pipeline.reconcile() == []
+
+
 def test_a_row_whose_other_owner_lands_again_is_copied_as_the_only_one(pipeline: Pipeline) -> None:
     pipeline.backup()
     pipeline.land("first.csv", 0)

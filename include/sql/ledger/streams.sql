@@ -17,9 +17,11 @@ FROM ledger.streams
 WHERE ended_at IS NULL AND clock_timestamp() BETWEEN lease_from AND lease_until;
 
 -- name: insert_stream :: epoch and token, or nothing when another taker was first
-INSERT INTO ledger.streams (submitted_by, lease_from, lease_until)
+-- The generation is that of the tables which this release writes.
+INSERT INTO ledger.streams (submitted_by, generation, lease_from, lease_until)
 VALUES (
     %(submitted_by)s,
+    2,
     clock_timestamp() - make_interval(secs => %(seconds)s),
     clock_timestamp() + make_interval(secs => %(seconds)s)
 )

@@ -9,8 +9,7 @@ SELECT
     CASE WHEN isfinite(ends) THEN to_char(ends AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') ELSE 'infinity' END AS high
 FROM ledger.months();
 
--- name: make :: nothing of use; there is a partition for the day that lies $1 days after 1970-01-01, of size $2
--- None for a month that has expired while a load was at it: it begins again, and rejects the row.
-SELECT (ledger.make_month(asked.of_day, $2)).month
-FROM (SELECT date '1970-01-01' + $1::integer AS of_day) AS asked
-WHERE asked.of_day AT TIME ZONE 'UTC' >= (SELECT ledger.expired_before());
+-- name: make :: a row: before which moment the partition ends that has the day $1, in days since 1970-01-01
+-- It is made, of size $2, if there was none. No row when all that it would hold has expired, and $3 does not ask for it.
+SELECT CASE WHEN isfinite(ends) THEN (extract(epoch FROM ends) * 1000000)::bigint END AS ends
+FROM ledger.make_month(date '1970-01-01' + $1::integer, $2, $3);

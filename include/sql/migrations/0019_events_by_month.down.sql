@@ -1,7 +1,8 @@
 -- One table again, with a key: an id that two months have must be settled before (make merge).
-LOCK TABLE public.events, ledger.duplicates IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE ledger.streams, ledger.files, public.events, ledger.duplicates, ledger.audit IN ACCESS EXCLUSIVE MODE;
+ALTER TABLE ledger.streams DROP COLUMN generation;
 DROP FUNCTION
-    ledger.make_month(date, text), ledger.months(), ledger.rows_of(bigint), ledger.since(timestamptz),
+    ledger.make_month(date, text, boolean), ledger.months(), ledger.rows_of(bigint), ledger.since(timestamptz),
     ledger.until(timestamptz), ledger.row_digest(public.events);
 ALTER TABLE public.events RENAME TO events_by_month;
 CREATE TABLE public.events (LIKE public.events_by_month INCLUDING ALL EXCLUDING INDEXES);
@@ -109,6 +110,7 @@ BEGIN
     EXECUTE format('ALTER TABLE ledger.audit ADD CONSTRAINT an_action_is_known CHECK (%s) NOT VALID', known);
 END
 $$;
-DROP TABLE ledger.merges;
+DROP FUNCTION ledger.expired_before();
+DROP TABLE ledger.merges, ledger.retentions;
 ALTER TABLE ledger.files DROP COLUMN first_event_time, DROP COLUMN last_event_time, DROP COLUMN merged_at;
 ALTER TABLE ledger.duplicates DROP COLUMN event_time;

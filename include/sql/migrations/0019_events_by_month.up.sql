@@ -1,22 +1,125 @@
 -- events in partitions by event_time, so that what a load touches stays small and a month can be dropped in a moment. The
 -- table that is there becomes the partition of all that is older than the month after this one; only rows of later moments
 -- are moved. One transaction, which holds events: it takes as long as PostgreSQL needs to read the table once.
-LOCK TABLE public.events, ledger.duplicates IN ACCESS EXCLUSIVE MODE;
 
-DO $$
+-- In the order in which a load takes them: neither has what the other waits for. All loads are over then.
+LOCK TABLE ledger.streams, ledger.files IN ACCESS EXCLUSIVE MODE;
+
+-- Views on events follow it under its name, and what stands on them follows them.
+CREATE TEMPORARY TABLE views_of_events ON COMMIT DROP AS
+SELECT DISTINCT
+    format('%s.%I', relnamespace::regnamespace, relname) AS view,
+    relowner AS owner,
+    CASE WHEN reloptions IS NOT NULL THEN format('WITH (%s)', array_to_string(reloptions, ', ')) ELSE '' END AS options,
+    pg_get_viewdef(pg_class.oid) AS definition
+FROM pg_depend AS needs
+JOIN pg_rewrite AS rule ON needs.classid = 'pg_rewrite'::regclass AND needs.objid = rule.oid AND rulename = '_RETURN'
+JOIN pg_class ON pg_class.oid = rule.ev_class AND relkind = 'v'
+WHERE needs.refclassid = 'pg_class'::regclass AND needs.refobjid = 'public.events'::regclass;
+
+CREATE FUNCTION pg_temp.make_views_anew() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    found record;
 BEGIN
-    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'public.events'::regclass)
-        OR EXISTS (SELECT FROM pg_policy WHERE polrelid = 'public.events'::regclass)
-        OR EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND 'public.events'::regclass IN (conrelid, confrelid))
-    THEN
-        RAISE EXCEPTION 'table events has triggers, policies or references that Sluice has not made: they would stay on what is there now'
-            USING ERRCODE = 'object_in_use', HINT = 'Drop them, upgrade, then make them again.';
+    FOR found IN SELECT * FROM pg_temp.views_of_events ORDER BY view LOOP
+        IF NOT pg_has_role(found.owner, 'USAGE') THEN
+            RAISE EXCEPTION 'view % of role % stands on table events, and this login may not make it anew',
+                found.view, found.owner::regrole
+                USING ERRCODE = 'insufficient_privilege',
+                    HINT = 'Let its owner drop it, upgrade, then make it again; or upgrade as a superuser.';
+        END IF;
+        BEGIN
+            EXECUTE format('CREATE OR REPLACE VIEW %s %s AS %s', found.view, found.options, found.definition);
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                RAISE;
+            WHEN OTHERS THEN
+                RAISE EXCEPTION 'view % stands on table events and cannot be made anew: %', found.view, SQLERRM
+                    USING ERRCODE = 'object_in_use', HINT = 'Drop it, upgrade, then make it again.';
+        END;
+    END LOOP;
+END
+$$;
+-- Before events is held: whoever reads a view takes the view first.
+SELECT pg_temp.make_views_anew();
+
+LOCK TABLE public.events, ledger.duplicates, ledger.audit IN ACCESS EXCLUSIVE MODE;
+
+-- What others have made on events would stay on what is there now, without a word.
+DO $$
+DECLARE
+    others text;
+BEGIN
+    WITH known (class, oid, is_followed) AS (
+        SELECT 'pg_class'::regclass::oid, 'public.events'::regclass::oid, true
+        UNION ALL
+        SELECT 'pg_type'::regclass, pg_type.oid, true
+        FROM pg_type
+        JOIN pg_class ON pg_class.oid = 'public.events'::regclass AND reltype IN (pg_type.oid, typelem)
+        UNION ALL
+        SELECT 'pg_class'::regclass, indexrelid, false
+        FROM pg_index
+        WHERE indrelid = 'public.events'::regclass AND (indisprimary OR NOT (indisunique OR indisexclusion))
+        UNION ALL
+        SELECT 'pg_constraint'::regclass, oid, false
+        FROM pg_constraint
+        WHERE conrelid = 'public.events'::regclass AND contype IN ('p', 'c', 'n')
+        UNION ALL
+        SELECT 'pg_proc'::regclass, 'ledger.row_digest(public.events)'::regprocedure, false
+    ), standing AS (
+        SELECT CASE
+            WHEN rulename = '_RETURN' THEN pg_describe_object('pg_class'::regclass, ev_class, 0)
+            ELSE pg_describe_object(classid, objid, objsubid)
+        END AS what
+        FROM pg_depend
+        JOIN known ON class = refclassid AND known.oid = refobjid
+        LEFT JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = objid
+        LEFT JOIN pg_trigger ON classid = 'pg_trigger'::regclass AND pg_trigger.oid = objid
+        WHERE deptype <> 'i'
+            AND classid <> 'pg_attrdef'::regclass
+            AND tgisinternal IS NOT TRUE
+            AND (classid, objid) NOT IN (SELECT class, oid FROM known)
+            AND (is_followed AND rulename = '_RETURN' AND EXISTS (
+                SELECT FROM pg_class WHERE pg_class.oid = ev_class AND relkind = 'v'
+            )) IS NOT TRUE
+        UNION
+        SELECT format('privileges on column %I', attname)
+        FROM pg_attribute
+        WHERE attrelid = 'public.events'::regclass AND cardinality(attacl) > 0
+        UNION
+        SELECT 'row level security'
+        FROM pg_class
+        WHERE oid = 'public.events'::regclass AND (relrowsecurity OR relforcerowsecurity)
+        UNION
+        SELECT format('publication %I, which would publish each month under its own name', pubname)
+        FROM pg_publication_tables
+        JOIN pg_publication USING (pubname)
+        WHERE (schemaname, tablename) = ('public', 'events')
+            AND NOT pubviaroot
+            AND NOT EXISTS (
+                SELECT FROM pg_publication_rel WHERE prpubid = pg_publication.oid AND prrelid = 'public.events'::regclass
+            )
+    )
+    SELECT string_agg(what, ', ' ORDER BY what) INTO others FROM standing;
+    IF others IS NOT NULL THEN
+        RAISE EXCEPTION 'on table events stands what would not be on the new one: %', others
+            USING ERRCODE = 'object_in_use',
+                HINT = 'Keep its text (pg_dump --schema-only), drop it, upgrade, then make it again; a publication of all '
+                    'tables stays once publish_via_partition_root is set.';
     END IF;
 END
 $$;
 
--- A stream of the release before cannot load into partitions: it ends, and the next one goes on.
-UPDATE ledger.streams SET stop_requested = clock_timestamp() WHERE ended_at IS NULL AND stop_requested IS NULL;
+-- A stream of the release before knows one table with one key: to it, a row of a month that is not there is a reason to
+-- set its file aside. So it is fenced, and no program of that release gets another one.
+UPDATE ledger.streams
+SET state = 'fenced', state_since = clock_timestamp(), ended_at = clock_timestamp(), ended_how = 'fenced',
+    ended_because = 'the tables were upgraded'
+WHERE ended_at IS NULL;
+ALTER TABLE ledger.streams
+    ADD COLUMN generation integer NOT NULL DEFAULT 1,
+    ADD CONSTRAINT a_stream_knows_the_months CHECK (ended_at IS NOT NULL OR generation >= 2);
+COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
 
 -- The moment of the row that a duplicate repeats: an id alone does not name a row any more.
 ALTER TABLE ledger.duplicates ADD COLUMN event_time timestamptz;
@@ -43,6 +146,19 @@ CREATE TABLE ledger.merges (
     conflicts  bigint NOT NULL
 );
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
+
+-- From which moment on events are kept: the greatest counts, so it only rises. Whoever wants older rows again deletes lines.
+CREATE TABLE ledger.retentions (
+    expired_before timestamptz PRIMARY KEY,
+    since          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT a_retention_is_a_moment CHECK (isfinite(expired_before))
+);
+COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
+
+CREATE FUNCTION ledger.expired_before() RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(max(expired_before), '-infinity') FROM ledger.retentions
+$$;
 
 -- An audit line for each file that loses rows to a merge, beside the actions that are known already.
 DO $$
@@ -71,16 +187,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' S
     ORDER BY 2
 $$;
 
--- The partition of a day (UTC), made if there is none, as large as asked for, or as the gap between its neighbours. It runs
--- as the owner, who alone may: the writer calls it. What it waits for, and lets wait, is no load.
-CREATE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'month')
+-- The partition of a day (UTC), made if there is none: as large as asked for, or as the gap between its neighbours; an open
+-- one before 2000 and from 2100 on. One that would hold only what has expired is not made, and no row returned, unless the
+-- caller wants it although it has. It runs as the owner, who alone may: the writer calls it. What it waits for, and lets
+-- wait, is no load.
+CREATE FUNCTION ledger.make_month(of_day date, size text DEFAULT 'month', although_expired boolean DEFAULT false)
 RETURNS TABLE (month text, begins timestamptz, ends timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO' AS $$
 #variable_conflict use_column
 DECLARE
+    oldest constant timestamptz := '2000-01-01Z';
+    newest constant timestamptz := '2100-01-01Z';
     moment timestamptz := of_day;
-    low    timestamptz;
-    high   timestamptz;
+    low    timestamptz := '-infinity';
+    high   timestamptz := 'infinity';
     called text;
     reader text;
 BEGIN
@@ -90,13 +210,25 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(7215482304);
     IF NOT EXISTS (SELECT FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends) THEN
-        low := date_trunc(size, moment);
-        high := low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END;
+        IF moment < oldest THEN
+            high := oldest;
+        ELSIF moment >= newest THEN
+            low := newest;
+        ELSE
+            low := date_trunc(size, moment);
+            high := least(newest, low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END);
+            low := greatest(oldest, low);
+        END IF;
         SELECT greatest(low, max(there.ends)) INTO low FROM ledger.months() AS there WHERE there.ends <= moment;
         SELECT least(high, min(there.begins)) INTO high FROM ledger.months() AS there WHERE there.begins > moment;
+        -- Read here, and not before the lock: it may have risen while another had that.
+        IF high <= ledger.expired_before() AND although_expired IS NOT TRUE THEN
+            RETURN;
+        END IF;
         called := CASE
-            WHEN low = date_trunc('month', low) AND high = low + interval '1 month'
-                THEN to_char(low, '"events_"YYYY_MM')
+            WHEN low = '-infinity' THEN to_char(high, '"events_before_"YYYY_MM')
+            WHEN high = 'infinity' THEN to_char(low, '"events_from_"YYYY_MM')
+            WHEN low = date_trunc('month', low) AND high = low + interval '1 month' THEN to_char(low, '"events_"YYYY_MM')
             ELSE to_char(low, '"events_"YYYY_MM_DD') || to_char(high, '"_to_"YYYY_MM_DD')
         END;
         -- Whoever detached a partition may have left it there.
@@ -105,7 +237,12 @@ BEGIN
         END LOOP;
         EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
         EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
-        EXECUTE format('ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)', called, low, high);
+        EXECUTE format(
+            'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
+            called,
+            CASE WHEN isfinite(low) THEN quote_literal(low) ELSE 'MINVALUE' END,
+            CASE WHEN isfinite(high) THEN quote_literal(high) ELSE 'MAXVALUE' END
+        );
         -- Who reads the whole table may read each of its parts.
         FOR reader IN
             SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
@@ -117,44 +254,6 @@ BEGIN
         END LOOP;
     END IF;
     RETURN QUERY SELECT * FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends;
-END
-$$;
-
-CREATE TEMPORARY TABLE views_of_events ON COMMIT DROP AS
-WITH RECURSIVE above AS (
-    SELECT 'public.events'::regclass::oid AS oid, 0 AS depth
-    UNION
-    SELECT rewritten.ev_class, above.depth + 1
-    FROM above
-    JOIN pg_depend AS needs ON needs.refclassid = 'pg_class'::regclass AND needs.refobjid = above.oid
-    JOIN pg_rewrite AS rewritten ON needs.classid = 'pg_rewrite'::regclass AND needs.objid = rewritten.oid
-    WHERE rewritten.ev_class <> above.oid
-)
-SELECT
-    max(depth) AS depth,
-    relkind,
-    relnamespace::regnamespace::text AS schema_name,
-    relname::text AS view_name,
-    relowner::regrole::text AS owner,
-    CASE WHEN reloptions IS NOT NULL THEN format('WITH (%s)', array_to_string(reloptions, ', ')) ELSE '' END AS options,
-    pg_get_viewdef(oid) AS definition
-FROM above
-JOIN pg_class USING (oid)
-WHERE relkind IN ('v', 'm')
-GROUP BY oid, relkind, relnamespace, relname, relowner, reloptions;
-
-DO $$
-DECLARE
-    others text;
-BEGIN
-    SELECT string_agg(format('%s.%I of role %s', schema_name, view_name, owner), ', ') INTO others
-    FROM views_of_events
-    WHERE NOT pg_has_role(owner::regrole, 'USAGE');
-    IF others IS NOT NULL THEN
-        RAISE EXCEPTION 'views stand on table events that this login may not make anew: %', others
-            USING ERRCODE = 'insufficient_privilege',
-                HINT = 'Let their owners drop them, upgrade, then make them again; or upgrade as a superuser.';
-    END IF;
 END
 $$;
 
@@ -170,17 +269,17 @@ DECLARE
     END;
     old constant text := to_char(cut AT TIME ZONE 'UTC', '"events_before_"YYYY_MM');
     was constant oid := 'public.events'::regclass;
+    owner constant regrole := (SELECT relowner FROM pg_class WHERE oid = was);
     indexes text[];
-    named   text[];
     found   record;
+    mine    text;
     moved   bigint;
 BEGIN
     CREATE TEMPORARY TABLE later_events ON COMMIT DROP AS TABLE public.events WITH NO DATA;
     WITH gone AS (DELETE FROM public.events WHERE event_time >= cut RETURNING *)
     INSERT INTO later_events SELECT * FROM gone;
-    SELECT array_agg(pg_get_indexdef(indexrelid)), array_agg(relname::text) INTO indexes, named
+    SELECT array_agg(pg_get_indexdef(indexrelid)) INTO indexes
     FROM pg_index
-    JOIN pg_class ON pg_class.oid = indexrelid
     WHERE indrelid = was AND NOT indisunique AND NOT indisexclusion;
     FOR found IN SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = was LOOP
         EXECUTE format(
@@ -191,63 +290,42 @@ BEGIN
     EXECUTE format(
         'CREATE TABLE public.events (LIKE public.%I INCLUDING ALL EXCLUDING INDEXES) PARTITION BY RANGE (event_time)', old
     );
+    -- A superuser may be at it; but whoever owns the rows makes the months, and owns them.
+    FOREACH mine IN ARRAY ARRAY[
+        'TABLE public.events', 'TABLE ledger.retentions', 'FUNCTION ledger.expired_before()', 'FUNCTION ledger.months()',
+        'FUNCTION ledger.make_month(date, text, boolean)'
+    ] LOOP
+        EXECUTE format('ALTER %s OWNER TO %s', mine, owner);
+    END LOOP;
     FOR at IN 1..coalesce(cardinality(indexes), 0) LOOP
         EXECUTE indexes[at];
     END LOOP;
     FOR found IN
         SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role,
-            string_agg(privilege_type, ', ') AS privileges
+            string_agg(privilege_type, ', ') AS privileges,
+            CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS options
         FROM pg_class
         CROSS JOIN aclexplode(relacl)
         WHERE pg_class.oid = was AND grantee <> relowner
-        GROUP BY grantee
+        GROUP BY grantee, is_grantable
     LOOP
-        EXECUTE format('GRANT %s ON public.events TO %s', found.privileges, found.role);
-        EXECUTE format('REVOKE ALL ON public.%I FROM %s', old, found.role);
+        EXECUTE format('GRANT %s ON public.events TO %s%s', found.privileges, found.role, found.options);
+        EXECUTE format('REVOKE ALL ON public.%I FROM %s CASCADE', old, found.role);
     END LOOP;
     EXECUTE format('ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (MINVALUE) TO (%L)', old, cut);
-    CREATE TABLE public.events_from_2100_01 (LIKE public.events INCLUDING ALL);
-    ALTER TABLE public.events_from_2100_01 ADD CONSTRAINT events_from_2100_01_pkey PRIMARY KEY (event_id);
-    ALTER TABLE public.events ATTACH PARTITION public.events_from_2100_01 FOR VALUES FROM ('2100-01-01Z') TO (MAXVALUE);
-    PERFORM ledger.make_month(days.of_day)
-    FROM (SELECT DISTINCT (event_time AT TIME ZONE 'UTC')::date AS of_day FROM later_events) AS days;
+    PERFORM ledger.make_month('2100-01-01');
+    PERFORM ledger.make_month(months.first_day)
+    FROM (
+        SELECT DISTINCT date_trunc('month', event_time AT TIME ZONE 'UTC')::date AS first_day FROM later_events
+    ) AS months;
     INSERT INTO public.events SELECT * FROM later_events;
     GET DIAGNOSTICS moved = ROW_COUNT;
     RAISE NOTICE 'table events is partitioned by month: what is older than % stays where it is, % rows were moved', cut, moved;
 END
 $$;
 
--- Views follow the table under its name, each before what stands on it. What cannot be made anew in its place (one that
--- keeps its rows, and what stands on it) is kept in ledger.dropped_views.
-DO $$
-DECLARE
-    found record;
-BEGIN
-    FOR found IN SELECT * FROM views_of_events ORDER BY depth LOOP
-        BEGIN
-            IF found.relkind = 'm' THEN
-                RAISE EXCEPTION 'it keeps its rows';
-            END IF;
-            EXECUTE format(
-                'CREATE OR REPLACE VIEW %s.%I %s AS %s', found.schema_name, found.view_name, found.options, found.definition
-            );
-        EXCEPTION
-            WHEN OTHERS THEN
-                INSERT INTO ledger.dropped_views (schema_name, view_name, owner, kind, definition)
-                VALUES (
-                    found.schema_name, found.view_name, found.owner,
-                    CASE found.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, found.definition
-                );
-                EXECUTE format(
-                    'DROP %s IF EXISTS %s.%I CASCADE',
-                    CASE found.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, found.schema_name, found.view_name
-                );
-                RAISE WARNING '%.% stood on table events and is gone (%): its text is in ledger.dropped_views',
-                    found.schema_name, found.view_name, SQLERRM;
-        END;
-    END LOOP;
-END
-$$;
+SELECT pg_temp.make_views_anew();
+DROP FUNCTION pg_temp.make_views_anew();
 
 CREATE FUNCTION ledger.row_digest(event public.events) RETURNS bit
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
@@ -348,5 +426,5 @@ $$;
 
 REVOKE ALL ON FUNCTION
     ledger.row_digest(public.events), ledger.rows_of(bigint), ledger.since(timestamptz), ledger.until(timestamptz),
-    ledger.months(), ledger.make_month(date, text)
+    ledger.months(), ledger.make_month(date, text, boolean), ledger.expired_before()
 FROM PUBLIC;

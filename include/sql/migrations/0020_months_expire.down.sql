@@ -80,6 +80,6 @@ BEGIN
     EXECUTE format('ALTER TABLE ledger.audit ADD CONSTRAINT an_action_is_known CHECK (%s) NOT VALID', known);
 END
 $$;
-DROP FUNCTION ledger.drop_month(text), ledger.hold_month(text), ledger.expired_before();
-DROP TABLE ledger.expired_months, ledger.retentions;
+DROP FUNCTION ledger.drop_month(text), ledger.hold_month(text);
+DROP TABLE ledger.expired_months;
 ALTER TABLE ledger.files DROP COLUMN rows_expired, DROP COLUMN expired_records;

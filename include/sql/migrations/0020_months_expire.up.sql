@@ -9,14 +9,6 @@ ALTER TABLE ledger.files
 COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left events when their month was dropped';
 COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 
--- From which moment on events are kept: the greatest counts, so it only rises. Whoever wants older rows again deletes lines.
-CREATE TABLE ledger.retentions (
-    expired_before timestamptz PRIMARY KEY,
-    since          timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT a_retention_is_a_moment CHECK (isfinite(expired_before))
-);
-COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
-
 CREATE TABLE ledger.expired_months (
     month      text NOT NULL,
     begins     timestamptz NOT NULL,
@@ -27,11 +19,6 @@ CREATE TABLE ledger.expired_months (
     PRIMARY KEY (begins, dropped_at)
 );
 COMMENT ON TABLE ledger.expired_months IS 'The partitions of events that were dropped because they were older than the kept months';
-
-CREATE FUNCTION ledger.expired_before() RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(max(expired_before), '-infinity') FROM ledger.retentions
-$$;
 
 -- They run as the owner, whose the partitions are, and only for one that is older than what is kept. The writer holds such a
 -- month, counts its rows, settles the ledger and drops the month, all in one transaction.
@@ -53,7 +40,7 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION ledger.hold_month(text), ledger.drop_month(text), ledger.expired_before() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.hold_month(text), ledger.drop_month(text) FROM PUBLIC;
 
 -- An audit line for each file that loses rows with a month, beside the actions that are known already.
 DO $$
