@@ -20,10 +20,10 @@ export UV_SYSTEM_CERTS ?= 1
 
 # What a user gives on make's command line reaches recipes as it was written: make would expand its $ otherwise. Recipes
 # read it from the environment, where no shell expands it either.
-GIVEN := SQL FILE REASON ARGS CONTRACT RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
+GIVEN := SQL FILE REASON ARGS CONTRACT VERSION RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay merge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
+.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,10 @@ unload: $(VENV)/.runtime ## Take a file's rows out of events and the reports: ma
 
 merge: $(VENV)/.runtime ## Compare the ids of new events with those of all months now, as keep_house does every night
 	@$(SLUICE) merge
+
+rejudge: $(VENV)/.runtime ## Land files again that an older version of a contract has judged: make rejudge CONTRACT=name REASON="…" (VERSION=the old one; no REASON: only tell)
+	@[ -n "$${CONTRACT:-}" ] || { echo 'which contract? make rejudge CONTRACT=name REASON="…"' >&2; exit 2; }
+	@$(SLUICE) rejudge $${VERSION:+--version="$$VERSION"} -- "$$CONTRACT" "$${REASON:-}"
 
 receipt: $(VENV)/.runtime ## Verify one file's rows against its receipt, as JSON: make receipt FILE_ID=7
 	@[ -n "$${FILE_ID:-}" ] || { echo "which file? make receipt FILE_ID=7" >&2; exit 2; }
@@ -231,12 +235,15 @@ bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000; WRITE=1)
 	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
 
-.PHONY: bench-scale bench-ledger
-bench-scale: $(VENV)/.dev ## Loads, unloads and the merge, the more events there are (ROWS=100000000 needs 40 GB; WRITE=1)
-	@$(PYTHON) -m bench.scale $(if $(ROWS),--rows $(ROWS)) $(KEEP)
+.PHONY: bench-scale bench-ledger bench-airflow
+bench-scale: $(VENV)/.dev ## Loads, unloads, the merge and a drop, the more events there are (ROWS=100000000 needs 42 GB; ONE_TABLE=1: as before there were months; WRITE=1)
+	@$(PYTHON) -m bench.scale $(if $(ROWS),--rows $(ROWS)) $(if $(ONE_TABLE),--one-table) $(KEEP)
 
 bench-ledger: $(VENV)/.dev ## What is asked of the ledger, with 10,000 and with many files in it (FILES=1000000; WRITE=1)
 	@$(PYTHON) -m bench.scale_ledger $(if $(FILES),--files $(FILES)) $(KEEP)
+
+bench-airflow: $(VENV)/.dev ## Airflow's metadata after a week of a file every 2 s: cleaning it, the web pages (DAYS=7; WRITE=1)
+	@$(PYTHON) -m bench.airflow_week $(if $(DAYS),--days $(DAYS)) $(KEEP)
 
 .PHONY: bench-latency
 bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3; WRITE=1)

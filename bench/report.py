@@ -47,8 +47,8 @@ def publish(measured: dict[str, Any], *, keep: bool) -> None:
     (RESULTS / f"{measured['name']}.json").write_text(json.dumps(measured, indent=1) + "\n")
     if measured["name"] == "league":
         (PAGE.parent / "performance.svg").write_text(picture.league(measured))
-    if measured["name"] == "scale":
-        (PAGE.parent / "scale.svg").write_text(picture.scale(measured, before()))
+    if (RESULTS / "scale.json").exists():
+        (PAGE.parent / "scale.svg").write_text(picture.scale(load(RESULTS / "scale.json"), before()))
     PAGE.write_text(put(PAGE.read_text(), measured))
 
 

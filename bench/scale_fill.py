@@ -15,7 +15,8 @@ from psycopg import sql
 
 from sluice.base import database
 
-ROWS_OF_A_FILE = 100_000
+Span = tuple[datetime, datetime]  # from when until before when, in UTC
+ROWS_OF_A_FILE = 100
 PIECE = 500_000  # rows of a transaction
 TASKS = 2
 
@@ -27,7 +28,7 @@ FILES = """
     SELECT
         'filled-' || one || '.csv', '', encode(sha256(gen_random_uuid()::text::bytea), 'hex'), 250 * %(of_file)s,
         'events', '1.0.0', 'loaded', rows, rows, 0, 0, %(begins)s, %(begins)s, %(begins)s, %(begins)s, %(begins)s,
-        %(ends)s::timestamptz - interval '1 us', CASE WHEN %(merged)s THEN now() END
+        %(ends)s::timestamptz - interval '1 us', now()
     FROM generate_series(0, (%(rows)s - 1) / %(of_file)s) AS one
     CROSS JOIN LATERAL (SELECT least(%(of_file)s, %(rows)s - one * %(of_file)s) AS rows) AS share
     ORDER BY one
@@ -68,18 +69,30 @@ EVENTS = """
     WHERE row < %(rows)s
 """
 
+RECEIPTS = """
+    UPDATE ledger.files
+    SET receipt = made.receipt, receipt_version = 1, receipt_at = now()
+    FROM (
+        SELECT file_id, ledger.receipt_of(bit_xor(ledger.row_digest(present))) AS receipt
+        FROM public.events AS present
+        WHERE event_time >= %(begins)s AND event_time < %(ends)s
+        GROUP BY file_id
+    ) AS made
+    WHERE files.file_id = made.file_id
+"""
+
 MAKE_MONTH = "SELECT FROM ledger.make_month(%s::date)"
 
 
-def months(now: datetime, count: int) -> list[tuple[datetime, datetime]]:
-    """The last ``count`` months, of ``now`` the last: from when until before when, in UTC, oldest first."""
+def months(now: datetime, count: int) -> list[Span]:
+    """The last ``count`` months, of ``now`` the last; oldest first."""
     ends = [_month_after(now.astimezone(UTC))]
     for _ in range(count):
         ends.insert(0, (ends[0] - timedelta(days=1)).replace(day=1))
     return list(itertools.pairwise(ends))
 
 
-def fill(url: str, shares: dict[tuple[datetime, datetime], int], *, merged: bool = True) -> None:
+def fill(url: str, shares: dict[Span, int]) -> None:
     """So many rows more into each of these spans; every share a few transactions, several at once."""
     with database.connect(url) as connection:
         connection.execute(TEMPLATE)
@@ -87,20 +100,25 @@ def fill(url: str, shares: dict[tuple[datetime, datetime], int], *, merged: bool
             connection.execute(MAKE_MONTH, [begins.date()])
     pieces = [(span, rows) for span, share in shares.items() for rows in _pieces(share)]
     with ThreadPoolExecutor(TASKS) as pool:
-        list(pool.map(lambda piece: fill_piece(url, *piece, merged=merged), pieces))
+        list(pool.map(lambda piece: fill_piece(url, *piece), pieces))
         list(pool.map(lambda month: _tidy(url, month), _partitions(url)))
+    _tidy(url, "files", schema="ledger")
 
 
-def fill_piece(
-    url: str, span: tuple[datetime, datetime], rows: int, *, merged: bool = True, of_file: int = ROWS_OF_A_FILE
-) -> list[int]:
-    """At most PIECE rows and the files that they are of, in one transaction, after a ``fill``; the files' ids."""
-    values = {"begins": span[0], "ends": span[1], "rows": rows, "of_file": of_file, "merged": merged}
+def fill_piece(url: str, span: Span, rows: int) -> None:
+    """At most PIECE rows and the files that they are of, in one transaction, after a ``fill``."""
+    values = {"begins": span[0], "ends": span[1], "rows": rows, "of_file": ROWS_OF_A_FILE}
     with database.connect(url, autocommit=False) as connection:
         connection.execute("SET LOCAL synchronous_commit = off")
         file_ids = [row["file_id"] for row in connection.execute(FILES, values)]
         connection.execute(EVENTS, values | {"file_ids": file_ids})
-    return file_ids
+
+
+def make_receipts(url: str, span: Span) -> None:
+    """Receipts of the files that are filled into the span, all at once."""
+    with database.connect(url) as connection:
+        connection.execute(RECEIPTS, {"begins": span[0], "ends": span[1]})
+    _tidy(url, "files", schema="ledger")
 
 
 def _partitions(url: str) -> list[str]:
@@ -108,10 +126,10 @@ def _partitions(url: str) -> list[str]:
         return [row["month"] for row in connection.execute("SELECT month FROM ledger.months()")]
 
 
-def _tidy(url: str, month: str) -> None:
+def _tidy(url: str, table: str, schema: str = "public") -> None:
     """What autovacuum would do at some time, and not while something is measured."""
     with database.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) public.{}").format(sql.Identifier(month)))
+        connection.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) {}").format(sql.Identifier(schema, table)))
 
 
 def _pieces(rows: int) -> Iterator[int]:

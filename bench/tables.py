@@ -121,46 +121,51 @@ def workers(measured: Result) -> str:
 
 def scale(measured: Result) -> str:
     """A row a size: how fast files load behind so many events, and what an unload does."""
-    head = ["events before", "100,000 rows: rows/s", "against empty", "CPU, PostgreSQL", "WAL, bytes/row", "1,000 rows",
-            "unload of those", "a load waited meanwhile", "largest index"]  # fmt: skip
-    sizes = measured["sizes"]
-    rows = [
-        [
-            f"{one['rows']:,}",
-            f"{_median(one['rows_per_second']):,.0f} ({min(one['rows_per_second']):,.0f} to "
-            f"{max(one['rows_per_second']):,.0f})",
-            f"{one['ratio']:.2f}",
-            f"{one['server_us']:.1f}",
-            f"{one['wal_bytes']:,.0f}",
-            f"{one['small_seconds'] * 1000:.0f} ms, {one['small_seconds'] / one['small_into_empty']:.2f} times",
-            f"{_median(one['unload_seconds']):.2f} s",
-            f"{one['longest_wait_of_a_load']:.2f} s",
-            f"{one['index_bytes'] / 1e6:,.0f} MB",
-        ]
-        for one in sizes
-    ]
+    head = ["events before", "in files", "100,000 rows: rows/s", "against empty", "CPU, PostgreSQL", "WAL, bytes/row",
+            "1,000 rows", "unload of those", "a load waited meanwhile", "recounted, rows/s",
+            "largest index"]  # fmt: skip
     what = (
-        f"`make bench-scale ROWS={measured['asked']}`: events over {measured['months']} months, five files of 100,000 "
-        "rows of now right after a checkpoint; medians, CPU in µs a row."
+        f"`make bench-scale ROWS={measured['asked']}{' ONE_TABLE=1' if measured['one_table'] else ''}`: events over "
+        f"{measured['months']} months, files of 100,000 rows of now right after a checkpoint; medians, CPU in µs a "
+        "row; in brackets what it is into empty events."
     )
     if measured["rows"] < measured["asked"]:
         what += f" The disk had room for {measured['rows']:,}."
-    picture = "![Rows per second against the number of events](scale.svg)"
-    return "\n\n".join([f"{what} {_where(measured)}", picture, table(head, rows), *_at_the_largest(measured)])
+    shown = table(head, map(_size, measured["sizes"]))
+    picture = [] if measured["one_table"] else ["![Rows per second against the number of events](scale.svg)"]
+    return "\n\n".join([f"{what} {_where(measured)}", *picture, shown, *_at_the_largest(measured)])
+
+
+def _size(one: Result) -> list[str]:
+    speeds, recount = one["rows_per_second"], one["recount"]
+    return [
+        f"{one['rows']:,}",
+        f"{one['files']:,}",
+        f"{_median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f})",
+        f"{one['ratio']:.2f}",
+        f"{one['server_us']:.1f} ({one['server_us_into_empty']:.1f})",
+        f"{one['wal_bytes']:,.0f} ({one['wal_bytes_into_empty']:,.0f})",
+        f"{one['small_seconds'] * 1000:.0f} ms, {one['small_seconds'] / one['small_into_empty']:.2f} times",
+        f"{_median(one['unload_seconds']):.2f} s",
+        f"{one['longest_wait_of_a_load']:.2f} s",
+        f"{recount['rows'] / recount['seconds']:,.0f}",
+        f"{one['index_bytes'] / 1e6:,.0f} MB",
+    ]
 
 
 def _at_the_largest(measured: Result) -> list[str]:
-    said = []
-    if merged := measured.get("merge"):
-        cores = (merged["server_cpu"] + merged["client_cpu"]) / merged["seconds"]
-        said.append(
-            f"The nightly merge of {merged['rows']:,} new events behind {measured['rows']:,}, {merged['conflicts']:,} "
-            f"of them conflicts: {merged['seconds']:.1f} s, {cores:.2f} of a core."
-        )
-    if recounted := measured.get("reconcile"):
-        what = f"`make reconcile DAYS=1` of the {recounted['files']:,} files that were loaded or changed"
-        said.append(f"{what}: {recounted['seconds']:.1f} s.")
-    return said
+    if "merge" not in measured:
+        return []
+    merged, beside, dropped = (measured[name] for name in ("merge", "merge_beside", "drop"))
+    cores = (merged["server_cpu"] + merged["client_cpu"]) / merged["seconds"]
+    return [
+        f"Behind {measured['rows']:,} events: the nightly merge of {merged['rows']:,} new events, "
+        f"{merged['conflicts']:,} of them conflicts, took {merged['seconds']:.1f} s and {cores:.2f} of a core; "
+        f"beside loads {beside['seconds']:.1f} s, and the longest of {beside['loads_beside']:,} loads waited "
+        f"{beside['longest_wait_of_a_load']:.2f} s. The drop of a month of {dropped['rows']:,} events beside "
+        f"loads took {dropped['seconds']:.1f} s; the longest of {dropped['loads_beside']:,} loads waited "
+        f"{dropped['longest_wait_of_a_load']:.2f} s."
+    ]
 
 
 def _median(values: list[float]) -> float:
@@ -180,6 +185,23 @@ def ledger(measured: Result) -> str:
 def _grown(one: Result) -> str:
     times = one["many_ms"] / one["few_ms"]
     return f"{times:.0f} times" if times > 2 and one["many_ms"] > 2 else ""
+
+
+def airflow(measured: Result) -> str:
+    """Airflow's metadata after so many days: rows, what cleaning takes, and the pages before and after."""
+    cleaned, again = measured["cleaning"]
+    rows, left = (
+        ", ".join(f"{count:,} in {table}" for table, count in measured[of].items()) for of in ("rows", "left")
+    )
+    runs = ", ".join(f"{count:,} of {dag}" for dag, count in measured["runs"].items())
+    what = (
+        f"`make bench-airflow DAYS={measured['days']:g}`: a file every {measured['every']:g} s, landed by the "
+        f"generator's DAG, for {measured['days']:g} days without cleaning. {_where(measured)} Rows: {rows}; runs: "
+        f"{runs}; {measured['bytes'] / 1e6:,.0f} MB. `keep_house` cleans that in {cleaned:.0f} s, and in {again:.0f} s an hour "
+        f"later; left are {left}."
+    )
+    pages = [[one["page"], f"{one['few_ms']:.0f}", f"{one['many_ms']:.0f}"] for one in measured["pages"]]
+    return "\n\n".join([what, table(["answer of the web server, ms", "after minutes", "after days"], pages)])
 
 
 _COSTS = ("server_cpu", "workers_cpu")
@@ -256,5 +278,7 @@ TABLES = {
     "latency": latency,
     "mover": mover,
     "scale": scale,
+    "scale_before": scale,
     "ledger": ledger,
+    "airflow": airflow,
 }

@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
     SELECT
         file_id, name, path, sha256, bytes, contract, contract_version, state, sealed_at IS NOT NULL AS is_sealed,
         coalesce(rows_landed_at, landed_at) AS landed_at, header, marked_encoding, read_as,
-        rows_read, rows_loaded, rows_rejected, rows_duplicate, receipt
+        rows_read, rows_loaded, rows_rejected, rows_duplicate, rows_expired, expired_records, receipt
     FROM ledger.files
     WHERE files.file_id = changed.file_id AND state <> 'landed'
     OFFSET 0

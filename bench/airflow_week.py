@@ -1,0 +1,191 @@
+"""Airflow's own metadata after a week of a file every 2 seconds: how much it is, what cleaning takes, what pages take.
+
+    python -m bench.airflow_week [--days 7] [--minutes 7] [--every 2] [--write]
+
+A pipeline of its own runs for some minutes; the generator, a DAG too, lands the files. What its finished runs left in
+the metadata is copied into the past, as often as makes the days. Pages are asked for through the web server before and
+after, and the records are deleted as the DAG keep_house does it: once all that is older than a day, and once more, as
+an hour later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import urllib.request
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from bench import report
+from bench.pipeline import Pipeline
+from sluice.base import database
+from sluice.base.settings import load
+from sluice.running import airflow_metadata
+from sluice.running.pipeline import WEB_USER, Running
+
+Connection = psycopg.Connection[dict[str, Any]]
+ASKED = 7
+# What a page of a DAG asks for first, and the list of all.
+PAGES = {
+    "the list of DAGs": "/ui/dags?dag_runs_limit=14&limit=50",
+    "runs of ingest_events": "/ui/grid/runs/ingest_events?limit=10&order_by=-run_after",
+    "grid of ingest_events": "/ui/grid/structure/ingest_events?limit=10&order_by=-run_after",
+    "runs of generate_events": "/ui/grid/runs/generate_events?limit=10&order_by=-run_after",
+    "grid of generate_events": "/ui/grid/structure/generate_events?limit=10&order_by=-run_after",
+    "table of runs": "/api/v2/dags/generate_events/dagRuns?limit=50&order_by=-run_after",
+    "table of tasks": "/api/v2/dags/generate_events/dagRuns/~/taskInstances?limit=50&order_by=-start_date",
+}
+_TABLES = ("dag_run", "task_instance", "log", "xcom")
+_COLUMNS = """
+    SELECT attname AS name, format_type(atttypid, NULL) AS type
+    FROM pg_attribute
+    WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+    ORDER BY attnum
+"""
+_FINISHED = """
+    CREATE TEMPORARY TABLE finished AS
+    SELECT id, dag_id, run_id, run_after
+    FROM dag_run
+    WHERE state IN ('success', 'failed') AND end_date IS NOT NULL AND run_after > now() - make_interval(secs => %s)
+"""
+
+
+def main() -> None:
+    """Measure; print the table, keep it with --write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=float, default=7.0)
+    parser.add_argument("--minutes", type=float, default=7.0)
+    parser.add_argument("--every", type=float, default=2.0)
+    parser.add_argument("--write", action="store_true")
+    parsed = parser.parse_args()
+    changes = {"SLUICE_GENERATOR": "on", "SLUICE_GENERATE_EVERY_SECONDS": f"{parsed.every:g}"}
+    with Pipeline(**changes) as pipeline:
+        pipeline.start()
+        time.sleep(60 * parsed.minutes)
+        measured = measure(pipeline, 60 * parsed.minutes, parsed.days)
+    report.publish(report.result("airflow", every=parsed.every, days=parsed.days, **measured), keep=parsed.write)
+
+
+def measure(pipeline: Pipeline, seconds: float, days: float) -> dict[str, Any]:
+    """What the last ``seconds`` left in the metadata, as many times as make ``days``."""
+    running = pipeline.instance.running()
+    assert running is not None
+    web = Web(running, pipeline.instance.secrets()["web_password"])
+    environment = pipeline.instance.environment(running, pipeline.environment)
+    url = pipeline.instance.role_url("airflow", running.postgres_port)
+    few = web.milliseconds()
+    with database.connect(url, search_path=database.AIRFLOWS_PATH) as connection:
+        copy_into_the_past(connection, seconds, round(days * 86_400 / seconds))
+        rows = {table: _count(connection, table) for table in _TABLES}
+        runs = connection.execute(
+            "SELECT dag_id, count(*) AS n FROM dag_run GROUP BY dag_id ORDER BY dag_id"
+        ).fetchall()
+        size = _one(connection, "SELECT pg_database_size(current_database()) AS n")
+        many = web.milliseconds()
+        print(f"{rows} {few} {many}", flush=True)
+        cleaning = [_cleaned(pipeline, environment) for _ in range(2)]
+        left = {table: _count(connection, table) for table in _TABLES}
+    pages = [{"page": page, "few_ms": few[page], "many_ms": many[page]} for page in PAGES]
+    return {
+        "rows": rows,
+        "runs": {row["dag_id"]: row["n"] for row in runs},
+        "bytes": size,
+        "pages": pages,
+        "cleaning": cleaning,
+        "left": left,
+    }
+
+
+def _cleaned(pipeline: Pipeline, environment: dict[str, str]) -> float:
+    started = time.monotonic()
+    airflow_metadata.clean_metadata(load(pipeline.environment), environ=environment)
+    return time.monotonic() - started
+
+
+def copy_into_the_past(connection: Connection, seconds: float, copies: int) -> None:
+    """So many copies of what the runs of the last ``seconds`` left, each so many seconds further back."""
+    connection.execute(_FINISHED, [seconds])
+    for table in _TABLES:
+        connection.execute(_copy(connection, table), {"seconds": seconds, "copies": copies})
+        connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+
+
+def _copy(connection: Connection, table: str) -> sql.Composed:
+    """The rows of ``table`` of finished runs: moments shifted, numbers of their own, under the copies of the runs."""
+    taken, given = [], []
+    for column in connection.execute(_COLUMNS, [table]):
+        if (value := _copied(table, column["name"], column["type"])) is not None:
+            taken.append(sql.Identifier(column["name"]))
+            given.append(value)
+    statement = sql.SQL("""
+        INSERT INTO {table} ({taken})
+        SELECT {given}
+        FROM finished
+        JOIN {table} AS row ON row.dag_id = finished.dag_id AND row.run_id = finished.run_id
+        CROSS JOIN generate_series(1, %(copies)s) AS copy
+        {copied}
+        ORDER BY copy DESC, finished.run_after
+    """)
+    copied = (
+        "JOIN dag_run AS copied ON copied.dag_id = row.dag_id AND copied.run_id = row.run_id || '-' || copy"
+        if table == "xcom"
+        else ""
+    )
+    parts = {"taken": sql.SQL(", ").join(taken), "given": sql.SQL(", ").join(given)}
+    return statement.format(table=sql.Identifier(table), copied=sql.SQL(copied), **parts)
+
+
+def _copied(table: str, name: str, kind: str) -> sql.Composable | None:
+    """What a column of a copy gets; None: its default."""
+    if name == "id":
+        return sql.SQL("gen_random_uuid()") if kind == "uuid" else None
+    if name == "run_id":
+        return sql.SQL("row.run_id || '-' || copy")
+    if name == "dag_run_id":
+        return sql.SQL("copied.id")
+    if kind.startswith("timestamp"):
+        return sql.SQL("row.{} - copy * make_interval(secs => %(seconds)s)").format(sql.Identifier(name))
+    return sql.SQL("row.{}").format(sql.Identifier(name))
+
+
+def _count(connection: Connection, table: str) -> int:
+    return _one(connection, sql.SQL("SELECT count(*) AS n FROM {}").format(sql.Identifier(table)))
+
+
+def _one(connection: Connection, query: Any) -> int:
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+class Web:
+    """The pipeline's web server, logged in."""
+
+    def __init__(self, running: Running, password: str) -> None:
+        self._url = running.url
+        body = json.dumps({"username": WEB_USER, "password": password}).encode()
+        self._headers = {"Content-Type": "application/json"}
+        self._headers["Authorization"] = f"Bearer {json.loads(self._ask('/auth/token', body))['access_token']}"
+
+    def milliseconds(self) -> dict[str, float]:
+        """Median of each page's answer."""
+        return {name: statistics.median(self._timed(path) for _ in range(ASKED)) for name, path in PAGES.items()}
+
+    def _timed(self, path: str) -> float:
+        started = time.monotonic()
+        self._ask(path)
+        return (time.monotonic() - started) * 1000
+
+    def _ask(self, path: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(self._url + path, data=body, headers=self._headers)
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            found: bytes = answer.read()
+        return found
+
+
+if __name__ == "__main__":
+    main()
