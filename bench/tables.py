@@ -197,8 +197,8 @@ def airflow(measured: Result) -> str:
     what = (
         f"`make bench-airflow DAYS={measured['days']:g}`: a file every {measured['every']:g} s, landed by the "
         f"generator's DAG, for {measured['days']:g} days without cleaning. {_where(measured)} Rows: {rows}; runs: "
-        f"{runs}; {measured['bytes'] / 1e6:,.0f} MB. `keep_house` cleans that in {cleaned:.0f} s, and in {again:.0f} s an hour "
-        f"later; left are {left}."
+        f"{runs}; {measured['bytes'] / 1e6:,.0f} MB. `keep_house` cleans that in {cleaned:.0f} s, "
+        f"and in {again:.0f} s an hour later; left are {left}."
     )
     pages = [[one["page"], f"{one['few_ms']:.0f}", f"{one['many_ms']:.0f}"] for one in measured["pages"]]
     return "\n\n".join([what, table(["answer of the web server, ms", "after minutes", "after days"], pages)])
