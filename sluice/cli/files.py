@@ -1,4 +1,4 @@
-"""Commands about one file, or about rejected records of files: load, unload, insist, rejects, replay."""
+"""Commands about one file, or about rejected records of files: load, unload, rejudge, insist, rejects, replay."""
 
 from __future__ import annotations
 
@@ -72,6 +72,33 @@ def unload_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         dry_run=parsed.dry_run,
     )
     print(json.dumps(left.as_dict(), indent=2, ensure_ascii=False))
+    return 0
+
+
+@command(
+    "rejudge",
+    "land files again that an older version of a contract has judged",
+    argument("contract", help="its name; its version must be another one by now"),
+    argument(
+        "reason", nargs="?", default="", help="why, for the audit; without one it is only told what would be done"
+    ),
+    argument("--version", help="only files that this version has judged (default: any but today's)"),
+)
+def rejudge_files(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """Take them all back, then land them."""
+    from sluice.loading import rejudge  # its imports are heavy, and only needed here
+
+    is_done = bool(parsed.reason)
+    rejudged = rejudge.rejudge(
+        reached(pipeline),
+        parsed.contract,
+        version=parsed.version,
+        reason=parsed.reason,
+        by_whom=by_whom(),
+        dry_run=not is_done,
+    )
+    for line in rejudged.lines(is_done=is_done):
+        say(line)
     return 0
 
 

@@ -23,7 +23,7 @@ from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
 from sluice.ledger import insist
 from sluice.ledger.migrate import MigrationError
-from sluice.loading import restore, unload
+from sluice.loading import errors, restore, unload
 from sluice.running import dag_params
 from sluice.running.embedded import EmbeddedError
 from sluice.running.instance import Instance
@@ -42,6 +42,7 @@ _EXPECTED = (
     unload.UnloadError,
     insist.InsistError,
     restore.RestoreError,
+    errors.RejudgeError,
     folders.FoldersError,
     folders.AdoptError,
     dag_params.DagParamsError,

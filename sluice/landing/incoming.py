@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sluice.base.renaming import rename_if_free
+from sluice.base.renaming import rename_if_free, sync_folder
 from sluice.base.settings import Settings
 from sluice.landing import predicate
+from sluice.landing.land import land
 from sluice.landing.predicate import Look, Verdict
 from sluice.ledger import file_names
 
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 _SAID: set[tuple[str, str]] = set()
 # Files whose order is found at once: a few MB.
 PAGE = 20_000
+_BLOCK = 1 << 20
 
 
 class Survey(NamedTuple):
@@ -118,6 +120,25 @@ def return_as(settings: Settings, source: Path, landed_name: str) -> str:
     return next(
         name for name in _names_in_incoming(landed_name) if rename_if_free(source, settings.incoming_dir / name)
     )
+
+
+def link_as(settings: Settings, source: Path, landed_name: str) -> bool:
+    """Let ``source`` lie in incoming too, as ``landed_name``, and stay where it is; False when that name is another's.
+
+    Raises FileNotFoundError when there is no such file, NotLandedError when it cannot land.
+    """
+    target = settings.incoming_dir / landed_name
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return os.path.samefile(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without hard links, or incoming is another one
+        with source.open("rb") as file:
+            land(settings, landed_name, iter(lambda: file.read(_BLOCK), b""))
+    sync_folder(settings.incoming_dir)
+    return True
 
 
 def free_name(settings: Settings, landed_name: str) -> str:

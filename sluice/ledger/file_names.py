@@ -48,6 +48,15 @@ def parse(basename: str) -> FileName | None:
     return FileName(int(match[1]), match[2], match[3]) if match else None
 
 
+def to_land_as(name: str | None, basename: str) -> str:
+    """What a file whose basename here is ``basename`` lands as again: its ``name`` in the ledger, if that is known and
+    not escaped; otherwise what the basename keeps of it."""
+    if name is not None and name == os.path.basename(name) and "\\" not in name:
+        return name
+    parts = parse(basename)
+    return parts.landed_name if parts else basename
+
+
 def known(connection: Connection, basenames: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The ledger's file_id, name, sha256, state and path of these names: file_id and the hash's digits both agree.
 

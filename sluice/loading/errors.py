@@ -32,3 +32,7 @@ class MonthMissingError(Exception):
 
 class RowsMovedError(Exception):
     """Rows that were in ``events`` a moment ago have left with their file, or are another file's now."""
+
+
+class RejudgeError(RuntimeError):
+    """Not all files could be taken back or landed; the message says what was done, why, and what to do."""

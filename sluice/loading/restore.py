@@ -249,11 +249,8 @@ def _put_back(settings: Settings, path: Path, row: Mapping[str, Any], relanded: 
 
 def _return(settings: Settings, path: Path, before: Mapping[str, Any] | None) -> str:
     """Back to incoming, under the name that it landed with if that is known; nothing is overwritten."""
-    parts = file_names.parse(path.name)
-    name = parts.landed_name if parts else path.name
-    if before is not None and before["name"] == os.path.basename(before["name"]) and "\\" not in before["name"]:
-        name = before["name"]
-    return incoming.return_as(settings, path, name)
+    name = before["name"] if before is not None else None
+    return incoming.return_as(settings, path, file_names.to_land_as(name, path.name))
 
 
 def _files(settings: Settings) -> Iterator[Path]:

@@ -51,7 +51,7 @@ class Withdrawn:
     """What left with a file, in rows; ``given_back`` is rows by the file_id that has them now, as it had them as well.
 
     ``rows_taken_out`` counts all rows that ceased to be the file's, ``rows_removed`` those that are nobody's now;
-    ``rows_expired`` had left before, with months that are not kept.
+    ``rows_expired`` had left before, with months that are not kept. ``lands_again``: its bytes are to be judged anew.
     """
 
     file_id: int
@@ -62,6 +62,7 @@ class Withdrawn:
     given_back: dict[int, int] = field(default_factory=dict)
     rows_taken_out: int = 0
     rows_expired: int = 0
+    lands_again: bool = False
     duplicates: Takeover = field(default_factory=Takeover)
     reports: str = ""
 
@@ -80,6 +81,7 @@ def withdraw(
     by_whom: str,
     replaced_by: int | None = None,
     with_duplicates: bool = False,
+    lands_again: bool = False,
 ) -> Withdrawn:
     """Take a loaded file's rows out within the caller's transaction, which must hold the file's lock (``hold_file``).
 
@@ -103,7 +105,9 @@ def withdraw(
     [(rejects, duplicates)] = run("load/withdraw.close_file", file_id)
     run("load/receipts.follow_withdrawn", file_id, f"{action} of file {file_id}: {reason}", by_whom)
     stay = taken.rows_handed_over + sum(given_back.values())
-    left = Withdrawn(file_id, name, removed - stay, rejects, duplicates, given_back, removed, expired, taken)
+    left = Withdrawn(
+        file_id, name, removed - stay, rejects, duplicates, given_back, removed, expired, lands_again, taken
+    )
     details = left.as_dict() | {"rows_given_back": sum(given_back.values()), "replaced_by": replaced_by}
     run("load/withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
     return left
@@ -117,11 +121,13 @@ def unload_file(
     by_whom: str,
     with_duplicates: bool = False,
     dry_run: bool = False,
+    lands_again: bool = False,
 ) -> Withdrawn:
     """Take one loaded file back, out of ``events`` and the published reports at the same moment.
 
     When other files landed with the same bytes, the oldest of them is loaded in its place; ``with_duplicates`` takes
     them back too. A ``dry_run`` does all of it but the reports, and undoes it: what it says is what would happen.
+    ``lands_again``: the caller lands the file once more, as the audit says then; the reports are left to their refresh.
 
     Loads that have rows of the file wait until it is done, others do not. Raises UnloadError when the file is not
     loaded, the reason says nothing, or others hold the file for longer than SLUICE_UNLOAD_PATIENCE_SECONDS;
@@ -138,6 +144,7 @@ def unload_file(
             by_whom,
             with_duplicates=with_duplicates,
             dry_run=dry_run,
+            lands_again=lands_again,
         )
         return unloading.patiently(settings.unload_patience_seconds)
 
@@ -155,6 +162,7 @@ class _Unloading:
         *,
         with_duplicates: bool,
         dry_run: bool,
+        lands_again: bool,
     ) -> None:
         self._connection = connection
         self._home = home
@@ -164,6 +172,7 @@ class _Unloading:
         self._by_whom = by_whom
         self._with_duplicates = with_duplicates
         self._dry_run = dry_run
+        self._lands_again = lands_again
         self._reports_are_held = False
 
     def patiently(self, seconds: float) -> Withdrawn:
@@ -173,7 +182,8 @@ class _Unloading:
             waited = time.monotonic() - begun
             try:
                 with self._held():
-                    return self._attempt(with_reports=not self._reports_are_held or waited < seconds / 2)
+                    are_free = not self._reports_are_held or waited < seconds / 2
+                    return self._attempt(with_reports=are_free and not self._lands_again)
             except _COLLISIONS as error:
                 if waited > seconds:
                     raise UnloadError(self._who_holds(waited)) from error
@@ -213,6 +223,7 @@ class _Unloading:
                 reason=self._reason,
                 by_whom=self._by_whom,
                 with_duplicates=self._with_duplicates,
+                lands_again=self._lands_again,
             )
             crash_point("unload.after_withdraw")
             left.reports = self._refreshed(published=published, with_reports=with_reports)
@@ -225,6 +236,8 @@ class _Unloading:
     def _refreshed(self, *, published: bool, with_reports: bool) -> str:
         if self._dry_run:
             return "dry run: nothing was changed"
+        if self._lands_again:
+            return refresh.NOT_REFRESHED
         if not with_reports:
             return f"{refresh.NOT_REFRESHED} (another session holds them)"
         if not published:

@@ -72,6 +72,8 @@ def test_what_is_given_to_make_arrives_as_it_was_written(make: Make, text: str) 
         *("contract", f"--name={text}", f"--output={text}", "--", text)
     ]
     assert make.words("unload", "FILE_ID=7", f"REASON={text}") == ["unload", "--", "7", text]
+    asked = make.words("rejudge", f"CONTRACT={text}", f"VERSION={text}", f"REASON={text}")
+    assert asked == ["rejudge", f"--version={text}", "--", text, text]
     chosen = make.words("rejects", f"RULE={text}", f"CONTRACT={text}")
     assert chosen == ["rejects", f"--contract={text}", f"--rule={text}"]
     assert make.words("dags-test", f"DAG={text}", f"CONF={text}") == ["dags-test", f"--conf={text}", "--", text]
@@ -85,6 +87,7 @@ def test_what_is_given_to_make_arrives_as_it_was_written(make: Make, text: str) 
     [
         ("load", "FILE="),
         ("unload", "FILE_ID="),
+        ("rejudge", "CONTRACT="),
         ("receipt", "FILE_ID="),
         ("restore", "FILE="),
         ("contract", "FILE="),
