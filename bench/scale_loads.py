@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import multiprocessing
+import re
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from sluice.generator.files import Shares, write_file
 from sluice.loading.load_file import FileLoader
 
 SMALL_ROWS = 1_000
+_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=,)", re.MULTILINE)
 WARMING, ALONE = 5, 20
 _SHARES = Shares(late=Settings.generate_late_share)
 _SPAWN = multiprocessing.get_context("spawn")
@@ -42,7 +44,7 @@ class Loads:
         path = self._folder / f"{self._name}-{next(self._files)}.csv"
         write_file(path, rows=rows, seed=path.stem, shares=_SHARES, now=datetime.now(UTC))
         if ids:
-            _rename_rows(path, ids)
+            rename_rows(path, ids)
         file_id = register(self.settings, path)
         path.unlink()
         return file_id
@@ -64,11 +66,10 @@ class Loads:
         self._loader.close()
 
 
-def _rename_rows(path: Path, ids: Sequence[str]) -> None:
-    """A row begins with its id."""
-    lines = path.read_text().splitlines(keepends=True)
-    lines[1 : 1 + len(ids)] = [f"{one}{line[36:]}" for one, line in zip(ids, lines[1:], strict=False)]
-    path.write_text("".join(lines))
+def rename_rows(path: Path, ids: Sequence[str]) -> None:
+    """A row begins with its id; some reach over two lines."""
+    given = iter(ids)
+    path.write_text(_ID.sub(lambda own: next(given), path.read_text(), count=len(ids)))
 
 
 @contextlib.contextmanager

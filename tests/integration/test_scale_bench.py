@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+import uuid
+from pathlib import Path
 
 import pytest
 
-from bench import report, scale, tables
+from bench import report, scale, scale_loads, tables
 from bench.peers.sluice_tasks import begin
 from bench.scale_loads import loads_beside
 from bench.server import Bench, bench
 from sluice.base import database
 
-FEW = {"LARGE": 2, "LARGE_ROWS": 2_000, "SMALL": 2, "UNLOADS": 2, "DAY_FILES": 2, "DAY_ROWS": 100, "CLASHES": 3}
+FEW = {"LARGE": 2, "LARGE_ROWS": 2_000, "SMALL": 2, "UNLOADS": 2, "DAY_FILES": 2, "DAY_ROWS": 2_000, "CLASHES": 50}
 SHARE = 200
 ROWS = SHARE * scale.MONTHS
 
@@ -39,8 +41,8 @@ def test_each_figure_is_of_what_was_done_and_the_table_has_them_all() -> None:
     assert len(left) == scale.MONTHS - 1 + 1  # and the one of what is later than all
     assert measured["drop"]["rows"] == dropped["rows"] == SHARE
     assert dropped["files"] == SHARE // scale.scale_fill.ROWS_OF_A_FILE
-    assert measured["merge"]["conflicts"] == 6
-    assert measured["merge"]["rows"] >= 200
+    assert measured["merge"]["conflicts"] == 100
+    assert measured["merge"]["rows"] >= 4_000
     assert measured["merge_beside"]["loads_beside"] > 0
     assert unloaded == 2 * FEW["UNLOADS"]
     assert all_of_them["recount"]["rows"] > none["recount"]["rows"] >= FEW["LARGE"] * FEW["LARGE_ROWS"]
@@ -78,3 +80,11 @@ def test_what_the_disk_has_no_room_for_is_not_begun_and_that_is_told() -> None:
     assert scale.fits(0) == 0
     assert scale.needs(3_000_000, 5_000_000, free).startswith("the disk has no room for 5,000,000 events. 3,000,000 ")
     assert " 11 GB " in scale.needs(3_000_000, 3_000_000, free)
+
+
+def test_each_of_the_first_rows_gets_another_id_though_one_reaches_over_two_lines(tmp_path: Path) -> None:
+    old, new = [str(uuid.uuid4()) for _ in range(3)], [str(uuid.uuid4()) for _ in range(2)]
+    path = tmp_path / "a.csv"
+    path.write_text(f'event_id,x\n{old[0]},"two\nlines"\n{old[1]},b\n{old[2]},c\n')
+    scale_loads.rename_rows(path, new)
+    assert path.read_text() == f'event_id,x\n{new[0]},"two\nlines"\n{new[1]},b\n{old[2]},c\n'
