@@ -56,7 +56,9 @@ LEFT JOIN LATERAL (
 ) AS present ON true
 WHERE staged.event_time >= $1::timestamptz
     AND staged.event_time < $2::timestamptz
-    AND (present.file_id, present.record_number) IS DISTINCT FROM (staged.file_id, staged.record_number);
+    AND (present.file_id, present.record_number) IS DISTINCT FROM (staged.file_id, staged.record_number)
+    -- A replay has looked in the other months before.
+    AND NOT EXISTS (SELECT FROM repeated_events AS noted WHERE noted.record_number = staged.record_number);
 
 -- name: find_originals :: slot of each file that has a row which is repeated in the month from $1 and before $2
 SELECT DISTINCT (present.file_id % 512)::integer AS slot

@@ -70,7 +70,7 @@ SELECT file_id FROM changed ORDER BY file_id;
 WITH came AS (
     SELECT bit_xor(ledger.row_digest(ROW(staged.*)::public.events)) AS digests, count(*) AS rows_in
     FROM staged_events AS staged
-    WHERE staged.record_number NOT IN (SELECT record_number FROM repeated_events)
+    WHERE NOT EXISTS (SELECT FROM repeated_events AS noted WHERE noted.record_number = staged.record_number)
 ), changed AS (
     UPDATE ledger.files
     SET receipt = ledger.receipt_after(files.receipt, came.digests)

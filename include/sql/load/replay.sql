@@ -104,13 +104,13 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS present
 WHERE (staged.event_time < $1::timestamptz OR staged.event_time >= $2::timestamptz)
-    AND staged.record_number NOT IN (SELECT record_number FROM repeated_events);
+    AND NOT EXISTS (SELECT FROM repeated_events AS noted WHERE noted.record_number = staged.record_number);
 
 -- name: insert_staged :: nothing; the staged rows whose event_id was in no month are in events
 INSERT INTO public.events
 SELECT *
-FROM staged_events
-WHERE record_number NOT IN (SELECT record_number FROM repeated_events)
+FROM staged_events AS staged
+WHERE NOT EXISTS (SELECT FROM repeated_events AS noted WHERE noted.record_number = staged.record_number)
 ORDER BY event_id, record_number
 ON CONFLICT DO NOTHING;
 
