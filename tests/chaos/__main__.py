@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
             results.append(play(arena, number, fault, random.Random(f"{options.seed} {number}")))
             say(results[-1].line())
         problems += come_to_rest(arena)
-        found = recount(arena.landings.all(), arena.direct_url, arena.unloaded)
+        found = recount(arena.landings.all(), arena.direct_url, arena.unloaded, merged=True)
     except ArenaError as error:
         problems.append(str(error))
     except KeyboardInterrupt:

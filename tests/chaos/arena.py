@@ -95,6 +95,7 @@ class Arena:
         self.kept.mkdir()
         self.landings = Landings(self.settings.incoming_dir, self.settings.processing_dir, self.kept)
         self.unloaded: set[str] = set()  # names of files that a fault has taken back on purpose
+        self.twins: list[str] = []  # lines with the ids of the file that landed last, of another year
         self._launcher: subprocess.Popen[bytes] | None = None
         self._connections: dict[str, psycopg.Connection[Row]] = {}
 

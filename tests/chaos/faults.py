@@ -63,13 +63,15 @@ class Round:
     landed: int = 0
 
     def make(self, rows: int) -> Path:
-        """A file of new events, some of them damaged, late or repeated."""
+        """A file of new events: some damaged, late or repeated, some ids of it or the one before in other years."""
         self.landed += 1
         path = self.arena.folder / f"stock-{self.number:03d}-{self.landed}.csv"
         seed = f"{self.number}-{self.landed}-{self.rng.random()}"
         write_file(path, rows=rows, shares=Shares(0.01, 0.02, 0.01), seed=seed)
         with path.open("a", encoding="utf-8") as file:
             file.writelines(_a_year_earlier(path))
+            file.writelines(self.arena.twins)
+        self.arena.twins = _earlier(_lines(path)[1:9], 4)
         return path
 
     def land(self, rows: int, *, copies: int = 1) -> list[str]:
@@ -77,6 +79,18 @@ class Round:
         made = self.make(rows)
         names = [f"chaos-{self.number:03d}-{self.landed}-{copy}.csv" for copy in range(copies)]
         for name in names:
+            self.arena.landings.land(made, name)
+        made.unlink()
+        return names
+
+    def land_in_years(self, rows: int, years: int) -> list[str]:
+        """Land such a file, and after it as many files as make ``years``, with its ids in other years; the names."""
+        made = self.make(rows)
+        header, *lines = _lines(made)
+        names = [f"chaos-{self.number:03d}-{self.landed}-year-{year}.csv" for year in range(years)]
+        self.arena.landings.land(made, names[0])
+        for year, name in enumerate(names[1:], start=2):
+            made.write_text("".join([header, *_earlier(lines, year)]), encoding="utf-8")
             self.arena.landings.land(made, name)
         made.unlink()
         return names
@@ -93,10 +107,18 @@ class Round:
 
 def _a_year_earlier(path: Path) -> list[str]:
     """A few of its lines with another year: an id in two months, which a load lets in and a merge finds."""
+    return _earlier(_lines(path)[1:50], 1)[:3]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+
+
+def _earlier(lines: list[str], years: int) -> list[str]:
+    """The same events so many years before, but of lines that may be damaged, or that another year may damage."""
     moment = re.compile(r",(\d{4})(-\d\d-(?:[01]\d|2[0-8])T)")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[1:50]
     good = [line for line in lines if line.isascii() and '"' not in line and len(moment.findall(line)) == 1]
-    return [moment.sub(lambda found: f",{int(found[1]) - 1}{found[2]}", line) for line in good[:3]]
+    return [moment.sub(lambda found: f",{int(found[1]) - years}{found[2]}", line) for line in good]
 
 
 _LOADING = """
@@ -332,6 +354,31 @@ def unload_while_held(now: Round) -> Hit:
     return hit
 
 
+def kill_merge(now: Round) -> Hit:
+    """The merge of files with the same ids in three years is killed, while the first of them is unloaded; then what is
+    in quarantine is judged again."""
+    arena = now.arena
+    names = now.land_in_years(2_000, 3)
+    arena.wait_for(lambda: finished(arena, set(names)), 120, "files with the same ids")
+    [first] = arena.rows(_ORIGINAL, [names[:1]])
+    arena.unloaded.add(first["name"])
+    merge = _python(arena.environment, "-m", "sluice", "merge")
+    unload = _python(arena.environment, "-m", "sluice", "unload", "--", str(first["file_id"]), "chaos")
+    merging = "SELECT FROM pg_stat_activity WHERE application_name = 'sluice-merge'"
+    while merge.poll() is None and not arena.rows(merging, role="postgres"):
+        time.sleep(0.01)
+    time.sleep(now.rng.uniform(0, 0.4))
+    hit = Hit(notes=["the merge had ended" if merge.poll() is not None else "the merge was killed"])
+    merge.kill()
+    merge.wait()
+    if (code := unload.wait(UNLOAD_SECONDS)) != 0:
+        hit.problems.append(f"the unload ended with {code}")
+    told = arena.command("replay")
+    if told.returncode != 0:
+        hit.problems.append(f"the replay failed: {told.stderr.strip()[-500:]}")
+    return hit
+
+
 _HOLD = """
 import sys, time
 from sluice.base.settings import load
@@ -455,6 +502,7 @@ FAULTS: dict[str, Callable[[Round], Hit]] = {
     "folders not mounted": unmount_folders,
     "same file landed twice": land_twice,
     "original of a duplicate unloaded": unload_original,
+    "merge killed": kill_merge,
     "generator's clock set back": turn_clock_back,
 }
 NEED_SMALL_DISK = {"disk full: landing, checkpoint", "disk full: database"}

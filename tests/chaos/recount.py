@@ -147,9 +147,10 @@ class Record(NamedTuple):
         return f"record {self.number:,} (line {self.line:,}{event})"
 
 
-def recount(landings: Sequence[Landing], dsn: str, unloaded: Collection[str] = ()) -> Recount:
+def recount(landings: Sequence[Landing], dsn: str, unloaded: Collection[str] = (), *, merged: bool = False) -> Recount:
     """Compare the landings with the database, in one snapshot of it.
 
+    ``merged``: a merge has compared the ids of all months, so each is in one of them.
     ``unloaded`` are the names of those that were taken back on purpose: no row of theirs may be left.
 
     The pipeline should be at rest: what is not finished counts as lost. Raises ValueError for a landing whose header is
@@ -159,7 +160,7 @@ def recount(landings: Sequence[Landing], dsn: str, unloaded: Collection[str] = (
     with psycopg.connect(dsn, client_encoding="utf8", options=options, application_name="recount") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        return _Comparison(landings, connection, unloaded).run()
+        return _Comparison(landings, connection, unloaded, merged=merged).run()
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -410,8 +411,14 @@ class _Comparison:
     """One comparison of landings with a database."""
 
     def __init__(
-        self, landings: Sequence[Landing], connection: psycopg.Connection[Any], unloaded: Collection[str]
+        self,
+        landings: Sequence[Landing],
+        connection: psycopg.Connection[Any],
+        unloaded: Collection[str],
+        *,
+        merged: bool,
     ) -> None:
+        self._is_merged = merged
         self._connection = connection
         self._unloaded = unloaded
         self._found = Recount()
@@ -438,6 +445,8 @@ class _Comparison:
                 self._compare_file(file)
             self._homeless("which the ledger does not know")
         found.loaded = self._rows.count
+        if self._is_merged:
+            self._compare_months()
         self._close_open()
         self._compare_landings()
         if found.holds and found.sent != found.loaded + found.expired + found.rejected + found.duplicate:
@@ -597,6 +606,13 @@ class _Comparison:
                 self._found.find("doubled", f"{row} of file {row.file_id}: this event has another row in events")
             self._held.setdefault(key, _NOWHERE)
             self._found.find("wrong", f"events has {row} of file {row.file_id}, {why}")
+
+    def _compare_months(self) -> None:
+        """An id is in one month."""
+        for event, months in Counter(key[:16] for key in self._held).items():
+            if months > 1:
+                why = f"event {uuid.UUID(bytes=event)} is in {months} months, after a merge"
+                self._found.find("doubled", why, months - 1)
 
     def _close_open(self) -> None:
         """Decide what the rows of other files decide."""

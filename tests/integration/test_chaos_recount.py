@@ -13,7 +13,7 @@ from sluice.base.settings import Settings
 from sluice.generator.files import write_file
 from sluice.generator.records import Shares
 from sluice.landing import mover
-from sluice.loading import expiry
+from sluice.loading import expiry, merge
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
 from tests.chaos.recount import Landing, Recount, recount
@@ -37,8 +37,8 @@ class Landed:
         path.write_bytes(data.encode() if isinstance(data, str) else data)
         self.landings.append(Landing(name, path))
 
-    def proof(self, *unloaded: str) -> Recount:
-        found = recount(self.landings, self.dsn, unloaded)
+    def proof(self, *unloaded: str, merged: bool = False) -> Recount:
+        found = recount(self.landings, self.dsn, unloaded, merged=merged)
         assert bool(found.findings) != found.holds
         return found
 
@@ -116,6 +116,21 @@ def test_it_holds_when_months_have_expired_and_late_copies_were_rejected(
     assert (found.sent, found.loaded, found.expired, found.rejected, found.duplicate) == (8, 3, 2, 2, 1)
     landed.change("UPDATE ledger.files SET rows_expired = 1 WHERE file_id = 1")
     assert counts(landed.proof()) == (0, 0, 1)
+
+
+def test_an_id_in_two_months_is_doubled_unless_a_merge_has_set_the_later_row_aside(
+    put: Load, landed: Landed, own_contracts: Settings
+) -> None:
+    earlier = event(1).replace("2026-11-22", "2025-11-22")
+    put(table(event(1), event(2)), "one.csv")
+    put(table(earlier, event(3)), "two.csv")
+    put(table(earlier, event(4)), "three.csv")
+    assert landed.proof().holds
+    assert counts(landed.proof(merged=True)) == (0, 1, 0)
+    merge.merge(own_contracts)
+    found = landed.proof(merged=True)
+    assert found.holds, found.findings
+    assert (found.sent, found.loaded, found.rejected, found.duplicate) == (6, 4, 2, 0)
 
 
 def test_it_holds_for_every_kind_of_end_and_value(put: Load, landed: Landed) -> None:
