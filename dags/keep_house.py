@@ -15,7 +15,7 @@ from airflow.sdk import dag, task
 from sluice.base import database
 from sluice.base.settings import load
 from sluice.ledger import receipts
-from sluice.loading import expiry, merge
+from sluice.loading import event_statistics, expiry, merge
 from sluice.proof import sealing
 from sluice.running import airflow_metadata, trimming
 
@@ -38,6 +38,12 @@ def merge_months() -> None:
 def expire_months() -> None:
     """Drop months older than SLUICE_KEEP_EVENTS_MONTHS; fails, after the others went, when something stands on one."""
     expiry.expire(load())
+
+
+@task
+def analyze_events() -> None:
+    """Tell PostgreSQL what is in the whole of events, when enough of it changed."""
+    event_statistics.analyze_when_due(load())
 
 
 @task
@@ -83,6 +89,7 @@ def keep_house() -> None:
     """Wire the chores."""
     merge_months()
     expire_months()
+    analyze_events()
     make_receipts()
     seal_archive()
     trim_batches()

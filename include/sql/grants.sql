@@ -85,7 +85,8 @@ BEGIN
         ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before()
     TO sluice_writer, sluice_reader;
     -- They run as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
-    GRANT EXECUTE ON FUNCTION ledger.make_month(date, text, boolean), ledger.hold_month(text), ledger.drop_month(text)
+    GRANT EXECUTE ON FUNCTION
+        ledger.make_month(date, text, boolean), ledger.hold_month(text), ledger.drop_month(text), ledger.analyze_events()
     TO sluice_writer;
     FOR partition IN SELECT month FROM ledger.months() LOOP
         EXECUTE format('GRANT SELECT ON public.%I TO sluice_writer, sluice_reader', partition);

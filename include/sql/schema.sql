@@ -180,6 +180,8 @@ CREATE TABLE ledger.merges (
     files bigint NOT NULL,
     rows bigint NOT NULL,
     conflicts bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    waiting jsonb NOT NULL,
     CONSTRAINT merges_pkey PRIMARY KEY (begun_at)
 );
 
@@ -388,7 +390,7 @@ CREATE UNIQUE INDEX a_wish_waits_once ON ledger.insistences USING btree (sha256,
 CREATE INDEX audit_by_file ON ledger.audit USING btree (file_id);
 CREATE INDEX audit_by_revision ON ledger.audit USING btree ((((details ->> 'replaced_by'::text))::bigint)) WHERE (action = 'replace'::text);
 CREATE INDEX audit_by_time ON ledger.audit USING btree (at);
-CREATE INDEX audit_of_unloads ON ledger.audit USING btree (audit_id) WHERE (action = 'unload'::text);
+CREATE INDEX audit_of_withdrawals ON ledger.audit USING btree (audit_id) WHERE (action = ANY (ARRAY['unload'::text, 'merge'::text]));
 CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
@@ -410,6 +412,21 @@ CREATE INDEX events_by_file ON public.events USING brin (file_id) WITH (pages_pe
 CREATE INDEX events_by_time ON public.events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
 
 -- Functions
+
+CREATE OR REPLACE FUNCTION ledger.analyze_events()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    -- Before 18 there is no leaving out the partitions.
+    EXECUTE CASE WHEN current_setting('server_version_num')::integer < 180000
+        THEN 'ANALYZE public.events'
+        ELSE 'ANALYZE ONLY public.events'
+    END;
+END
+$function$;
 
 CREATE OR REPLACE FUNCTION ledger.digest(of_file bigint)
  RETURNS text
@@ -719,6 +736,7 @@ COMMENT ON COLUMN ledger.failed_refresh.report IS 'whose file or check failed; n
 COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left events when their month was dropped';
 COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
+COMMENT ON COLUMN ledger.merges.waiting IS 'By file_id: why later rows of it stay in events until somebody does what is said here';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
@@ -735,6 +753,8 @@ COMMENT ON TABLE report.users IS 'One row a user';
 
 GRANT USAGE ON SCHEMA ledger TO sluice_reader;
 GRANT USAGE ON SCHEMA ledger TO sluice_writer;
+GRANT EXECUTE ON FUNCTION ledger.analyze_events() TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.analyze_events() FROM PUBLIC;
 GRANT DELETE, INSERT, SELECT ON TABLE ledger.arrivals TO sluice_writer;
 GRANT SELECT ON TABLE ledger.arrivals TO sluice_reader;
 GRANT INSERT, SELECT ON TABLE ledger.audit TO sluice_writer;

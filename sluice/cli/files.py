@@ -119,7 +119,7 @@ def insist_on_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 
 @command("merge", "compare the ids of new events with those of all months")
 def merge_months(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
-    """Print what was found as JSON; exit code 1 when files are left for the next merge."""
+    """Print what was found as JSON; exit code 1 when files are left for the next merge, or wait for somebody."""
     from sluice.loading import merge  # its imports are heavy, and only needed here
 
     merged = merge.merge(reached(pipeline))
@@ -127,7 +127,7 @@ def merge_months(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         print("another merge is at it")
         return 1
     print(json.dumps(merged.as_dict(), indent=2))
-    return 1 if merged.left else 0
+    return 0 if merged.is_whole else 1
 
 
 @command("rejects", "show the quarantine by rule, with examples", *_CHOOSING)

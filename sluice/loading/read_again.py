@@ -3,70 +3,115 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+import psycopg
 
 from sluice.base.settings import Settings
-from sluice.contracts.folder import Contracts
-from sluice.contracts.matching import match
+from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract
+from sluice.landing import folders
 from sluice.ledger import archive
 from sluice.loading.rejects import Rejects
+from sluice.loading.retry_rules import cut, line_of
 from sluice.loading.writer_session import WriterSession
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.dialect import Dialect
 from sluice.reading.landed_bytes import LandedBytes
 from sluice.reading.layout import Layout
 
-_log = logging.getLogger(__name__)
+
+class NotReadAgainError(Exception):
+    """A file's records cannot be read again now; the message names the file, says why and what to do."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """What the ledger knows of how a file was read."""
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+    contract: str
+    header: str | None
+    marked_encoding: str | None
+    read_as: str | None
+    is_sealed: bool
+    ledger_id: str
 
 
 def keep_rejects(
     settings: Settings,
     session: WriterSession,
-    contracts: Contracts,
+    contracts: Mapping[str, Contract],
     file_id: int,
     numbers: Sequence[int],
     table: str,
 ) -> None:
-    """Copy these records of the file, as conflicts, to the temporary ``table``; none when its bytes cannot be read."""
-    [(name, path, sha256, size, contract_name, header, marked, read_as)] = session.run("load/merge.describe", file_id)
-    where = archive.where(settings.home_dir, path)
+    """Copy these records of the file, as conflicts, to the temporary ``table``.
+
+    Raises NotReadAgainError when that cannot be done, FoldersError when the folder of its bytes is not there,
+    psycopg.Error.
+    """
+    file = _File(*session.run("load/merge.describe", file_id)[0])
+    called = f"file {file_id} ({file.name})"
+    if file.is_sealed:
+        raise NotReadAgainError(f"the bytes of {called} were deleted by housekeeping: unload it")
+    contract = contracts.get(file.contract)
+    if contract is None:
+        raise NotReadAgainError(f"{called}: contract {file.contract} is not in {settings.contracts_dir}: put it back")
     try:
-        contract = contracts.named(contract_name)
-        matched = match([(contract, json.loads(header))])
+        _keep(settings, session, contract, file_id, file, numbers, table)
+    except (psycopg.Error, NotReadAgainError):
+        raise
+    except Exception as error:
+        if why := folders.why_not_ours(settings, file.ledger_id):
+            raise folders.FoldersError(why) from error
+        raise NotReadAgainError(
+            f"{called} cannot be read again as {file.path} ({cut(line_of(error))}): put it back there, or unload it"
+        ) from error
+
+
+def _keep(
+    settings: Settings,
+    session: WriterSession,
+    contract: Contract,
+    file_id: int,
+    file: _File,
+    numbers: Sequence[int],
+    table: str,
+) -> None:
+    sought = np.array(numbers, np.int64)
+    with LandedBytes(archive.where(settings.home_dir, file.path), file.name) as landed:
+        reader = _reader(settings, contract, landed, file)
+        names = reader.header() or contract.own_header
+        matched = Match(contract, tuple(json.loads(file.header) if file.header else names))
         rejects = Rejects(session, file_id, matched, into=(table, None))
-        with LandedBytes(where, name) as landed:
-            reader = _reader(settings, contract, landed, marked, json.loads(read_as or "{}"))
-            reader.header()
-            for block in reader.blocks(len(matched.header)):
-                rows = np.flatnonzero(np.isin(block.record_numbers, np.array(numbers, np.int64)))
-                bad = [(int(row), ["event_id.conflict"], "conflict") for row in rows]
-                rejects.add(replace(block, broken=[]), bad)
-            if landed.digest() != (size, sha256):
-                raise LookupError(f"{path} is not what was registered")
-        rejects.flush()
-    except Exception as error:  # whatever it is: the row is set aside all the same
-        session.rollback()
-        _log.warning("file %s (%s): its bytes cannot be read again, its rows stand for them: %s", file_id, name, error)
+        for block in reader.blocks(len(matched.header)):
+            rows = np.flatnonzero(np.isin(block.record_numbers, sought))
+            rejects.add(replace(block, broken=[]), [(int(row), ["event_id.conflict"], "conflict") for row in rows])
+        if landed.digest() != (file.bytes, file.sha256):
+            raise LookupError("its bytes are not those that were registered")
+    if rejects.count != len(sought):
+        raise LookupError(f"{len(sought)} records were sought, {rejects.count} found: report the defect")
+    rejects.flush()
 
 
-def _reader(
-    settings: Settings, contract: Contract, landed: LandedBytes, marked: str | None, read_as: dict[str, Any]
-) -> RecordReader:
+def _reader(settings: Settings, contract: Contract, landed: LandedBytes, file: _File) -> RecordReader:
     """Reads the file as it was read when it was loaded, whatever the contract says today."""
+    read_as: dict[str, Any] = json.loads(file.read_as or "{}")
     said: dict[str, dict[str, Any]] = {
         kind.__name__: {each.name: read_as[each.name] for each in fields(kind) if each.name in read_as}
         for kind in (Dialect, Layout)
     }
-    encoding = {"encoding": marked} if marked else {}
+    encoding = {"encoding": file.marked_encoding} if file.marked_encoding else {}
     return RecordReader(
         landed,
-        replace(contract.dialect, **(said["Dialect"] | encoding)),
+        replace(contract.dialect, **(said["Dialect"] | encoding), stray_quote="warn"),
         replace(contract.layout, **said["Layout"]),
         chunk_bytes=settings.chunk_bytes,
         record_bytes_max=read_as.get("record_bytes_max", settings.record_bytes_max),

@@ -19,7 +19,7 @@ from sluice.running.pipeline import Pipeline
 
 Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
-REFUSED_SHOWN = 5
+SHOWN = 5
 NEWEST = 100_000
 
 
@@ -90,6 +90,7 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
             state |= ledger_report(connection)
             state["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
             state["problems"] += contract_waits.problems(pipeline.settings, connection)
+            state["problems"] += merge_problems(connection)
             state["problems"] += reports_problems(state["failed_refresh"])
     except psycopg.Error as error:
         state["problems"].append(f"the ledger does not answer: {str(error).strip()}")
@@ -189,14 +190,15 @@ def _percentiles(latency: dict[str, Any]) -> str:
 
 
 def reports_word(reports: dict[str, Any] | None) -> str:
-    """How old the published reports are, and whether rows of unloaded files are still in them."""
+    """How old the published reports are, and whether rows that an unload or a merge took out are still in them."""
     if reports is None:
         return "none yet"
     if "error" in reports:
         return f"cannot be read: {reports['error']}"
     said = f"as of {_when(reports['as_of'])}"
     if reports["unloads_missing"]:
-        said += f", stale: {reports['unloads_missing']} unloads are not in them until the next run of report_sales"
+        missing = reports["unloads_missing"]
+        said += f", stale: {missing} unloads or merges of a file are not in them until the next run of report_sales"
     return said
 
 
@@ -230,10 +232,22 @@ def reports_problems(failed: dict[str, Any] | None) -> list[str]:
     return [f"the refresh of the reports failed at {_when(failed['failed_at'])}: {of}{failed['error']}"]
 
 
+def merge_problems(connection: Connection) -> list[str]:
+    """Files of which rows count beside earlier ones of their ids until somebody does what the sentence says."""
+    waits = queries.all(connection, "ledger/status.merge_waits")
+    said = [
+        f"later rows of file {row['file_id']} ({row['name']}) stay in events until a merge can set them aside: "
+        f"{row['why']}, then `make merge`"
+        for row in waits[:SHOWN]
+    ]
+    more = len(waits) - SHOWN
+    return said + ([f"and so do rows of {more:,} files more"] if more > 0 else [])
+
+
 def _refused_problems(pipeline: Pipeline, refused: dict[str, str]) -> list[str]:
     folder, names = pipeline.settings.incoming_dir, list(refused)
-    said = [f"{quarantine.shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:REFUSED_SHOWN]]
-    more = len(names) - REFUSED_SHOWN
+    said = [f"{quarantine.shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:SHOWN]]
+    more = len(names) - SHOWN
     return said + ([f"and {more:,} more in {folder} are not taken; JSON=1 names all"] if more > 0 else [])
 
 

@@ -391,7 +391,7 @@ def test_the_later_row_of_an_id_in_two_months_is_set_aside_with_tally_receipt_an
     assert reject["fields"]["price"] == "7.50"
     actions = connection.execute("SELECT action, file_id, details FROM ledger.audit ORDER BY audit_id").fetchall()
     assert [(row["action"], row["file_id"]) for row in actions] == [("receipt", second), ("merge", second)]
-    assert actions[1]["details"] == {"loaded": 1, "duplicates": 0, "because_of": second}
+    assert actions[1]["details"] == {"loaded": 1, "duplicates": 0, "conflicts": 1, "because_of": second}
     assert reconcile(own_contracts, own_contracts.reader_dsn).holds
     again = merge.merge(own_contracts)
     assert again is not None
@@ -429,20 +429,6 @@ def test_duplicates_of_a_row_that_is_set_aside_become_conflicts(
     [reject] = rejects(connection, 3)
     assert (bytes(reject["raw"]).decode(), reject["record_number"]) == (at(1, NOVEMBER), 2)
     assert reconcile(own_contracts, own_contracts.reader_dsn).holds
-
-
-def test_the_merge_needs_no_bytes_where_they_are_gone(
-    load: Load, own_contracts: Settings, connection: Connection
-) -> None:
-    load(table(at(1, OCTOBER)))
-    load(table(at(1, NOVEMBER), event(2)), "b.csv")
-    for path in own_contracts.archive_dir.rglob("*b.csv"):
-        path.unlink()
-    merge.merge(own_contracts)
-    assert recount(connection) == {1: (1, 0, 0), 2: (1, 1, 0)}
-    [reject] = rejects(connection, 2)
-    assert b'"event_type": "product_view"' in bytes(reject["raw"])
-    assert reject["fields"]["price"] == 9.99
 
 
 def test_a_replay_looks_in_all_months_so_that_no_row_comes_back_each_day(

@@ -239,7 +239,7 @@ def test_an_error_of_the_reports_does_not_fail_an_unload_and_they_are_called_sta
     )
     assert recount(connection) == {second: (1, 0, 0)}
     assert users(connection) == {"u1": 1, "u2": 1}
-    assert "stale: 1 unloads are not in them" in _status(connection)
+    assert "stale: 1 unloads or merges of a file are not in them" in _status(connection)
     connection.execute("ALTER TABLE report.last_refresh DROP CONSTRAINT broken")
     publish_reports(own_contracts)
     assert users(connection) == {"u2": 1}

@@ -64,11 +64,19 @@ FROM ledger.streams
 ORDER BY epoch DESC
 LIMIT 1;
 
--- name: reports :: one row once reports are published: their moment, and how many unloads they do not know of yet
+-- name: reports :: one row once reports are published: their moment, and how many unloads and merges they lack
 SELECT
     as_of,
-    greatest((SELECT count(*) FROM ledger.audit WHERE action = 'unload') - unloads, 0) AS unloads_missing
+    greatest((SELECT count(*) FROM ledger.audit WHERE action IN ('unload', 'merge')) - unloads, 0) AS unloads_missing
 FROM report.last_refresh;
+
+-- name: merge_waits :: a row a file whose later rows the last merge could not set aside: why
+SELECT files.file_id, name, why
+FROM (SELECT waiting FROM ledger.merges ORDER BY begun_at DESC LIMIT 1) AS last_merge
+CROSS JOIN LATERAL jsonb_each_text(waiting) AS waits (file_id, why)
+JOIN ledger.files ON files.file_id = waits.file_id::bigint
+WHERE state = 'loaded' AND merged_at IS NULL
+ORDER BY files.file_id;
 
 -- name: failed_refresh :: one row when the last refresh of the reports failed
 -- The reader writes there: what it writes has an end, here.

@@ -29,19 +29,26 @@ CREATE TEMPORARY TABLE merging_rows (
 -- name: make_found :: nothing; a table for ids that are in another month than their row's
 CREATE TEMPORARY TABLE found_ids (event_id uuid NOT NULL);
 
+-- name: make_twins :: nothing; a table for all rows of the ids that were found, and the bounds of their months
+CREATE TEMPORARY TABLE twin_rows (
+    LIKE public.events,
+    low  timestamptz NOT NULL,
+    high timestamptz NOT NULL
+);
+
 -- name: make_late :: nothing; a table for rows whose id an earlier row has, in another month
 CREATE TEMPORARY TABLE late_rows (
     event_id      uuid NOT NULL,
     event_time    timestamptz NOT NULL,
     file_id       bigint NOT NULL,
     record_number bigint NOT NULL,
+    low           timestamptz NOT NULL,
+    high          timestamptz NOT NULL,
     kept_time     timestamptz NOT NULL,
     kept_file     bigint NOT NULL,
-    kept_record   bigint NOT NULL
+    kept_record   bigint NOT NULL,
+    is_same       boolean NOT NULL
 );
-
--- name: make_twins :: nothing; a table for all rows of the ids that were found
-CREATE TEMPORARY TABLE twin_rows (LIKE merging_rows);
 
 -- name: make_rejects :: nothing; a table for rejects that may be needed
 CREATE TEMPORARY TABLE late_rejects (LIKE ledger.rejects INCLUDING DEFAULTS);
@@ -66,8 +73,8 @@ WHERE file_id BETWEEN $1 AND $2
     AND event_time <= $4::timestamptz
     AND file_id IN (SELECT file_id FROM merging_files);
 
--- name: index_rows :: nothing; PostgreSQL knows how many they are
-ANALYZE merging_rows;
+-- name: know :: nothing; PostgreSQL knows how many rows the table has
+ANALYZE {table};
 
 -- name: be_one :: nothing; one process, some memory
 SELECT set_config('max_parallel_workers_per_gather', '0', false), set_config('work_mem', '64MB', false);
@@ -82,25 +89,29 @@ FROM merging_rows AS merging
 JOIN ({keys}) AS present USING (event_id)
 WHERE merging.event_time < present.low OR merging.event_time >= present.high;
 
--- name: find_twins :: nothing; the rows of those ids in the partition
+-- name: find_twins :: nothing; the rows of those ids in the partition from {low} and before {high}
 INSERT INTO twin_rows
-SELECT event_id, present.event_time, present.file_id, present.record_number
-FROM (SELECT DISTINCT event_id FROM found_ids) AS found
-JOIN {month} AS present USING (event_id);
+SELECT present.*, {low}::timestamptz, {high}::timestamptz
+FROM public.events AS present
+WHERE event_id IN (SELECT event_id FROM found_ids)
+    AND event_time >= {low}::timestamptz
+    AND event_time < {high}::timestamptz;
 
--- name: find_late :: how many rows are later than another of their id: which of them was first
+-- name: find_late :: how many rows are later than another of their id: which stays, and whether they say the same but when
+-- Later is what has the higher (file_id, record_number); but never a row whose bytes housekeeping has deleted.
 INSERT INTO late_rows
-SELECT twin.event_id, twin.event_time, twin.file_id, twin.record_number, first_time, first_file, first_record
+SELECT
+    late.event_id, late.event_time, late.file_id, late.record_number, late.low, late.high,
+    kept.event_time, kept.file_id, kept.record_number,
+    {same_content}
 FROM (
-    SELECT
-        *,
-        first_value(event_time) OVER in_order AS first_time,
-        first_value(file_id) OVER in_order AS first_file,
-        first_value(record_number) OVER in_order AS first_record
+    SELECT DISTINCT ON (event_id) twin_rows.*
     FROM twin_rows
-    WINDOW in_order AS (PARTITION BY event_id ORDER BY file_id, record_number)
-) AS twin
-WHERE (twin.file_id, twin.record_number) <> (first_file, first_record);
+    LEFT JOIN ledger.files ON files.file_id = twin_rows.file_id
+    ORDER BY event_id, sealed_at IS NULL, twin_rows.file_id, record_number
+) AS kept
+JOIN twin_rows AS late ON late.event_id = kept.event_id
+WHERE (late.file_id, late.record_number) <> (kept.file_id, kept.record_number);
 
 -- name: count_rows :: one row: files and rows that were compared
 SELECT (SELECT count(*) FROM merging_files), (SELECT count(*) FROM merging_rows);
@@ -108,17 +119,43 @@ SELECT (SELECT count(*) FROM merging_files), (SELECT count(*) FROM merging_rows)
 -- name: late_files :: a row a file that has late rows
 SELECT DISTINCT file_id FROM late_rows ORDER BY file_id;
 
--- name: places :: file and record of each late row of file $1, and of each duplicate of one
-SELECT file_id, record_number FROM late_rows WHERE file_id = $1
-UNION
-SELECT duplicate.file_id, duplicate.record_number
-FROM late_rows AS late
-JOIN ledger.duplicates AS duplicate USING (event_id, event_time)
-WHERE late.file_id = $1
+-- name: late_months :: a row a month in which file $1 has late rows: how many, and its bounds
+SELECT count(*), low::text, high::text FROM late_rows WHERE file_id = $1 GROUP BY low, high ORDER BY low;
+
+-- Of a feed whose rows have no moment but that of their file's arrival ($2: the contracts of such feeds) equal content is a
+-- duplicate whenever it comes, of all others a row of another month is a conflict.
+
+-- name: unread :: file and record of each late row of file $1, and of each duplicate of one, that would be a conflict
+-- But those whose bytes are there: read by this merge, or of a reject whose replay had brought the row.
+SELECT file_id, record_number
+FROM (
+    SELECT file_id, record_number, is_same
+    FROM late_rows
+    WHERE file_id = $1
+    UNION ALL
+    SELECT duplicate.file_id, duplicate.record_number, is_same
+    FROM late_rows AS late
+    JOIN ledger.duplicates AS duplicate USING (event_id, event_time)
+    WHERE late.file_id = $1
+) AS later
+JOIN ledger.files USING (file_id)
+WHERE NOT (is_same AND contract = ANY ($2::text[]))
+    AND NOT EXISTS (
+        SELECT FROM late_rejects AS reject
+        WHERE reject.file_id = later.file_id AND reject.record_number = later.record_number
+    )
+    AND NOT EXISTS (
+        SELECT FROM ledger.rejects AS reject
+        WHERE reject.file_id = later.file_id AND reject.record_number = later.record_number
+    )
 ORDER BY file_id, record_number;
 
--- name: describe :: how to read a file again
-SELECT name, path, sha256, bytes, contract, header::text, marked_encoding, read_as::text FROM ledger.files WHERE file_id = $1;
+-- name: describe :: how to read a file again, whether its bytes were deleted, and the ledger's id
+SELECT
+    name, path, sha256, bytes, contract, header::text, marked_encoding, read_as::text, sealed_at IS NOT NULL,
+    (SELECT ledger_id::text FROM ledger.identity)
+FROM ledger.files
+WHERE file_id = $1;
 
 -- name: forget_rejects :: nothing
 TRUNCATE late_rejects;
@@ -139,24 +176,30 @@ FOR UPDATE;
 SELECT pg_advisory_xact_lock_shared(7215, slot)
 FROM (SELECT DISTINCT (kept_file % 512)::integer AS slot FROM late_rows WHERE file_id = $1 ORDER BY slot) AS slots;
 
--- name: take_out :: how many rows of file $1, from $2 and before $3, left events: those that are there, as is the one that stays
-WITH gone AS (
+-- name: take_out :: how many rows of file $1, from $2 and before $3, left events: those that are there, as is what stays
+-- The one that stays is looked up, row by row (OFFSET 0 sees to that), in its month alone.
+WITH late AS (
+    SELECT late_rows.*
+    FROM late_rows
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM public.events
+        WHERE event_id = late_rows.event_id
+            AND event_time = late_rows.kept_time
+            AND file_id = late_rows.kept_file
+            AND record_number = late_rows.kept_record
+        OFFSET 0
+    ) AS kept
+    WHERE late_rows.file_id = $1 AND low = $2::timestamptz
+), gone AS (
     DELETE FROM public.events AS present
-    USING late_rows AS late
-    WHERE late.file_id = $1
-        AND present.event_time >= $2::timestamptz
+    USING late
+    WHERE present.event_time >= $2::timestamptz
         AND present.event_time < $3::timestamptz
         AND present.event_id = late.event_id
         AND present.event_time = late.event_time
         AND present.file_id = late.file_id
         AND present.record_number = late.record_number
-        AND EXISTS (
-            SELECT FROM public.events AS kept
-            WHERE kept.event_id = late.event_id
-                AND kept.event_time = late.kept_time
-                AND kept.file_id = late.kept_file
-                AND kept.record_number = late.kept_record
-        )
     RETURNING present.*
 ), kept AS (
     INSERT INTO withdrawn_events
@@ -164,65 +207,72 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone;
 
--- name: settle :: by file: how many rows became conflicts that had been loaded, and that had been duplicates of these
-WITH gone AS (
-    SELECT * FROM withdrawn_events WHERE file_id = $1
+-- name: settle :: by file: how many rows had been loaded, had been duplicates of these, and are conflicts now
+-- The others are duplicates of the row that stays.
+WITH later AS (
+    SELECT file_id, record_number, event_id, event_time, kept_time, is_same, true AS was_loaded
+    FROM withdrawn_events
+    JOIN late_rows USING (file_id, record_number, event_id, event_time)
+    WHERE file_id = $1
+), judged AS (
+    SELECT later_row.*, contract, contract_version, is_same AND contract = ANY ($2::text[]) AS is_duplicate
+    FROM (
+        SELECT * FROM later
+        UNION ALL
+        SELECT duplicate.file_id, duplicate.record_number, event_id, event_time, kept_time, is_same, false
+        FROM later
+        JOIN ledger.duplicates AS duplicate USING (event_id, event_time)
+    ) AS later_row
+    JOIN ledger.files USING (file_id)
 ), ended AS (
     DELETE FROM ledger.duplicates AS duplicate
-    USING gone
-    WHERE duplicate.event_id = gone.event_id AND duplicate.event_time = gone.event_time
-    RETURNING duplicate.file_id, duplicate.record_number, duplicate.event_id, duplicate.event_time
-), conflicts AS (
-    SELECT file_id, record_number, event_id, event_time, true AS was_loaded FROM gone
-    UNION ALL
-    SELECT file_id, record_number, event_id, event_time, false FROM ended
+    USING judged
+    WHERE (duplicate.file_id, duplicate.record_number) = (judged.file_id, judged.record_number) AND NOT is_duplicate
+), moved AS (
+    UPDATE ledger.duplicates AS duplicate
+    SET event_time = kept_time
+    FROM judged
+    WHERE (duplicate.file_id, duplicate.record_number) = (judged.file_id, judged.record_number) AND is_duplicate
+), noted AS (
+    INSERT INTO ledger.duplicates (file_id, record_number, event_id, event_time)
+    SELECT file_id, record_number, event_id, kept_time FROM judged WHERE was_loaded AND is_duplicate
+), repeats AS (
+    UPDATE ledger.rejects AS reject
+    SET state = 'duplicate'
+    FROM judged
+    WHERE (reject.file_id, reject.record_number) = (judged.file_id, judged.record_number) AND was_loaded AND is_duplicate
+), again AS (
+    UPDATE ledger.rejects AS reject
+    SET state = 'quarantined', rules = ARRAY['event_id.conflict'], error_class = 'conflict', replayed_at = NULL
+    FROM judged
+    WHERE (reject.file_id, reject.record_number) = (judged.file_id, judged.record_number) AND NOT is_duplicate
 ), rejected AS (
-    -- The row itself stands for its bytes, where these are gone.
     INSERT INTO ledger.rejects (
         file_id, record_number, line_number, raw, fields, rules, error_class, contract, contract_version
     )
     SELECT
-        conflicts.file_id,
-        conflicts.record_number,
-        coalesce(late.line_number, 0),
-        coalesce(
-            late.raw,
-            convert_to(
-                jsonb_strip_nulls(
-                    to_jsonb(gone)
-                    || jsonb_build_object('file_id', conflicts.file_id, 'record_number', conflicts.record_number)
-                )::text,
-                'UTF8'
-            )
-        ),
-        coalesce(late.fields, jsonb_strip_nulls(to_jsonb(gone)) - ARRAY['file_id', 'record_number']),
-        ARRAY['event_id.conflict'],
-        'conflict',
-        files.contract,
-        files.contract_version
-    FROM conflicts
-    JOIN gone USING (event_id, event_time)
-    JOIN ledger.files ON files.file_id = conflicts.file_id
-    LEFT JOIN late_rejects AS late ON (late.file_id, late.record_number) = (conflicts.file_id, conflicts.record_number)
-    -- A reject whose replay had brought the row.
-    ON CONFLICT (file_id, record_number) DO UPDATE
-    SET state = 'quarantined', rules = EXCLUDED.rules, error_class = EXCLUDED.error_class, replayed_at = NULL
+        file_id, record_number, late.line_number, late.raw, late.fields, late.rules, late.error_class,
+        judged.contract, judged.contract_version
+    FROM judged
+    JOIN late_rejects AS late USING (file_id, record_number)
+    WHERE NOT is_duplicate
 ), counted AS (
     SELECT
         file_id,
         count(*) FILTER (WHERE was_loaded) AS from_loaded,
-        count(*) FILTER (WHERE NOT was_loaded) AS from_duplicates
-    FROM conflicts
+        count(*) FILTER (WHERE NOT was_loaded) AS from_duplicates,
+        count(*) FILTER (WHERE NOT is_duplicate) AS conflicts
+    FROM judged
     GROUP BY file_id
 ), tallies AS (
     UPDATE ledger.files
     SET rows_loaded = rows_loaded - from_loaded,
-        rows_rejected = rows_rejected + from_loaded + from_duplicates,
-        rows_duplicate = rows_duplicate - from_duplicates
+        rows_rejected = rows_rejected + conflicts,
+        rows_duplicate = rows_duplicate + from_loaded - conflicts
     FROM counted
     WHERE files.file_id = counted.file_id
 )
-SELECT file_id, from_loaded, from_duplicates FROM counted ORDER BY file_id;
+SELECT file_id, from_loaded, from_duplicates, conflicts FROM counted ORDER BY file_id;
 
 -- name: leave_file :: nothing; the next merge looks at file $1 again
 DELETE FROM merging_files WHERE file_id = $1;
@@ -239,7 +289,8 @@ WHERE file_id IN (
 );
 
 -- name: note :: nothing; the merge that began at $1 has ended
-INSERT INTO ledger.merges (begun_at, files, rows, conflicts) VALUES ($1, $2, $3, $4);
+INSERT INTO ledger.merges (begun_at, files, rows, conflicts, duplicates, waiting)
+VALUES ($1, $2, $3, $4, $5, $6::text::jsonb);
 
 -- name: now :: the server's clock
 SELECT clock_timestamp();

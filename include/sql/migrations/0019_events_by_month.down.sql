@@ -2,7 +2,8 @@
 LOCK TABLE ledger.streams, ledger.files, public.events, ledger.duplicates, ledger.audit IN ACCESS EXCLUSIVE MODE;
 ALTER TABLE ledger.streams DROP COLUMN generation;
 DROP FUNCTION
-    ledger.make_month(date, text, boolean), ledger.months(), ledger.rows_of(bigint), ledger.since(timestamptz),
+    ledger.analyze_events(), ledger.make_month(date, text, boolean), ledger.months(), ledger.rows_of(bigint),
+    ledger.since(timestamptz),
     ledger.until(timestamptz), ledger.row_digest(public.events);
 ALTER TABLE public.events RENAME TO events_by_month;
 CREATE TABLE public.events (LIKE public.events_by_month INCLUDING ALL EXCLUDING INDEXES);

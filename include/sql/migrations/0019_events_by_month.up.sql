@@ -143,9 +143,12 @@ CREATE TABLE ledger.merges (
     ended_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     files      bigint NOT NULL,
     rows       bigint NOT NULL,
-    conflicts  bigint NOT NULL
+    conflicts  bigint NOT NULL,
+    duplicates bigint NOT NULL,
+    waiting    jsonb NOT NULL
 );
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
+COMMENT ON COLUMN ledger.merges.waiting IS 'By file_id: why later rows of it stay in events until somebody does what is said here';
 
 -- From which moment on events are kept: the greatest counts, so it only rises. Whoever wants older rows again deletes lines.
 CREATE TABLE ledger.retentions (
@@ -257,6 +260,18 @@ BEGIN
 END
 $$;
 
+-- What PostgreSQL knows of the whole table, which autovacuum never looks at; it looks after the partitions.
+CREATE FUNCTION ledger.analyze_events() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Before 18 there is no leaving out the partitions.
+    EXECUTE CASE WHEN current_setting('server_version_num')::integer < 180000
+        THEN 'ANALYZE public.events'
+        ELSE 'ANALYZE ONLY public.events'
+    END;
+END
+$$;
+
 DROP FUNCTION ledger.row_digest(public.events);
 
 DO $$
@@ -293,7 +308,7 @@ BEGIN
     -- A superuser may be at it; but whoever owns the rows makes the months, and owns them.
     FOREACH mine IN ARRAY ARRAY[
         'TABLE public.events', 'TABLE ledger.retentions', 'FUNCTION ledger.expired_before()', 'FUNCTION ledger.months()',
-        'FUNCTION ledger.make_month(date, text, boolean)'
+        'FUNCTION ledger.make_month(date, text, boolean)', 'FUNCTION ledger.analyze_events()'
     ] LOOP
         EXECUTE format('ALTER %s OWNER TO %s', mine, owner);
     END LOOP;
@@ -426,5 +441,5 @@ $$;
 
 REVOKE ALL ON FUNCTION
     ledger.row_digest(public.events), ledger.rows_of(bigint), ledger.since(timestamptz), ledger.until(timestamptz),
-    ledger.months(), ledger.make_month(date, text, boolean), ledger.expired_before()
+    ledger.months(), ledger.make_month(date, text, boolean), ledger.expired_before(), ledger.analyze_events()
 FROM PUBLIC;

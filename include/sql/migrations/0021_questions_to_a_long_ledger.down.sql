@@ -1,1 +1,1 @@
-DROP INDEX ledger.audit_by_time, ledger.audit_of_unloads, ledger.audit_by_revision;
+DROP INDEX ledger.audit_by_time, ledger.audit_of_withdrawals, ledger.audit_by_revision;

@@ -8,7 +8,7 @@
 SELECT
     {run_id}::text AS built_by,
     now() AS as_of,
-    (SELECT count(*) FROM ledger.audit WHERE action = 'unload') AS unloads,
+    (SELECT count(*) FROM ledger.audit WHERE action IN ('unload', 'merge')) AS unloads,
     count(*) AS events,
     count(session_id) AS events_of_sessions,
     count(user_id) AS events_of_users,
