@@ -472,7 +472,11 @@ def test_an_upgrade_that_meets_a_reader_which_goes_the_other_way_is_tried_again(
 
 
 def test_an_upgrade_does_not_wait_for_ever_and_says_for_whom(
-    url: str, opened: Connection, old_writer: Callable[[], OldWriter], monkeypatch: pytest.MonkeyPatch
+    url: str,
+    opened: Connection,
+    old_writer: Callable[[], OldWriter],
+    upgrading: Callable[[], Future[list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in (("_ATTEMPTS", 2), ("_LOCK_TIMEOUT", "50ms"), ("_PAUSE", 0.0)):
         monkeypatch.setattr(migrate, name, value)
@@ -481,6 +485,6 @@ def test_an_upgrade_does_not_wait_for_ever_and_says_for_whom(
         holding.execute("LOCK TABLE public.events IN SHARE MODE")
         who = rf"session {holding.info.backend_pid} \('somebody' of role 'sluice_owner'\)"
         with pytest.raises(MigrationError, match=f"in 2 attempts .* Now they are {who}: stop what reads and loads"):
-            migrate.migrate(url)
+            upgrading().result(timeout=60)
     assert not is_upgraded(opened)
     assert one(opened, "SELECT ended_at IS NULL FROM ledger.streams")
