@@ -482,7 +482,8 @@ AS $function$
 DECLARE
     oldest constant timestamptz := '2000-01-01Z';
     newest constant timestamptz := '2100-01-01Z';
-    moment timestamptz := of_day;
+    moment constant timestamptz := of_day;
+    there  record;
     low    timestamptz := '-infinity';
     high   timestamptz := 'infinity';
     called text;
@@ -493,51 +494,62 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     PERFORM pg_advisory_xact_lock(7215482304);
-    IF NOT EXISTS (SELECT FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends) THEN
-        IF moment < oldest THEN
-            high := oldest;
-        ELSIF moment >= newest THEN
-            low := newest;
-        ELSE
-            low := date_trunc(size, moment);
-            high := least(newest, low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END);
-            low := greatest(oldest, low);
-        END IF;
-        SELECT greatest(low, max(there.ends)) INTO low FROM ledger.months() AS there WHERE there.ends <= moment;
-        SELECT least(high, min(there.begins)) INTO high FROM ledger.months() AS there WHERE there.begins > moment;
-        -- Read here, and not before the lock: it may have risen while another had that.
-        IF high <= ledger.expired_before() AND although_expired IS NOT TRUE THEN
-            RETURN;
-        END IF;
-        called := CASE
-            WHEN low = '-infinity' THEN to_char(high, '"events_before_"YYYY_MM')
-            WHEN high = 'infinity' THEN to_char(low, '"events_from_"YYYY_MM')
-            WHEN low = date_trunc('month', low) AND high = low + interval '1 month' THEN to_char(low, '"events_"YYYY_MM')
-            ELSE to_char(low, '"events_"YYYY_MM_DD') || to_char(high, '"_to_"YYYY_MM_DD')
-        END;
-        -- Whoever detached a partition may have left it there.
-        WHILE to_regclass(format('public.%I', called)) IS NOT NULL LOOP
-            called := called || '_';
-        END LOOP;
-        EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
-        EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
-        EXECUTE format(
-            'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
-            called,
-            CASE WHEN isfinite(low) THEN quote_literal(low) ELSE 'MINVALUE' END,
-            CASE WHEN isfinite(high) THEN quote_literal(high) ELSE 'MAXVALUE' END
-        );
-        -- Who reads the whole table may read each of its parts.
-        FOR reader IN
-            SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
-            FROM pg_class
-            CROSS JOIN aclexplode(relacl)
-            WHERE pg_class.oid = to_regclass('public.events') AND privilege_type = 'SELECT' AND grantee <> relowner
-        LOOP
-            EXECUTE format('GRANT SELECT ON public.%I TO %s', called, reader);
-        END LOOP;
+    -- Once: with many partitions this takes as long as making one.
+    SELECT
+        max(month) FILTER (WHERE begins <= moment AND moment < ends) AS month,
+        max(begins) FILTER (WHERE begins <= moment) AS begins,
+        min(ends) FILTER (WHERE ends > moment) AS ends,
+        max(ends) FILTER (WHERE ends <= moment) AS below,
+        min(begins) FILTER (WHERE begins > moment) AS above
+    INTO there
+    FROM ledger.months();
+    IF there.month IS NOT NULL THEN
+        RETURN QUERY SELECT there.month, there.begins, there.ends;
+        RETURN;
     END IF;
-    RETURN QUERY SELECT * FROM ledger.months() AS there WHERE there.begins <= moment AND moment < there.ends;
+    IF moment < oldest THEN
+        high := oldest;
+    ELSIF moment >= newest THEN
+        low := newest;
+    ELSE
+        low := date_trunc(size, moment);
+        high := least(newest, low + CASE size WHEN 'quarter' THEN interval '3 months' ELSE ('1 ' || size)::interval END);
+        low := greatest(oldest, low);
+    END IF;
+    low := greatest(low, there.below);
+    high := least(high, there.above);
+    -- Read here, and not before the lock: it may have risen while another had that.
+    IF high <= ledger.expired_before() AND although_expired IS NOT TRUE THEN
+        RETURN;
+    END IF;
+    called := CASE
+        WHEN low = '-infinity' THEN to_char(high, '"events_before_"YYYY_MM')
+        WHEN high = 'infinity' THEN to_char(low, '"events_from_"YYYY_MM')
+        WHEN low = date_trunc('month', low) AND high = low + interval '1 month' THEN to_char(low, '"events_"YYYY_MM')
+        ELSE to_char(low, '"events_"YYYY_MM_DD') || to_char(high, '"_to_"YYYY_MM_DD')
+    END;
+    -- Whoever detached a partition may have left it there.
+    WHILE to_regclass(format('public.%I', called)) IS NOT NULL LOOP
+        called := called || '_';
+    END LOOP;
+    EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
+    EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
+    EXECUTE format(
+        'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
+        called,
+        CASE WHEN isfinite(low) THEN quote_literal(low) ELSE 'MINVALUE' END,
+        CASE WHEN isfinite(high) THEN quote_literal(high) ELSE 'MAXVALUE' END
+    );
+    -- Who reads the whole table may read each of its parts.
+    FOR reader IN
+        SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END
+        FROM pg_class
+        CROSS JOIN aclexplode(relacl)
+        WHERE pg_class.oid = to_regclass('public.events') AND privilege_type = 'SELECT' AND grantee <> relowner
+    LOOP
+        EXECUTE format('GRANT SELECT ON public.%I TO %s', called, reader);
+    END LOOP;
+    RETURN QUERY SELECT called, low, high;
 END
 $function$;
 

@@ -78,7 +78,7 @@ class Months:
             self.all(run)
         places, missing = self._places(moments)
         if missing.size:
-            self._make(missing)
+            self._make(run, missing)
             self.all(run)
             places, _ = self._places(moments)
         return [self._known[place] for place in np.unique(places)]
@@ -89,13 +89,19 @@ class Months:
         held = (places >= 0) & (moments < np.take(self._ends, places, mode="clip"))
         return places[held], np.unique(moments[~held] // _DAY)
 
-    def _make(self, days: Moments) -> None:
+    def _make(self, run: Run, days: Moments) -> None:
         with database.connect(self._url, application_name="sluice-months", lock_timeout=_LOCK_TIMEOUT) as connection:
-            make(connection, days.tolist(), self._size)
+            # A hundred years of months take half a minute, and the file's own session must not seem dead for that long.
+            make(connection, days.tolist(), self._size, after_each=lambda: run("load/load.say_alive"))
 
 
 def make(
-    connection: psycopg.Connection[Any], days: Iterable[int], size: str, *, although_expired: bool = False
+    connection: psycopg.Connection[Any],
+    days: Iterable[int],
+    size: str,
+    *,
+    although_expired: bool = False,
+    after_each: Callable[[], object] = lambda: None,
 ) -> None:
     """See to it that there are partitions for these days, which are counted since 1970-01-01 and in order.
 
@@ -108,6 +114,7 @@ def make(
                 continue
             for (until,) in queries.all(cursor, "load/months.make", day, size, although_expired):
                 ends = until
+            after_each()
 
 
 @dataclass
