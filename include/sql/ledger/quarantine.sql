@@ -1,16 +1,19 @@
 -- What `make rejects` shows. NULL: any.
 
 -- name: by_rule :: a row a contract and rule, the most rows first; a reject that breaks two rules is in both
--- Of a reject only what its index holds is read, and a file is counted once a rule by grouping, not by sorting.
+-- Of a reject only what its index holds is read, and a file is counted once a rule by grouping, not by sorting. The rules are
+-- taken apart in the list: a join with each array takes half as long again.
 SELECT contract, rule, sum(rows)::bigint AS rows, count(*) AS files, max(newest) AT TIME ZONE 'UTC' AS newest
 FROM (
     SELECT contract, rule, file_id, count(*) AS rows, max(rejected_at) AS newest
-    FROM ledger.rejects
-    CROSS JOIN unnest(rules) AS rule
-    WHERE state = 'quarantined'
-        AND (%(contract)s::text IS NULL OR contract = %(contract)s::text)
-        AND (%(rule)s::text IS NULL OR rule = %(rule)s::text)
-        AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
+    FROM (
+        SELECT contract, unnest(rules) AS rule, file_id, rejected_at
+        FROM ledger.rejects
+        WHERE state = 'quarantined'
+            AND (%(contract)s::text IS NULL OR contract = %(contract)s::text)
+            AND (%(file_id)s::bigint IS NULL OR file_id = %(file_id)s::bigint)
+    ) AS broken
+    WHERE %(rule)s::text IS NULL OR rule = %(rule)s::text
     GROUP BY contract, rule, file_id
 ) AS by_file
 GROUP BY contract, rule
