@@ -33,9 +33,11 @@ def in_the_source() -> set[str]:
 
 
 def strings(node: ast.expr) -> Iterator[str]:
-    """The words of a list that is written out."""
+    """The words of a list that is written out, also those that stand there beside what becomes of them."""
     if isinstance(node, ast.List):
-        yield from (word.value for word in node.elts if isinstance(word, ast.Constant) and isinstance(word.value, str))
+        for element in node.elts:
+            words = element.elts if isinstance(element, ast.Tuple) else [element]
+            yield from (word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str))
 
 
 def in_the_tests() -> set[str]:
