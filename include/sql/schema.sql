@@ -493,7 +493,7 @@ BEGIN
         RAISE EXCEPTION '% is no size of a partition: day, week, month, quarter or year', coalesce(size, 'NULL')
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    PERFORM pg_advisory_xact_lock(7215482304);
+    PERFORM pg_advisory_xact_lock(7215482306);
     -- Once: with many partitions this takes as long as making one.
     SELECT
         max(month) FILTER (WHERE begins <= moment AND moment < ends) AS month,

@@ -239,7 +239,7 @@ def test_a_month_that_expired_while_its_making_waited_is_not_made(settings: Sett
     waits = "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
     with database.connect(settings.writer_dsn) as writer, ThreadPoolExecutor(1) as pool:
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(7215482304)")
+            connection.execute("SELECT pg_advisory_xact_lock(7215482306)")
             made = pool.submit(months_of_events.make, writer, [11_500], "month")
             while connection.execute(waits).fetchone() == {"n": 0}:
                 assert not made.done()

@@ -344,7 +344,7 @@ def test_who_may_grant_may_still_grant(url: str, opened: Connection) -> None:
 @pytest.mark.parametrize(
     "holding",
     ["LOCK TABLE ledger.streams IN SHARE MODE", "LOCK TABLE public.events IN SHARE MODE",
-     "SELECT pg_advisory_xact_lock(7215482304)"],
+     "SELECT pg_advisory_xact_lock(7215482306)"],
     ids=["at the beginning", "while it holds the ledger", "when the table has its new name and later rows are out"],
 )  # fmt: skip
 def test_an_upgrade_that_is_killed_leaves_all_as_it_was_and_is_run_again(

@@ -1,8 +1,8 @@
 -- name: lock_archive :: waits until no other housekeeping looks after the archive
-SELECT pg_advisory_lock(7215482303);
+SELECT pg_advisory_lock(7215482307);
 
 -- name: unlock_archive :: nothing
-SELECT pg_advisory_unlock(7215482303);
+SELECT pg_advisory_unlock(7215482307);
 
 -- name: cutoff :: one row, the moment that lies so many seconds back
 SELECT coalesce(%(now)s::timestamptz, now()) - make_interval(secs => %(seconds)s) AS cutoff;
