@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from sluice.base import database
 from sluice.base.settings import Settings
@@ -146,7 +147,7 @@ def test_the_stream_waits_for_its_database_and_goes_on_under_the_same_epoch(
 
 @pytest.fixture
 def full_disk(postgres_server: embedded.Server, database_url: str) -> Iterator[SmallDisk]:
-    """A disk of its own for ``events`` and its index, not full yet."""
+    """A disk of its own for the month of the events that land here, not full yet."""
     name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
     with small_disk(64) as disk, database.connect(postgres_server.url(str(name))) as superuser:
         assert postgres_server.process is not None
@@ -154,9 +155,11 @@ def full_disk(postgres_server: embedded.Server, database_url: str) -> Iterator[S
         (disk.folder / "tables").mkdir(mode=0o700)
         os.chown(disk.folder / "tables", uid, -1)
         superuser.execute(f"CREATE TABLESPACE small LOCATION '{disk.folder}/tables'")
-        superuser.execute("ALTER TABLE public.events SET TABLESPACE small")
+        [month] = superuser.execute("SELECT month FROM ledger.make_month('2026-11-22', 'month', false)")
+        events = sql.Identifier("public", month["month"])
+        superuser.execute(sql.SQL("ALTER TABLE {} SET TABLESPACE small").format(events))
         yield disk
-        superuser.execute("ALTER TABLE public.events SET TABLESPACE pg_default")
+        superuser.execute(sql.SQL("ALTER TABLE {} SET TABLESPACE pg_default").format(events))
         superuser.execute("DROP TABLESPACE small")
 
 
