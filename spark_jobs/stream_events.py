@@ -53,6 +53,8 @@ _log = logging.getLogger("sluice.stream")
 
 # A query that has run for so long without a failure works, though its first micro-batch may not be done.
 STEADY_SECONDS = 60.0
+# So many failures of Spark's own in a row, with the longest pauses between them, are no passing trouble.
+RENEW_AFTER = 6
 # They print a stack trace of 50 lines each for every failure, and during an outage that is every few seconds; the
 # driver says what failed in one line, and prints an error that no rule knows in full. The last one warns of each file
 # that takes longer than the least time between two micro-batches.
@@ -175,9 +177,10 @@ def open_spark() -> SparkSession:
 def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
     """Run the queries until they are to end, starting them again after each failure; return how they ended.
 
-    Raises StreamFenced or StreamStoppedError for what no later attempt can mend.
+    Raises StreamFenced or StreamStoppedError for what no later attempt can mend, and Spark's own error when it may be
+    mended by another driver.
     """
-    spark, failures, printed = None, 0, News()
+    spark, failures, of_spark, printed = None, 0, 0, News()
     every = f"{settings.backoff_seconds:g} to {settings.backoff_max_seconds:g} s"
     waiting = Waiting(
         _log, f"tried again every {every} by itself, nothing is lost: files wait in the processing folder"
@@ -193,7 +196,7 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
             if keeper.stop.is_set():  # Spark was told to stop as well, and failed at that
                 return keeper.ended_how
             rule, line = rule_for(str(error)), line_of(str(error))
-            if rule is UNKNOWN and printed.is_new(line):
+            if (rule is UNKNOWN or rule.action == "renew") and printed.is_new(line):
                 _log.error("%s", error)
             if rule.action == "forget":
                 for lane in lanes.lanes(settings):
@@ -202,8 +205,12 @@ def stream(settings: Settings, keeper: Keeper, *, drain: bool) -> EndedHow:
                 raise leases.StreamFenced(f"{rule.says} ({cut(line)})") from error
             _stop_if_told(rule, line)
             keeper.say("waiting", waiting.failed(rule.says, cut(line), _full_disks(rule, settings)))
-        failures = 1 if time.monotonic() - started > STEADY_SECONDS else failures + 1
-        spark = _unless_stopped(spark)
+            spark = _unless_stopped(spark)
+            is_steady = time.monotonic() - started > STEADY_SECONDS
+            of_spark = (0 if is_steady else of_spark) + 1 if spark and rule.action == "renew" else 0
+            if of_spark >= RENEW_AFTER:
+                raise
+        failures = 1 if is_steady else failures + 1
         wait = min(settings.backoff_max_seconds, settings.backoff_seconds * 2 ** min(failures - 1, 10))
         if keeper.stop.wait(wait * random.uniform(0.8, 1.2)):
             return keeper.ended_how

@@ -23,7 +23,7 @@ from sluice.loading.errors import MonthMissingError, RowsMovedError
 # Exit codes of the driver.
 FENCED, ORPHANED, STOPPED = 3, 4, 5
 
-Action = Literal["again", "later", "quarantine", "return", "hold", "wait", "forget", "stop", "end"]
+Action = Literal["again", "later", "quarantine", "return", "hold", "wait", "renew", "forget", "stop", "end"]
 Classes = tuple[type[BaseException], ...]
 
 
@@ -82,8 +82,9 @@ class RetryRule:
     micro-batch, and holds up no other), ``quarantine`` (the file is wrong: it is set
     aside), ``return`` (the file goes back to the landing folder), ``hold`` (the file waits in the ledger until the
     contracts change), ``wait`` (and try again for as long as it takes),
-    ``forget`` (put the checkpoint aside, then as ``wait``), ``stop`` (the environment is wrong: the stream ends with
-    the remedy), ``end`` (another stream writes now).
+    ``renew`` (as ``wait``; after some in a row the driver ends, and another one begins), ``forget`` (put the checkpoint
+    aside, then as ``wait``), ``stop`` (the environment is wrong: the stream ends with the remedy), ``end`` (another
+    stream writes now).
 
     ``error_says_it``: the error's own message tells people what to do. ``may_be_a_disk``: a full disk may be why.
     """
@@ -222,6 +223,13 @@ RULES = (
         "wait",
         "PostgreSQL is away",
         "it comes back without us; until then the files wait in the processing folder",
+        may_be_a_disk=True,
+    ),
+    RetryRule(
+        (When((OfTheJvm,)),),
+        "renew",
+        "Spark failed by itself",
+        "a JVM that has gone wrong may stay so: one failed to read its own tasks until it was ended",
         may_be_a_disk=True,
     ),
 )

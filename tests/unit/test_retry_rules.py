@@ -119,7 +119,7 @@ def test_the_driver_finds_the_same_rule_in_what_spark_made_of_the_error(
 
 def test_every_rule_is_one_that_some_error_needs_and_says_its_reason() -> None:
     needed = {rule_for(error, FILE_RULES) for error, _, _ in ERRORS}
-    needed |= {rule_for(TORN)}
+    needed |= {rule_for(TORN), rule_for("Job aborted\njava.io.OptionalDataException\n\tat java.io.ObjectInputStream")}
     assert needed == {*FILE_RULES, UNKNOWN}
     assert all(rule.reason and rule.says for rule in needed)
 
