@@ -1,4 +1,4 @@
-"""The reports as DAG report_sales builds, checks and publishes them, without Airflow."""
+"""The reports as DAG report_sales refreshes them, without Airflow."""
 
 from __future__ import annotations
 
@@ -6,40 +6,12 @@ from typing import Any
 
 import psycopg
 
-from sluice.reports import definitions
+from sluice.base.settings import Settings
 from sluice.reports import refresh as refreshing
-from sluice.reports.statements import OF_THE_READER, Statements
 
 Connection = psycopg.Connection[dict[str, Any]]
 
 
-def statements(run_id: str = "by-hand") -> Statements:
-    """What the DAG runs, as the reader."""
-    return Statements(definitions.read(), OF_THE_READER, run_id)
-
-
-def build(reader: Connection, run_id: str = "by-hand") -> None:
-    """The first task: one transaction."""
-    with reader.transaction():
-        reader.execute(statements(run_id).begin())
-        refreshing.build(reader, statements(run_id))
-
-
-def failed(reader: Connection) -> set[str]:
-    """The reports whose check fails on the staging tables."""
-    rows = {name: reader.execute(check).fetchone() for name, check in statements().checks().items()}
-    return {name for name, row in rows.items() if row is None or not all(row.values())}
-
-
-def publish(reader: Connection, run_id: str = "by-hand") -> None:
-    """The last task: one transaction."""
-    with reader.transaction():
-        for script in statements(run_id).publish():
-            reader.execute(script)
-
-
-def refresh(reader: Connection, run_id: str = "by-hand") -> None:
-    """All of it; every check must hold."""
-    build(reader, run_id)
-    assert failed(reader) == set()
-    publish(reader, run_id)
+def refresh(reader: Connection, settings: Settings, run_id: str = "by-hand") -> refreshing.Refreshed:
+    """What the DAG does, as the reader."""
+    return refreshing.refresh(reader, settings, run_id)

@@ -27,42 +27,47 @@ BEGIN
         SELECT format('TABLE %s', oid::regclass)
         FROM pg_class
         WHERE relkind IN ('r', 'p')
-            AND (relnamespace = 'ledger'::regnamespace OR oid IN (SELECT relid FROM pg_partition_tree('public.events')))
+            AND (
+                relnamespace = 'ledger'::regnamespace
+                OR oid = 'report.feeds'::regclass
+                OR oid IN (SELECT relid FROM pg_partition_tree('public.events'))
+            )
             AND relowner <> owner
             AND pg_has_role(relowner, 'USAGE')
         UNION ALL
         SELECT format('FUNCTION %s', oid::regprocedure)
         FROM pg_proc
         WHERE pronamespace = 'ledger'::regnamespace AND proowner <> owner AND pg_has_role(proowner, 'USAGE')
+        UNION ALL
+        SELECT format('SCHEMA %I', nspname)
+        FROM pg_namespace
+        WHERE nspname = 'report_cells' AND nspowner <> owner AND pg_has_role(nspowner, 'USAGE')
     LOOP
         EXECUTE format('ALTER %s OWNER TO %s', other, owner);
     END LOOP;
 END
 $$;
 
--- A backup leaves the reader's workshop out.
-DO $$
-BEGIN
-    IF to_regnamespace('report_staging') IS NULL THEN
-        CREATE SCHEMA report_staging;
-    END IF;
-END
-$$;
+-- As the reports: whoever may use the schema may read it.
+GRANT SELECT ON report.feeds TO PUBLIC;
 
 DO $$
 DECLARE
     partition text;
 BEGIN
-    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO sluice_reader', current_database());
+    -- A load stages rows, a refresh counts, in tables of their session's own.
+    EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer, sluice_reader', current_database());
 
-    GRANT USAGE ON SCHEMA ledger, public, report TO sluice_writer, sluice_reader;
+    GRANT USAGE ON SCHEMA ledger, public, report, report_cells TO sluice_writer, sluice_reader;
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO sluice_writer, sluice_reader;
     -- By name: schema public may hold what belongs to others.
     GRANT SELECT ON public.events, public.sluice_migrations TO sluice_writer, sluice_reader;
-    -- What belongs to the reader stands in a schema of its own: nobody else runs or reads anything there. What it may do
-    -- with the reports follows from them (sluice/reports/tables.py).
-    GRANT USAGE, CREATE ON SCHEMA report_staging TO sluice_reader;
+    -- What they may do with the reports follows from them (sluice/reports/tables.py).
+    GRANT USAGE ON SCHEMA report_cells TO sluice_writer, sluice_reader;
+    GRANT SELECT, INSERT, DELETE ON report.last_refresh, report_cells.built, report_cells.comparisons
+    TO sluice_writer, sluice_reader;
+    GRANT SELECT ON report.last_refresh TO PUBLIC;
+    GRANT SELECT, DELETE ON ledger.report_changes TO sluice_writer, sluice_reader;
 
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
         ledger.insistences
@@ -74,9 +79,10 @@ BEGIN
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit, ledger.merges, ledger.retentions, ledger.expired_months TO sluice_writer;
     -- Whoever refreshes the reports, see refresh.sql.
-    GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
-    GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
+    GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader, sluice_writer;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
+    -- Whoever refreshes the reports says first what each feed is to them.
+    GRANT INSERT, UPDATE, DELETE ON report.feeds TO sluice_writer, sluice_reader;
 
     -- They run with the rights of whoever calls them.
     GRANT EXECUTE ON FUNCTION

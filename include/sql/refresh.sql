@@ -1,74 +1,410 @@
--- What is done with each report of include/sql/reports. {…} are the names of tables and columns; {table} is what is
--- published, {staging} what was built of it.
-
--- name: begin :: nothing; the transaction that builds has begun
--- Everything up to the last staging table is one transaction on one snapshot, so that reports agree with one another
--- and with their control totals while events go on arriving. The lock comes before the snapshot (LOCK TABLE takes
--- none) and makes a second run wait; readers do not notice it.
+-- How the reports of include/sql/reports are kept up. {…} are the names of tables and columns, and values.
 --
--- Cost: every refresh reads events whole, five times (last_refresh, sales, visits, products, searches), so it grows
--- with the events that there are; a removed file is simply not there any more. Three million events on 2 cores took 6 s.
--- Only sales and searches without result are sorted; the rest is hashed, in parallel (CREATE TABLE AS), into tables
--- without WAL. What is published is the difference to the last refresh, so writes grow with the change. When a refresh
--- takes longer than SLUICE_REPORT_EVERY_SECONDS, runs follow one another without overlapping: raise that setting.
+-- A unit is a feed and a UTC day. Cells hold a row a unit and key; a report is sums over cells. A refresh counts those
+-- units anew of which a row came or left since the last one: it makes their cells, takes the difference to the cells that
+-- are there, and adds to each report what the cells that changed contribute now, less what they contributed before. So its
+-- cost follows the days that changed, not the events that there are.
+-- docs/decisions/0018-reports-from-what-changed.md says why.
+
+-- name: begin :: nothing; the transaction of a refresh has begun
+-- One transaction on one snapshot, so that reports agree with one another while events go on arriving. The lock comes
+-- before the snapshot (LOCK TABLE takes none) and makes a second refresh wait; readers do not notice it.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL work_mem = '64MB';
 SET LOCAL jit = off;
 -- Airflow's sessions are not ours: also one of them that is frozen gives the reports free.
 SET LOCAL idle_in_transaction_session_timeout = '60s';
-LOCK TABLE {control} IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE;
 
--- name: build :: nothing; the rows stand in a table without WAL
-DROP TABLE IF EXISTS {staging};
-CREATE UNLOGGED TABLE {staging} AS
-{rows};
+-- name: take_changes :: one row: how many changes wait; all that this snapshot sees are taken
+CREATE TEMPORARY TABLE taken_changes ON COMMIT DROP AS
+SELECT change_id, file_id, feed, day FROM ledger.report_changes;
+CREATE TEMPORARY TABLE units_to_count (
+    feed   text NOT NULL,
+    unit   date NOT NULL,
+    events bigint
+) ON COMMIT DROP;
+CREATE TEMPORARY TABLE changed_units (
+    feed text NOT NULL,
+    unit date NOT NULL
+) ON COMMIT DROP;
 
--- name: build_temporary :: nothing; the rows stand in a table of this session's own
-DROP TABLE IF EXISTS {staging};
-CREATE TEMPORARY TABLE {staging} AS
-{rows};
+-- name: count_taken :: one row
+SELECT count(*) AS changes FROM pg_temp.taken_changes;
 
--- name: analyze :: nothing
--- The checks and the publishing join what nobody has seen before: without statistics their plans are a guess.
-ANALYZE {stagings};
+-- name: forget_changes :: nothing
+DELETE FROM ledger.report_changes USING pg_temp.taken_changes AS taken WHERE report_changes.change_id = taken.change_id;
 
--- name: check_key :: one row, true: no key is there twice or missing
-SELECT NOT EXISTS (
-    SELECT FROM {staging} GROUP BY {key} HAVING count(*) <> 1 OR num_nulls({key}) > 0
-) AS keys_are_there_once;
-
--- name: check_both :: one row: what the report's own check says, and its key
-SELECT checked.*, keys.*
+-- name: units_of_changes :: nothing; the units that changed
+-- Files that follow one another are looked up together: their rows lie together, and one look takes as long as many.
+INSERT INTO pg_temp.units_to_count (feed, unit)
+WITH changed AS (
+    SELECT file_id, coalesce(contract, 'unknown') AS feed, first_event_time, last_event_time
+    FROM ledger.files
+    WHERE file_id IN (SELECT file_id FROM pg_temp.taken_changes)
+), runs AS (
+    SELECT
+        min(file_id) AS first_file,
+        max(file_id) AS last_file,
+        min(ledger.since(first_event_time)) AS since,
+        max(ledger.until(last_event_time)) AS until
+    FROM (
+        SELECT *, count(*) FILTER (WHERE starts) OVER (ORDER BY file_id) AS run
+        FROM (
+            SELECT *, file_id - lag(file_id) OVER (ORDER BY file_id) > 100 AS starts FROM changed
+        ) AS gaps
+    ) AS numbered
+    GROUP BY run
+), days AS (
+    SELECT found.file_id, found.day
+    FROM runs
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT file_id, (event_time AT TIME ZONE 'UTC')::date AS day
+        FROM public.events
+        WHERE file_id BETWEEN runs.first_file AND runs.last_file
+            AND event_time >= runs.since
+            AND event_time <= runs.until
+    ) AS found
+)
+SELECT feed, day
 FROM (
-    {check}
-) AS checked
-CROSS JOIN (
-    {check_key}
-) AS keys;
+    SELECT feed, day FROM days JOIN changed USING (file_id)
+    UNION
+    SELECT feed, day FROM pg_temp.taken_changes WHERE day IS NOT NULL
+) AS changed
+WHERE day >= (ledger.expired_before() AT TIME ZONE 'UTC')::date;
 
--- name: begin_publishing :: nothing; raises when what was built is not what was checked, or knows of rows that are gone
--- One transaction: rows that are gone or differ go, rows that are new or differ come. Whoever reads sees all of the last
--- refresh or all of this one, at every isolation level. The staging tables go with it; a failed check leaves them to be
--- looked at.
-SET LOCAL idle_in_transaction_session_timeout = '60s';
-LOCK TABLE {control} IN SHARE ROW EXCLUSIVE MODE;
+-- name: units_of_feeds :: nothing; all units of the feeds {feeds}, which are counted in another way from now on
+INSERT INTO pg_temp.units_to_count (feed, unit)
+SELECT DISTINCT feed, unit
+FROM report_cells.visits
+WHERE feed = ANY ({feeds}) AND unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date
+EXCEPT
+SELECT feed, unit FROM pg_temp.units_to_count;
+
+-- name: units_of_all :: nothing; every unit that has events, and how many
+INSERT INTO pg_temp.units_to_count
+SELECT coalesce(contract, 'unknown'), day, sum(counted.events)
+FROM (
+    SELECT file_id, (event_time AT TIME ZONE 'UTC')::date AS day, count(*) AS events
+    FROM public.events
+    WHERE event_time >= ledger.expired_before()
+    GROUP BY file_id, day
+) AS counted
+LEFT JOIN ledger.files USING (file_id)
+GROUP BY 1, day;
+
+-- name: make_queue :: nothing; the units in order, in batches of {most} events or one unit; unknown ones are taken for many
+CREATE TEMPORARY TABLE queued_units ON COMMIT DROP AS
+SELECT feed, unit, (sum(coalesce(events, 100000)) OVER (ORDER BY unit, feed) / {most})::bigint AS batch
+FROM pg_temp.units_to_count;
+
+-- name: batches :: batch and how many units it has
+SELECT batch, count(*) AS units FROM pg_temp.queued_units GROUP BY batch ORDER BY batch;
+
+-- name: take_batch :: nothing
+TRUNCATE pg_temp.changed_units, pg_temp.changed_events;
+INSERT INTO pg_temp.changed_units SELECT feed, unit FROM pg_temp.queued_units WHERE batch = {batch};
+
+-- name: days_of_batch :: the days of the batch as text, for no client knows all days that PostgreSQL has
+SELECT DISTINCT unit::text AS day FROM pg_temp.changed_units ORDER BY day;
+
+-- name: make_events :: nothing; an empty table, of which cells are made
+-- NaN has no sum, and no difference: it counts as no amount.
+CREATE TEMPORARY TABLE changed_events (
+    feed                 text NOT NULL,
+    unit                 date NOT NULL,
+    event_id             uuid NOT NULL,
+    event_type           text NOT NULL,
+    event_time           timestamptz NOT NULL,
+    local_day            date NOT NULL,
+    hour                 timestamptz NOT NULL,
+    hour_of_day          integer,
+    user_id              text,
+    product_id           text,
+    category             text,
+    session_id           text,
+    search_query         text,
+    query                text,
+    search_results_count bigint,
+    payment_method       text,
+    currency             text NOT NULL,
+    is_purchase          boolean NOT NULL,
+    is_cancellation      boolean NOT NULL,
+    price                numeric,
+    quantity             bigint,
+    total_amount         numeric,
+    units                numeric,
+    amount               numeric
+) ON COMMIT DROP;
+
+-- name: fill_events :: nothing; the events of the batch's units on {day}, in {zone}
+-- A moment that has no day in every zone is told in UTC.
+INSERT INTO pg_temp.changed_events
+WITH of_day AS MATERIALIZED (
+    SELECT
+        *,
+        CASE
+            WHEN event_time BETWEEN '4000-01-01 00:00+00 BC' AND '290000-01-01 00:00+00' THEN {zone}
+            ELSE 'UTC'
+        END AS zone
+    FROM public.events
+    WHERE event_time >= {day}::date::timestamp AT TIME ZONE 'UTC'
+        AND event_time <= CASE
+            WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01'
+                THEN ({day}::date + 1)::timestamp AT TIME ZONE 'UTC'
+            ELSE 'infinity'
+        END
+        AND (event_time AT TIME ZONE 'UTC')::date = {day}::date
+), of_files AS MATERIALIZED (
+    -- One look for each file: a join would read all files when there are many.
+    SELECT file_id, coalesce((SELECT contract FROM ledger.files WHERE files.file_id = named.file_id), 'unknown') AS feed
+    FROM (SELECT DISTINCT file_id FROM of_day) AS named
+), judged AS (
+    SELECT
+        of_day.*,
+        of_files.feed,
+        coalesce(counts_sales, true) AND event_type = 'purchase' AS is_purchase,
+        coalesce(counts_sales, true) AND event_type = 'cancellation' AS is_cancellation,
+        CASE
+            WHEN extra ->> 'currency' ~ '^[A-Za-z]{{3}}$' THEN upper(extra ->> 'currency')
+            ELSE coalesce(currency, '')
+        END AS currency,
+        nullif(price, 'NaN') AS known_price,
+        nullif(total_amount, 'NaN') AS known_total
+    FROM of_day
+    JOIN of_files USING (file_id)
+    LEFT JOIN report.feeds ON feeds.feed = of_files.feed
+    WHERE (of_files.feed, {day}::date) IN (SELECT feed, unit FROM pg_temp.changed_units)
+), counted AS (
+    SELECT
+        *,
+        CASE
+            WHEN is_purchase THEN coalesce(quantity, 1)
+            WHEN is_cancellation THEN coalesce(quantity, -1)
+        END::numeric AS units
+    FROM judged
+)
+SELECT
+    feed,
+    {day}::date,
+    event_id,
+    event_type,
+    event_time,
+    (event_time AT TIME ZONE zone)::date,
+    date_trunc('hour', event_time, zone),
+    extract(hour FROM event_time AT TIME ZONE zone)::integer,
+    user_id,
+    product_id,
+    category,
+    session_id,
+    search_query,
+    lower(btrim(search_query)),
+    search_results_count,
+    payment_method,
+    currency,
+    is_purchase,
+    is_cancellation,
+    known_price,
+    quantity,
+    known_total,
+    units,
+    CASE WHEN is_purchase OR is_cancellation THEN coalesce(known_total, known_price * units, 0) END
+FROM counted;
+
+-- name: know_events :: nothing
+ANALYZE pg_temp.changed_events;
+
+-- name: make_cells :: nothing; tables for a batch's cells, for those that go and those that come
+CREATE TEMPORARY TABLE {new} (LIKE {cells}) ON COMMIT DROP;
+CREATE TEMPORARY TABLE {gone} (at tid NOT NULL, LIKE {cells}) ON COMMIT DROP;
+CREATE TEMPORARY TABLE {come} (LIKE {cells}) ON COMMIT DROP;
+
+-- name: fill_new_cells :: nothing; the batch's cells as they should be
+TRUNCATE {new};
+INSERT INTO {new}
+{rows};
+
+-- name: fill_differences :: nothing; which cells go, and which come
+TRUNCATE {gone}, {come};
+INSERT INTO {gone}
+SELECT cells.ctid, cells.*
+FROM {cells} AS cells
+WHERE unit = ANY ({days}::date[])
+    AND (feed, unit) IN (SELECT feed, unit FROM pg_temp.changed_units)
+    AND NOT EXISTS (
+        SELECT FROM {new} AS made
+        WHERE hash_record_extended(made, 0) = hash_record_extended(cells, 0) AND (made.*) IS NOT DISTINCT FROM (cells.*)
+    );
+INSERT INTO {come}
+SELECT made.*
+FROM {new} AS made
+WHERE NOT EXISTS (
+    SELECT FROM {cells} AS cells
+    WHERE unit = ANY ({days}::date[])
+        AND hash_record_extended(made, 0) = hash_record_extended(cells, 0) AND (made.*) IS NOT DISTINCT FROM (cells.*)
+);
+ANALYZE {gone}, {come};
+
+-- name: change_cells :: nothing
+DELETE FROM {cells} AS cells USING {gone} AS gone WHERE cells.ctid = gone.at;
+INSERT INTO {cells} SELECT * FROM {come};
+
+-- name: count_differences :: one row
+SELECT (SELECT count(*) FROM {gone}) AS gone, (SELECT count(*) FROM {come}) AS come;
+
+-- name: changed_keys :: the keys of one cells table of which a cell goes or comes
+SELECT {whole} FROM {gone}
+UNION
+SELECT {whole} FROM {come}
+
+-- name: whole_keys :: the keys of which all cells count
+SELECT * FROM (
+    {changed}
+) AS changed
+WHERE num_nulls({whole}) = 0
+
+-- name: whole_before :: what a report reads of cells: all that are there of the keys
+(SELECT cells.* FROM {cells} AS cells JOIN keys USING ({whole}))
+
+-- name: whole_after :: the same when the difference is made
+(
+    SELECT cells.*
+    FROM {cells} AS cells
+    JOIN keys USING ({whole})
+    WHERE NOT EXISTS (SELECT FROM {gone} AS gone WHERE gone.at = cells.ctid)
+    UNION ALL
+    SELECT come.*
+    FROM {come} AS come
+    JOIN keys USING ({whole})
+)
+
+-- name: make_delta :: nothing; what is added to a report, a row a key, of a report of which each cell counts by itself
+CREATE TEMPORARY TABLE {delta} ON COMMIT DROP AS
+SELECT {key}, {figures}
+FROM (
+    SELECT 1 AS sign, after.* FROM (
+        {after}
+    ) AS after
+    UNION ALL
+    SELECT -1, before.* FROM (
+        {before}
+    ) AS before
+) AS contributed
+GROUP BY {key}
+HAVING {differs};
+ANALYZE {delta};
+
+-- name: make_whole_delta :: nothing; the same of a report that needs all cells of a key
+CREATE TEMPORARY TABLE {delta} ON COMMIT DROP AS
+WITH keys AS MATERIALIZED (
+    {keys}
+)
+SELECT {key}, {figures}
+FROM (
+    SELECT 1 AS sign, after.* FROM (
+        {after}
+    ) AS after
+    UNION ALL
+    SELECT -1, before.* FROM (
+        {before}
+    ) AS before
+) AS contributed
+GROUP BY {key}
+HAVING {differs};
+ANALYZE {delta};
+
+-- name: stale_keys :: nothing; the keys of which a least or greatest value left with a cell
+CREATE TEMPORARY TABLE {stale} ON COMMIT DROP AS
+SELECT {of_delta}
+FROM {delta} AS delta
+JOIN {table} AS report ON {same_key}
+WHERE {left};
+
+-- name: add_delta :: nothing; the report is as its cells are, but for values of stale keys
+UPDATE {table} AS report
+SET {sums}
+FROM {delta} AS delta
+WHERE {same_key};
+INSERT INTO {table}
+SELECT {new_row}
+FROM {delta} AS delta
+WHERE NOT EXISTS (SELECT FROM {table} AS report WHERE {same_key});
+DELETE FROM {table} AS report
+USING {delta} AS delta
+WHERE {same_key} AND {is_empty};
+DROP TABLE {delta};
+
+-- name: mend_stale :: nothing; least and greatest values of stale keys, from all their cells
+UPDATE {table} AS report
+SET {mended}
+FROM (
+    {rows}
+) AS delta
+WHERE {same_key};
+DROP TABLE {stale};
+
+-- name: all_cells_of_stale :: what a report reads of cells
+(SELECT cells.* FROM {cells} AS cells JOIN {stale} AS stale USING ({key}))
+
+-- name: forget_cells :: nothing; those of days that can be counted anew
+DELETE FROM {cells} WHERE unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date;
+
+-- name: add_cells :: nothing
+INSERT INTO {cells} SELECT * FROM {new};
+
+-- name: count_whole :: nothing; a report from all cells that there are
+DELETE FROM {table};
+INSERT INTO {table}
+{rows};
+
+-- name: compare_whole :: one row: how many rows of a report are not what all its cells give
+SELECT count(*) AS differences
+FROM (
+    (TABLE {table} EXCEPT SELECT * FROM ({rows}) AS counted)
+    UNION ALL
+    (SELECT * FROM ({rows}) AS counted EXCEPT TABLE {table})
+) AS different;
+
+-- name: random_unit :: one row: a unit that can be counted anew, any; none when there is none
+SELECT feed, unit::text AS unit
+FROM (SELECT DISTINCT feed, unit FROM report_cells.visits) AS units
+WHERE unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date
+ORDER BY random()
+LIMIT 1;
+
+-- name: add_unit :: nothing
+INSERT INTO pg_temp.units_to_count (feed, unit) VALUES ({feed}, {unit}::date);
+
+-- name: is_comparison_due :: one row: whether the last comparison began so many seconds ago, or none ever did
+SELECT coalesce(max(compared_at) < clock_timestamp() - make_interval(secs => %(seconds)s), true) AS is_due
+FROM report_cells.comparisons;
+
+-- name: note_comparison :: nothing
+INSERT INTO report_cells.comparisons (compared_at, feed, unit, report, differences)
+VALUES (clock_timestamp(), {feed}, {unit}::date, {report}, {differences});
+
+-- name: built :: name and digest of what stands, and the zone in which it was counted
+SELECT name, digest, zone FROM report_cells.built;
+
+-- name: note_built :: nothing
+DELETE FROM report_cells.built WHERE name = {name};
+INSERT INTO report_cells.built (name, digest, zone) VALUES ({name}, {digest}, {zone});
+
+-- name: publish :: nothing; what the last refresh was
 DELETE FROM ledger.failed_refresh;
-DO $$
-BEGIN
-    -- The checks vouch for the tables that this run built. A server that crashed since has emptied them.
-    IF NOT EXISTS (SELECT FROM {staging} WHERE built_by = {run_id}) THEN
-        RAISE EXCEPTION 'the checked staging tables of this run were replaced or emptied: run report_sales again';
-    END IF;
-    -- A file was unloaded meanwhile, or a merge set rows of it aside: what was built before has rows that are gone. The
-    -- audit only grows, so its count tells, whatever the clock does, and whether or not an unload could refresh the reports.
-    IF EXISTS (
-        SELECT FROM {staging} WHERE unloads <> (SELECT count(*) FROM ledger.audit WHERE action IN ('unload', 'merge'))
-    ) THEN
-        RAISE EXCEPTION 'rows left events after the tables of this run were built: run report_sales again'
-            USING ERRCODE = 'serialization_failure';
-    END IF;
-END
-$$;
+DELETE FROM report.last_refresh;
+INSERT INTO report.last_refresh (built_by, as_of, zone, changes, seconds, events, sales, revenue)
+SELECT
+    {run_id},
+    now(),
+    {zone},
+    {changes},
+    extract(epoch FROM clock_timestamp() - now()),
+    coalesce(sum(events), 0),
+    coalesce(sum(purchases + cancellations), 0),
+    coalesce(sum(revenue), 0)
+FROM report.totals;
 
 -- name: forget_failure :: nothing
 DELETE FROM ledger.failed_refresh;
@@ -76,59 +412,76 @@ DELETE FROM ledger.failed_refresh;
 -- name: note_failure :: nothing
 INSERT INTO ledger.failed_refresh (failed_at, report, error) VALUES (now(), %(report)s, %(error)s);
 
--- name: publish_by_key :: nothing; only the rows that changed were written
-DELETE FROM {table} AS published
-USING (TABLE {table} EXCEPT TABLE {staging}) AS outdated
-WHERE {same_key};
-INSERT INTO {table}
-TABLE {staging} EXCEPT TABLE {table};
-
--- name: publish_whole :: nothing; of a report of one row
-DELETE FROM {table};
-INSERT INTO {table} TABLE {staging};
-
--- name: drop_staging :: nothing
-DROP TABLE {stagings};
-
--- name: make_draft :: nothing; an empty table of this session's own, with the report's columns
-CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS
+-- name: make_draft :: nothing; an empty table of this session's own, with the columns
+CREATE TEMPORARY TABLE {draft} ON COMMIT DROP AS
 {rows}
 WITH NO DATA;
 
--- name: is_as_drafted :: one row: whether the table is there, and whether it has the draft's columns
+-- name: standing :: one row: what stands under a name, and whether it has the draft's columns
 SELECT
-    to_regclass(%(table)s) IS NOT NULL AS is_there,
+    (SELECT relkind::text FROM pg_class WHERE oid = to_regclass(%(name)s)) AS kind,
     (
         SELECT array_agg(format('%%s %%s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
         FROM pg_attribute
-        WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped
-    ) = (
+        WHERE attrelid = to_regclass(%(name)s) AND attnum > 0 AND NOT attisdropped
+    ) IS NOT DISTINCT FROM (
         SELECT array_agg(format('%%s %%s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
         FROM pg_attribute
         WHERE attrelid = to_regclass(%(draft)s) AND attnum > 0 AND NOT attisdropped
     ) AS is_same;
 
+-- name: columns :: by table the names of its columns, in order
+SELECT relname AS name, array_agg(attname::text ORDER BY attnum) AS columns
+FROM pg_attribute
+JOIN pg_class ON pg_class.oid = attrelid
+WHERE relnamespace = to_regnamespace(%(schema)s) AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
+GROUP BY relname;
+
+-- name: type_of :: one row: the type of a column
+SELECT format_type(atttypid, NULL) AS type
+FROM pg_attribute
+WHERE attrelid = to_regclass(%(name)s) AND attname = %(column)s;
+
+-- name: forget_built :: nothing; what was made is empty
+DELETE FROM report_cells.built WHERE name = {name};
+
 -- name: drop_table :: nothing; raises when a view needs it
 DROP TABLE {table};
 
--- name: make_table :: nothing; the table that is published, empty
-CREATE TABLE {table} (LIKE {staging});
+-- name: drop_view :: nothing; raises when another view needs it
+DROP VIEW {table};
 
--- name: add_key :: nothing
--- A key may be of any length, which no index of sorted values takes: what is unique is so by its hash and then by itself.
-ALTER TABLE {table} ALTER COLUMN {key} SET NOT NULL, ADD EXCLUDE USING hash ({key} WITH =);
+-- name: make_table :: nothing; an empty table
+CREATE TABLE {table} (LIKE {draft});
 
--- name: add_wide_key :: nothing; of several columns, which no index of hashes takes
-ALTER TABLE {table} ADD PRIMARY KEY ({key});
+-- name: make_view :: nothing; raises when one stands there with other columns
+CREATE OR REPLACE VIEW {table} AS
+{rows};
 
--- name: comment :: nothing
+-- name: not_null :: nothing
+ALTER TABLE {table} {constraints};
+
+-- name: index_by_unit :: nothing
+CREATE INDEX ON {table} (unit);
+
+-- name: index_by_text :: nothing
+-- A text may be of any length, which no index of sorted values takes.
+CREATE INDEX ON {table} USING hash ({column});
+
+-- name: index_by_value :: nothing
+CREATE INDEX ON {table} ({column});
+
+-- name: comment_table :: nothing
 COMMENT ON TABLE {table} IS {says};
+
+-- name: comment_view :: nothing
+COMMENT ON VIEW {table} IS {says};
 
 -- name: grant_reading :: nothing; whoever may use the schema may read the reports
 GRANT SELECT ON {table} TO PUBLIC;
 
--- name: grant_publishing :: nothing; the reader publishes, and so does an unload, in its own transaction
-GRANT INSERT, DELETE ON {table} TO sluice_writer, sluice_reader;
+-- name: grant_refreshing :: nothing; the reader refreshes, and so does an unload when it is done
+GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO sluice_writer, sluice_reader;
 
 -- name: has_roles :: one row: whether there are roles of ours, or one login for everything
 SELECT count(*) = 2 AS has_roles FROM pg_roles WHERE rolname IN ('sluice_writer', 'sluice_reader');

@@ -62,9 +62,9 @@ def text(name: str) -> str:
     return _file(file)[query]
 
 
-def compose(name: str, **parts: sql.Composable) -> sql.Composed:
-    """Query ``name`` with ``parts`` in the places of its text that have their names in braces: ``{table}``."""
-    return sql.SQL(text(name)).format(**parts)
+def compose(query: str, /, **parts: sql.Composable) -> sql.Composed:
+    """``query`` with ``parts`` in the places of its text that have their names in braces: ``{table}``."""
+    return sql.SQL(text(query)).format(**parts)
 
 
 def parse(text: str) -> dict[str, str]:

@@ -1,94 +1,68 @@
-"""A refresh of the reports inside a transaction that has changed ``events`` itself, as DAG report_sales does it."""
+"""Keeping the reports up: one transaction that counts anew what changed since the last one."""
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from sluice.base import queries
-from sluice.reports import definitions
-from sluice.reports.statements import OF_THE_SESSION, Statements
+from sluice.base.settings import Settings
+from sluice.reports import definitions, feeds
+from sluice.reports.definitions import Kind, Report
+from sluice.reports.statements import SCHEMA, Statements
 
-Connection = psycopg.Connection[dict[str, Any]]
+_log = logging.getLogger(__name__)
 
-NOT_REFRESHED = "not refreshed, and stale until the next run of DAG report_sales"
+# So many events are counted at a time, or those of one unit: temporary tables grow no larger.
+_EVENTS_AT_ONCE = 400_000
 
 
 class RefreshError(RuntimeError):
-    """A report cannot be built or published; the message names it, says what PostgreSQL says, and what to do."""
+    """A report cannot be counted, or its check does not hold; the message names it, says why, and what to do."""
 
     def __init__(self, message: str, report: str | None = None) -> None:
         super().__init__(message)
         self.report = report
 
 
-def are_published(connection: Connection) -> bool:
-    """Whether the reports were ever published; before that there is nothing to refresh."""
-    return bool(queries.row(connection, "summary.published")["published"])
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did: changes it took, units (a feed's UTC days) it counted, reports it counted as a whole."""
+
+    changes: int
+    units: int
+    seconds: float
+    whole: tuple[str, ...] = ()
 
 
-def begin(connection: Connection) -> None:
-    """The first statements of a transaction that will refresh: one snapshot, and no other refresh until it ends.
+def refresh(connection: psycopg.Connection[Any], settings: Settings, run_id: str, *, anew: bool = False) -> Refreshed:
+    """Bring every report to what ``events`` holds now; ``run_id`` is who does it. ``anew``: from nothing.
 
-    Raises psycopg.errors.LockNotAvailable when another refresh is under way for longer than the session's lock_timeout.
+    One transaction: whoever reads sees all of the last refresh or all of this one, and one that fails leaves the old
+    numbers. Runs as the reader or the writer, on a connection without a transaction. Waits for another refresh as long
+    as the session's lock_timeout lets it. Raises RefreshError, definitions.ReportError, psycopg.Error.
     """
-    connection.execute(Statements([], OF_THE_SESSION, "").begin())
+    begun = time.monotonic()
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(queries.compose("refresh.begin"))
+        done = _Refresh(cursor, settings, definitions.read()).run(run_id, anew=anew, begun=begun)
+    _log.info("reports refreshed: %s", done)
+    return done
 
 
-def refresh(connection: Connection, run_id: str) -> str:
-    """Build, check and publish as the transaction sees ``events`` now; returns what became of it, for people.
-
-    What fails here fails alone: the published numbers stay, and the transaction goes on. Raises psycopg.Error only when
-    the connection is lost.
-    """
-    try:
-        with connection.transaction():
-            return _refresh(connection, run_id)
-    except (definitions.ReportError, RefreshError) as error:
-        return f"{NOT_REFRESHED} ({error})"
-    except psycopg.Error as error:
-        if connection.broken:
-            raise
-        return f"{NOT_REFRESHED} ({first_line(error)})"
-
-
-def build(connection: psycopg.Connection[Any], statements: Statements) -> None:
-    """Make the staging tables, in the transaction that ``statements.begin()`` began.
-
-    Raises RefreshError for the first one that cannot be made, psycopg.Error when the connection is lost.
-    """
-    for name, script in statements.build().items():
-        try:
-            connection.execute(script)
-        except psycopg.Error as error:
-            if connection.broken:
-                raise
-            remedy = f"mend include/sql/reports/{name}.sql, then run DAG report_sales"
-            raise RefreshError(f"it cannot be built: {first_line(error)}: {remedy}", name) from error
-    connection.execute(statements.analyze())
-
-
-def note_failure(connection: psycopg.Connection[Any], failure: BaseException | None, report: str | None) -> None:
-    """Keep for `make status` why a refresh failed, in place of what was kept before.
-
-    ``report`` is whose check did not hold; none when something else failed, which ``failure`` then says.
-    """
+def note_failure(connection: psycopg.Connection[Any], failure: BaseException | None) -> None:
+    """Keep for `make status` why a refresh failed, in place of what was kept before."""
     with connection.transaction():
         queries.run(connection, "refresh.forget_failure")
-        named = failure.report if isinstance(failure, RefreshError) else report
-        queries.run(connection, "refresh.note_failure", report=named, error=_why(failure, report))
-
-
-def _why(failure: BaseException | None, report: str | None) -> str:
-    if isinstance(failure, psycopg.errors.UndefinedTable) and report is None:
-        return f"{first_line(failure)}: the table of a new report is made by `make down && make up`"
-    if isinstance(failure, psycopg.Error):
-        return f"{first_line(failure)}: the log of the task in DAG report_sales tells more"
-    if report is not None:
-        return f"its check does not hold: look at report_staging.{report}__next, and at the check in its file"
-    return str(failure).strip().partition("\n")[0]
+        report = failure.report if isinstance(failure, RefreshError) else None
+        queries.run(connection, "refresh.note_failure", report=report, error=_why(failure))
 
 
 def first_line(error: psycopg.Error) -> str:
@@ -96,17 +70,154 @@ def first_line(error: psycopg.Error) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _refresh(connection: Connection, run_id: str) -> str:
-    statements = Statements(definitions.read(), OF_THE_SESSION, run_id)
-    build(connection, statements)
-    failed = [name for name, check in statements.checks().items() if not _holds(connection, check)]
-    if failed:
-        return f"{NOT_REFRESHED} (check {', '.join(failed)} fails)"
-    for script in statements.publish():
-        connection.execute(script)
-    return "refreshed"
+def _why(failure: BaseException | None) -> str:
+    if isinstance(failure, psycopg.Error):
+        return f"{first_line(failure)}: the log of the task in DAG report_sales tells more"
+    return str(failure).strip().partition("\n")[0]
 
 
-def _holds(connection: Connection, check: sql.Composed) -> bool:
-    row = connection.execute(check).fetchone()
-    return row is not None and all(row.values())
+class _Refresh:
+    """One refresh, within its transaction."""
+
+    def __init__(self, cursor: psycopg.Cursor[dict[str, Any]], settings: Settings, reports: Sequence[Report]) -> None:
+        self._cursor = cursor
+        self._settings = settings
+        self._zone = sql.Literal(settings.shop_zone)
+        self._reports = list(reports)
+        self._cells = definitions.of_kind(self._reports, Kind.CELLS)
+        self._sums = definitions.of_kind(self._reports, Kind.REPORT)
+        columns = {row["name"]: row["columns"] for row in queries.all(cursor, "refresh.columns", schema=SCHEMA)}
+        self._check_tables(columns)
+        self._statements = Statements(self._reports, columns)
+
+    def run(self, run_id: str, *, anew: bool, begun: float) -> Refreshed:
+        connection = self._cursor.connection
+        feeds.refuse_unknown_zone(self._settings, connection)
+        changed_feeds = feeds.write(connection, feeds.feeds(self._settings, connection))
+        self._execute("refresh.take_changes")
+        self._execute("refresh.make_events")
+        changes = queries.row(self._cursor, "refresh.count_taken")["changes"]
+        outdated = self._outdated()
+        if anew or any(cells.name in outdated for cells in self._cells):
+            outdated = {report.name for report in (*self._cells, *self._sums)}
+            units = self._build_cells()
+        else:
+            units = self._count_changes(changed_feeds, [report for report in self._sums if report.name not in outdated])
+        self._count_whole([report for report in self._sums if report.name in outdated])
+        self._note_built(outdated)
+        self._execute("refresh.forget_changes")
+        parts = {"run_id": sql.Literal(run_id), "zone": self._zone, "changes": sql.Literal(changes)}
+        self._execute("refresh.publish", **parts)
+        return Refreshed(changes, units, round(time.monotonic() - begun, 3), tuple(sorted(outdated)))
+
+    # --- what changed
+
+    def _count_changes(self, changed_feeds: set[str], reports: list[Report]) -> int:
+        self._execute("refresh.units_of_changes")
+        if changed_feeds:
+            self._execute("refresh.units_of_feeds", feeds=sql.Literal(sorted(changed_feeds)))
+        for cells in self._cells:
+            self._run(cells, self._statements.make_cells(cells))
+        return self._in_batches(lambda days: self._count_batch(days, reports))
+
+    def _count_batch(self, days: list[str], reports: list[Report]) -> None:
+        made, changed = self._statements, []
+        for cells in self._cells:
+            self._make_cells(cells)
+            self._run(cells, made.difference(cells, days))
+            counted = self._run(cells, made.of_cells("refresh.count_differences", cells)).fetchone()
+            if counted and any(counted.values()):
+                changed.append(cells)
+        names = {cells.name for cells in changed}
+        follow = [report for report in reports if names.intersection(report.of)]
+        # A delta is made while the old cells are there, and added after it is known which values leave with them.
+        for report in follow:
+            self._run(report, made.make_delta(report))
+            if stale := made.stale_keys(report):
+                self._run(report, stale)
+            self._run(report, made.add_delta(report))
+        for cells in changed:
+            self._run(cells, made.of_cells("refresh.change_cells", cells))
+        for report in follow:
+            if report.least or report.greatest:
+                self._run(report, made.mend_stale(report))
+
+    # --- from nothing
+
+    def _build_cells(self) -> int:
+        self._execute("refresh.units_of_all")
+        for cells in self._cells:
+            self._run(cells, self._statements.of_cells("refresh.forget_cells", cells))
+            self._run(cells, self._statements.make_cells(cells))
+        return self._in_batches(self._build_batch)
+
+    def _build_batch(self, days: list[str]) -> None:
+        for cells in self._cells:
+            self._make_cells(cells)
+            self._run(cells, self._statements.of_cells("refresh.add_cells", cells))
+
+    def _count_whole(self, reports: list[Report]) -> None:
+        for report in reports:
+            self._run(report, self._statements.of_whole("refresh.count_whole", report))
+
+    def _outdated(self) -> set[str]:
+        """The cells and reports that do not stand as their files say them, or not in the shop's zone."""
+        built = {
+            row["name"]: (row["digest"], row["zone"]) for row in queries.all(self._cursor, "refresh.built")
+        }
+        return {
+            report.name
+            for report in (*self._cells, *self._sums)
+            if built.get(report.name) != (report.digest, self._settings.shop_zone)
+        }
+
+    def _note_built(self, names: set[str]) -> None:
+        for report in self._reports:
+            if report.name in names:
+                parts = {"name": sql.Literal(report.name), "digest": sql.Literal(report.digest), "zone": self._zone}
+                self._execute("refresh.note_built", **parts)
+
+    # --- both
+
+    def _in_batches(self, count: Any) -> int:
+        """Run ``count(days)`` for each batch of units, with their events at hand; how many units there were."""
+        self._execute("refresh.make_queue", most=sql.Literal(_EVENTS_AT_ONCE))
+        units = 0
+        for row in queries.all(self._cursor, "refresh.batches"):
+            self._execute("refresh.take_batch", batch=sql.Literal(row["batch"]))
+            days = [found["day"] for found in queries.all(self._cursor, "refresh.days_of_batch")]
+            for day in days:
+                self._execute("refresh.fill_events", day=sql.Literal(day), zone=self._zone)
+            self._execute("refresh.know_events")
+            count(days)
+            units += row["units"]
+        return units
+
+    def _make_cells(self, cells: Report) -> None:
+        self._run(cells, self._statements.fill_cells(cells))
+        check = self._statements.check_cells(cells)
+        held = self._run(cells, check).fetchone() if check else {}
+        if held is None or not all(held.values()):
+            failed = ", ".join(name for name, holds in (held or {"no row": False}).items() if not holds)
+            raise RefreshError(
+                f"its check does not hold ({failed}): mend include/sql/reports/{cells.name}.sql, then run DAG report_sales",
+                cells.name,
+            )
+
+    def _run(self, report: Report, script: sql.Composed) -> psycopg.Cursor[dict[str, Any]]:
+        try:
+            return self._cursor.execute(script)
+        except psycopg.Error as error:
+            if self._cursor.connection.broken or isinstance(error, psycopg.OperationalError):
+                raise
+            remedy = f"mend include/sql/reports/{report.name}.sql, then run DAG report_sales"
+            raise RefreshError(f"it cannot be counted: {first_line(error)}: {remedy}", report.name) from error
+
+    def _execute(self, query: str, /, **parts: sql.Composable) -> None:
+        self._cursor.execute(queries.compose(query, **parts))
+
+    def _check_tables(self, columns: dict[str, Any]) -> None:
+        for report in self._sums:
+            if report.name not in columns:
+                raise RefreshError("its table is made by `make down && make up`", report.name)
+

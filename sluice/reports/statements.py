@@ -1,112 +1,200 @@
-"""The SQL of a refresh, made of the reports and of ``include/sql/refresh.sql``: build, check, publish.
-
-The DAG builds as the reader, in its schema; a transaction that changes events itself builds in tables of its own, so
-that the role that changes events needs no right on the reader's.
-"""
+"""The SQL of a refresh, made of the reports and of ``include/sql/refresh.sql``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 from psycopg import sql
 
 from sluice.base import queries
-from sluice.reports.definitions import CONTROL, Report
+from sluice.reports.definitions import Kind, Report
 
 SCHEMA = "report"
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Where staging tables stand, and the query that makes one."""
-
-    schema: str
-    build: str
-
-
-OF_THE_READER = Workshop("report_staging", "refresh.build")
-OF_THE_SESSION = Workshop("pg_temp", "refresh.build_temporary")
+CELLS = "report_cells"
+EVENTS = sql.Identifier("pg_temp", "changed_events")
 
 
 class Statements:
-    """What is run for ``reports``, which are in order. ``run_id`` is who builds, for report.last_refresh."""
+    """What is run for ``reports``; ``columns`` are those of each report's table, in order, by the report's name."""
 
-    def __init__(self, reports: Sequence[Report], workshop: Workshop, run_id: str) -> None:
-        self._reports = reports
-        self._workshop = workshop
-        self._run_id = sql.Literal(run_id)
+    def __init__(self, reports: Sequence[Report], columns: Mapping[str, Sequence[str]]) -> None:
+        self._reports = {report.name: report for report in reports}
+        self._columns = columns
 
-    def begin(self) -> sql.Composed:
-        """The first statements of the transaction that builds: one snapshot, and no other refresh until it ends."""
-        return queries.compose("refresh.begin", control=published(CONTROL))
+    def table(self, name: str) -> sql.Identifier:
+        """Where the cells, the report or the view of that name stands."""
+        return table(self._reports[name])
 
-    def build(self) -> dict[str, sql.Composed]:
-        """By report the script that makes its staging table, in order, after ``begin``."""
-        return {
-            report.name: queries.compose(
-                self._workshop.build, staging=self.staging(report.name), rows=self.rows(report)
+    def rows(self, report: Report, source: Callable[[str], sql.Composable] | None = None) -> sql.Composed:
+        """The report's own query; ``source`` gives what stands in the place of a name, its table when not given."""
+        return self._own(report.rows, source)
+
+    # --- cells
+
+    def make_cells(self, cells: Report) -> sql.Composed:
+        """The tables in which the cells of a batch, and their difference to those that are there, are made."""
+        return queries.compose("refresh.make_cells", **self._cells(cells))
+
+    def fill_cells(self, cells: Report) -> sql.Composed:
+        """Make the batch's cells."""
+        return queries.compose("refresh.fill_new_cells", **self._cells(cells), rows=self.rows(cells))
+
+    def check_cells(self, cells: Report) -> sql.Composed | None:
+        """A query of one row, all true when the cells that were made pass their check; None without a check."""
+        return self._own(cells.check, lambda _: temporary(cells.name, "new")) if cells.check else None
+
+    def difference(self, cells: Report, days: Sequence[str]) -> sql.Composed:
+        """Find what goes and what comes; ``days`` are the batch's."""
+        return queries.compose("refresh.fill_differences", **self._cells(cells), days=sql.Literal(list(days)))
+
+    def of_cells(self, query: str, cells: Report) -> sql.Composed:
+        """A query that names the cells, ``gone``, ``come`` and ``new``."""
+        return queries.compose(query, **self._cells(cells))
+
+    # --- reports
+
+    def make_delta(self, report: Report) -> sql.Composed:
+        """What is added to the report when the difference of its cells is made, which must not have been made yet."""
+        parts = {
+            "delta": temporary(report.name, "delta"),
+            "key": columns(report.key),
+            "figures": comma(self._figures(report)),
+            "differs": self._differs(report),
+        }
+        if not report.whole:
+            after = self.rows(report, lambda name: temporary(name, "come"))
+            before = self.rows(report, lambda name: temporary(name, "gone"))
+            return queries.compose("refresh.make_delta", **parts, after=after, before=before)
+        changed = [self._whole("refresh.changed_keys", report, name) for name in report.of]
+        keys = queries.compose(
+            "refresh.whole_keys", whole=columns(report.whole), changed=sql.SQL("\nUNION\n").join(changed)
+        )
+        after = self.rows(report, lambda name: self._whole("refresh.whole_after", report, name))
+        before = self.rows(report, lambda name: self._whole("refresh.whole_before", report, name))
+        return queries.compose("refresh.make_whole_delta", **parts, keys=keys, after=after, before=before)
+
+    def stale_keys(self, report: Report) -> sql.Composed | None:
+        """Find keys of which a least or greatest value leaves, before ``add_delta``; None when the report has neither."""
+        if not (report.least or report.greatest):
+            return None
+        left = [
+            sql.SQL("delta.{was} = report.{name} AND (delta.{name} IS NULL OR delta.{name} {than} delta.{was})").format(
+                name=sql.Identifier(name), was=_was(name), than=than
             )
-            for report in self._reports
+            for names, than in ((report.least, sql.SQL(">")), (report.greatest, sql.SQL("<")))
+            for name in names
+        ]
+        return queries.compose(
+            "refresh.stale_keys",
+            stale=temporary(report.name, "stale"),
+            of_delta=comma([sql.SQL("delta.{}").format(sql.Identifier(name)) for name in report.key]),
+            left=sql.SQL(" OR ").join(left),
+            **self._report(report),
+        )
+
+    def add_delta(self, report: Report) -> sql.Composed:
+        """Add what ``make_delta`` made."""
+        new = [sql.SQL("delta.{}").format(sql.Identifier(name)) for name in self._columns[report.name]]
+        empty = [sql.SQL("report.{} = 0").format(sql.Identifier(name)) for name in self._sums(report)]
+        return queries.compose(
+            "refresh.add_delta",
+            sums=comma([self._added(report, name) for name in self._names_of_figures(report)]),
+            new_row=comma(new),
+            is_empty=sql.SQL(" AND ").join(empty),
+            **self._report(report),
+        )
+
+    def mend_stale(self, report: Report) -> sql.Composed:
+        """Take the least and greatest values of stale keys from all their cells, when the difference is made."""
+        stale, key = temporary(report.name, "stale"), columns(report.key)
+        rows = self.rows(
+            report,
+            lambda name: queries.compose("refresh.all_cells_of_stale", cells=self.table(name), stale=stale, key=key),
+        )
+        mended = [
+            sql.SQL("{0} = delta.{0}").format(sql.Identifier(name)) for name in (*report.least, *report.greatest)
+        ]
+        return queries.compose("refresh.mend_stale", rows=rows, mended=comma(mended), stale=stale, **self._report(report))
+
+    def of_whole(self, query: str, report: Report) -> sql.Composed:
+        """A query over a report's table and what all its cells give."""
+        return queries.compose(query, table=self.table(report.name), rows=self.rows(report))
+
+    def _own(self, text: str, source: Callable[[str], sql.Composable] | None = None) -> sql.Composed:
+        names = {name: (source or self.table)(name) for name in self._reports if "{" + name + "}" in text}
+        return sql.SQL(text).format(**names, events=EVENTS)
+
+    def _cells(self, cells: Report) -> dict[str, sql.Composable]:
+        return {"cells": self.table(cells.name)} | {word: temporary(cells.name, word) for word in ("new", "gone", "come")}
+
+    def _whole(self, query: str, report: Report, name: str) -> sql.Composed:
+        return queries.compose(query, whole=columns(report.whole), **self._cells(self._reports[name]))
+
+    def _report(self, report: Report) -> dict[str, sql.Composable]:
+        same = [sql.SQL("report.{0} = delta.{0}").format(sql.Identifier(name)) for name in report.key]
+        return {
+            "table": self.table(report.name),
+            "delta": temporary(report.name, "delta"),
+            "same_key": sql.SQL("(") + sql.SQL(" AND ").join(same) + sql.SQL(")"),
         }
 
-    def analyze(self) -> sql.Composed:
-        """The statistics of what was built."""
-        return queries.compose("refresh.analyze", stagings=self._all([each for each in self._reports if each.key]))
+    def _names_of_figures(self, report: Report) -> list[str]:
+        return [name for name in self._columns[report.name] if name not in report.key]
 
-    def checks(self) -> dict[str, sql.Composed]:
-        """By report the query whose one row must be all true."""
-        checks = {report.name: self._check(report) for report in self._reports}
-        return {name: check for name, check in checks.items() if check is not None}
+    def _sums(self, report: Report) -> list[str]:
+        extremes = {*report.least, *report.greatest}
+        return [name for name in self._names_of_figures(report) if name not in extremes]
 
-    def publish(self) -> list[sql.Composed]:
-        """The statements of the transaction that publishes what was built and checked."""
-        begin = queries.compose(
-            "refresh.begin_publishing",
-            control=published(CONTROL),
-            staging=self.staging(CONTROL),
-            run_id=self._run_id,
+    def _figures(self, report: Report) -> list[sql.Composed]:
+        """What a delta has of each figure: the sum of what comes less what goes; of an extreme both, side by side."""
+        made = []
+        for name in self._names_of_figures(report):
+            if name not in (*report.least, *report.greatest):
+                made.append(sql.SQL("sum(sign * {0}) AS {0}").format(sql.Identifier(name)))
+                continue
+            which = sql.SQL("min" if name in report.least else "max")
+            for sign, called in ((1, sql.Identifier(name)), (-1, _was(name))):
+                made.append(
+                    sql.SQL("{}({}) FILTER (WHERE sign = {}) AS {}").format(
+                        which, sql.Identifier(name), sql.Literal(sign), called
+                    )
+                )
+        return made
+
+    def _differs(self, report: Report) -> sql.Composable:
+        """Which keys have anything to add; of extremes only what is added tells."""
+        if report.least or report.greatest:
+            return sql.SQL("true")
+        return sql.SQL(" OR ").join(
+            sql.SQL("sum(sign * {}) <> 0").format(sql.Identifier(name)) for name in self._sums(report)
         )
-        made = [self._publish(report) for report in self._reports if report.is_published]
-        return [begin, *made, queries.compose("refresh.drop_staging", stagings=self._all(self._reports))]
 
-    def staging(self, name: str) -> sql.Identifier:
-        """The table that was built of the report ``name``."""
-        return sql.Identifier(self._workshop.schema, f"{name}__next")
-
-    def rows(self, report: Report) -> sql.Composed:
-        """The report's own SQL, reading what was built before it."""
-        return self._own(report.rows)
-
-    def _own(self, text: str) -> sql.Composed:
-        names = {report.name: self.staging(report.name) for report in self._reports}
-        return sql.SQL(text).format(**names, run_id=self._run_id)
-
-    def _check(self, report: Report) -> sql.Composed | None:
-        own = self._own(report.check) if report.check else None
-        if not report.key:
-            return own
-        keys = queries.compose("refresh.check_key", staging=self.staging(report.name), key=columns(report.key))
-        return keys if own is None else queries.compose("refresh.check_both", check=own, check_key=keys)
-
-    def _publish(self, report: Report) -> sql.Composed:
-        table, staging = published(report.name), self.staging(report.name)
-        if not report.key:
-            return queries.compose("refresh.publish_whole", table=table, staging=staging)
-        same = sql.SQL(" AND ").join(
-            sql.SQL("published.{0} = outdated.{0}").format(sql.Identifier(column)) for column in report.key
-        )
-        return queries.compose("refresh.publish_by_key", table=table, staging=staging, same_key=same)
-
-    def _all(self, reports: Sequence[Report]) -> sql.Composed:
-        return sql.SQL(", ").join(self.staging(report.name) for report in reports)
+    def _added(self, report: Report, name: str) -> sql.Composed:
+        if name in report.least or name in report.greatest:
+            which = sql.SQL("least" if name in report.least else "greatest")
+            return sql.SQL("{0} = {1}(report.{0}, delta.{0})").format(sql.Identifier(name), which)
+        return sql.SQL("{0} = report.{0} + delta.{0}").format(sql.Identifier(name))
 
 
-def published(name: str) -> sql.Identifier:
-    """The table of the report ``name`` that people read."""
-    return sql.Identifier(SCHEMA, name)
+def table(report: Report) -> sql.Identifier:
+    """Where the cells, the report or the view stands."""
+    return sql.Identifier(CELLS if report.kind is Kind.CELLS else SCHEMA, report.name)
+
+
+def temporary(name: str, word: str) -> sql.Identifier:
+    """A table of this transaction's own, for the cells or report of that name."""
+    return sql.Identifier("pg_temp", f"{name}__{word}")
 
 
 def columns(names: Sequence[str]) -> sql.Composed:
     """Column names, with commas between them."""
     return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
+    """``parts`` with commas between them."""
+    return sql.SQL(", ").join(parts)
+
+
+def _was(name: str) -> sql.Identifier:
+    return sql.Identifier(f"{name}__was")

@@ -1,12 +1,13 @@
--- report: What was looked for and not found a row, without regard to case and outer blanks
--- key: search_query
+-- view: What was looked for and not found a row, by feed, without regard to case and outer blanks
+-- after: search_counts, search_users
 
--- name: rows :: the report
+-- name: rows :: the view
 SELECT
-    lower(btrim(search_query)) AS search_query,
-    count(*) AS searches,
-    count(DISTINCT user_id) AS users,
-    max(event_time) AS last_searched_at
-FROM public.events
-WHERE event_type = 'search' AND search_results_count = 0 AND search_query IS NOT NULL
-GROUP BY 1;
+    counts.feed,
+    counts.query AS search_query,
+    counts.without_result AS searches,
+    coalesce(users_without_result, 0) AS users,
+    counts.last_without_result_at AS last_searched_at
+FROM {search_counts} AS counts
+LEFT JOIN {search_users} AS looked USING (feed, query)
+WHERE counts.without_result > 0;

@@ -1,0 +1,18 @@
+-- report: A month in which users bought for the first time, and a month in which they bought, a row, by feed; months are the shop's
+-- key: feed, cohort, month
+-- of: sales
+-- whole: feed, user_id
+
+-- name: rows :: the report
+SELECT feed, cohort, month, count(*) AS customers, sum(purchases)::bigint AS purchases
+FROM (
+    SELECT
+        feed,
+        date_trunc('month', local_day)::date AS month,
+        min(date_trunc('month', local_day)::date) OVER (PARTITION BY feed, user_id) AS cohort,
+        sum(purchases)::bigint AS purchases
+    FROM {sales} AS sales
+    WHERE purchases > 0 AND user_id IS NOT NULL
+    GROUP BY feed, user_id, date_trunc('month', local_day)
+) AS bought
+GROUP BY feed, cohort, month;
