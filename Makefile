@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT VERSION RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load insist psql reconcile doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
+.PHONY: help run up down restart status load insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ psql: $(VENV)/.runtime ## Open SQL as the owner of the database (SQL='SELECT …
 
 reconcile: $(VENV)/.runtime ## Recount conservation from the files and the tables (DAYS=1: of files loaded or changed since)
 	@$(SLUICE) reconcile $(if $(DAYS),--days $(DAYS))
+
+rebuild-reports: $(VENV)/.runtime ## Count all reports from nothing, while loads go on (DAG report_sales counts what changed)
+	@$(SLUICE) rebuild-reports
 
 doctor: $(VENV)/.runtime ## Tell which settings of PostgreSQL should be others, and why; changes nothing
 	@$(SLUICE) doctor

@@ -1,68 +1,34 @@
-"""Refreshes the tables of schema ``report`` from ``events``: build, check, publish, tell.
+"""Keeps the reports of schema ``report`` up with ``events``: counts anew what changed, tells, and once a day compares.
 
-The SQL of each report is in its file of ``include/sql/reports``. Nothing that fails its checks
-is published; the tables that failed stay as ``report_staging.<name>__next`` until the next run.
+The SQL of each report is in its file of ``include/sql/reports``. A refresh is one transaction: it publishes
+all of it, or leaves the old numbers.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
-from airflow.providers.common.sql.operators.sql import SQLCheckOperator, SQLExecuteQueryOperator
 from airflow.providers.postgres.hooks.postgres import PostgresHook
-from airflow.sdk import chain, dag, task
-from psycopg import sql
+from airflow.sdk import dag, task
 
 from sluice.base.settings import load
-from sluice.reports import definitions, refresh, summary
-from sluice.reports.statements import OF_THE_READER, Statements
+from sluice.reports import comparison, refresh, summary
 
 READER = "sluice_reader"
-STATEMENTS = Statements(definitions.read(), OF_THE_READER, "{{ run_id }}")
 
 
-def note_failure(context: dict[str, Any], report: str | None = None) -> None:
-    """Keep why a task failed for `make status`; ``report`` is the one that the task checks."""
+def note_failure(context: dict[str, Any]) -> None:
+    """Keep why a task failed, for `make status`."""
     with PostgresHook(postgres_conn_id=READER).get_conn() as connection:
-        refresh.note_failure(connection, context.get("exception"), report)
+        refresh.note_failure(connection, context.get("exception"))
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10), on_failure_callback=note_failure)
-def build_reports(run_id: str | None = None) -> None:
-    """Build all staging tables in one transaction. Airflow fills ``run_id`` in."""
-    statements = Statements(definitions.read(), OF_THE_READER, str(run_id))
+def refresh_reports(run_id: str | None = None) -> None:
+    """Count what changed since the last refresh. Airflow fills ``run_id`` in."""
     with PostgresHook(postgres_conn_id=READER).get_conn() as connection:
-        connection.execute(statements.begin())
-        refresh.build(connection, statements)
-
-
-def run_sql(task_id: str, scripts: list[sql.Composed]) -> SQLExecuteQueryOperator:
-    """A task that runs these scripts in one transaction."""
-    return SQLExecuteQueryOperator(
-        task_id=task_id,
-        conn_id=READER,
-        sql=[script.as_string() for script in scripts],
-        autocommit=False,
-        split_statements=False,
-        do_xcom_push=False,
-        retries=2,
-        retry_delay=timedelta(seconds=10),
-        on_failure_callback=note_failure,
-    )
-
-
-def check(name: str, query: sql.Composed) -> SQLCheckOperator:
-    """A quality gate. It is never retried: the staging tables would be the same."""
-    return SQLCheckOperator(
-        task_id=f"check_{name}",
-        conn_id=READER,
-        sql=query.as_string(),
-        retries=0,
-        retry_on_failure=False,
-        on_failure_callback=partial(note_failure, report=name),
-    )
+        refresh.refresh(connection, load(), str(run_id))
 
 
 @task
@@ -72,6 +38,13 @@ def tell_summary() -> None:
     with hook.get_conn() as connection:
         for line in summary.lines(connection):
             hook.log.info("%s", line)
+
+
+@task(on_failure_callback=note_failure)
+def compare_one_day(run_id: str | None = None) -> None:
+    """Once a day count a random day and report again; fails when what stands is something else."""
+    with PostgresHook(postgres_conn_id=READER).get_conn() as connection:
+        comparison.tell(comparison.compare(connection, load(), str(run_id), when_due=86_400) or {})
 
 
 @dag(
@@ -84,12 +57,7 @@ def tell_summary() -> None:
 )
 def report_sales() -> None:
     """Wire the refresh."""
-    chain(
-        build_reports(),
-        [check(name, query) for name, query in STATEMENTS.checks().items()],
-        run_sql("publish_reports", STATEMENTS.publish()),
-        tell_summary(),
-    )
+    refresh_reports() >> [tell_summary(), compare_one_day()]
 
 
 report_sales()

@@ -373,8 +373,9 @@ WHERE unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date
 ORDER BY random()
 LIMIT 1;
 
--- name: add_unit :: nothing
-INSERT INTO pg_temp.units_to_count (feed, unit) VALUES ({feed}, {unit}::date);
+-- name: take_unit :: nothing; the batch is this one
+TRUNCATE pg_temp.changed_units, pg_temp.changed_events;
+INSERT INTO pg_temp.changed_units (feed, unit) VALUES ({feed}, {unit}::date);
 
 -- name: is_comparison_due :: one row: whether the last comparison began so many seconds ago, or none ever did
 SELECT coalesce(max(compared_at) < clock_timestamp() - make_interval(secs => %(seconds)s), true) AS is_due

@@ -17,13 +17,14 @@ import psycopg
 from sluice.base import permissions
 from sluice.base.env_file import read_env_file
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
-from sluice.cli import backups, contracts, files, lifecycle, programs, proof
+from sluice.cli import backups, contracts, files, lifecycle, programs, proof, reports
 from sluice.cli.command import Command
 from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
 from sluice.ledger import insist
 from sluice.ledger.migrate import MigrationError
 from sluice.loading import errors, restore, unload
+from sluice.reports import definitions, refresh
 from sluice.running import dag_params
 from sluice.running.embedded import EmbeddedError
 from sluice.running.instance import Instance
@@ -31,7 +32,7 @@ from sluice.running.java import JavaError
 from sluice.running.pipeline import InstanceError
 
 # In the order in which the help lists them.
-_GROUPS = (lifecycle, files, proof, backups, contracts, programs)
+_GROUPS = (lifecycle, files, proof, reports, backups, contracts, programs)
 _EXPECTED = (
     InstanceError,
     SettingError,
@@ -43,6 +44,8 @@ _EXPECTED = (
     insist.InsistError,
     restore.RestoreError,
     errors.RejudgeError,
+    definitions.ReportError,
+    refresh.RefreshError,
     folders.FoldersError,
     folders.AdoptError,
     dag_params.DagParamsError,

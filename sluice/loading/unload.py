@@ -123,11 +123,11 @@ def unload_file(
     dry_run: bool = False,
     lands_again: bool = False,
 ) -> Withdrawn:
-    """Take one loaded file back, out of ``events`` and the published reports at the same moment.
+    """Take one loaded file back, out of ``events``; then refresh the reports, unless others do.
 
     When other files landed with the same bytes, the oldest of them is loaded in its place; ``with_duplicates`` takes
     them back too. A ``dry_run`` does all of it but the reports, and undoes it: what it says is what would happen.
-    ``lands_again``: the caller lands the file once more, as the audit says then; the reports are left to their refresh.
+    ``lands_again``: the caller lands the file once more, as the audit says then; the reports wait for it.
 
     Loads that have rows of the file wait until it is done, others do not. Raises UnloadError when the file is not
     loaded, the reason says nothing, or others hold the file for longer than SLUICE_UNLOAD_PATIENCE_SECONDS;
@@ -138,7 +138,7 @@ def unload_file(
     with database.connect(settings.writer_dsn, application_name="sluice-unload", lock_timeout=LOCK_TIMEOUT) as opened:
         unloading = _Unloading(
             opened,
-            settings.home_dir,
+            settings,
             file_id,
             reason.strip(),
             by_whom,
@@ -155,7 +155,7 @@ class _Unloading:
     def __init__(
         self,
         connection: Connection,
-        home: Path,
+        settings: Settings,
         file_id: int,
         reason: str,
         by_whom: str,
@@ -165,7 +165,7 @@ class _Unloading:
         lands_again: bool,
     ) -> None:
         self._connection = connection
-        self._home = home
+        self._settings = settings
         self._cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
         self._file_id = file_id
         self._reason = reason
@@ -173,17 +173,17 @@ class _Unloading:
         self._with_duplicates = with_duplicates
         self._dry_run = dry_run
         self._lands_again = lands_again
-        self._reports_are_held = False
 
     def patiently(self, seconds: float) -> Withdrawn:
-        """Attempts until one is through, for ``seconds``; reports that are in use are waited for half of that."""
+        """Attempts until one is through, for ``seconds``; then the reports follow."""
         begun = time.monotonic()
         for attempt in itertools.count(1):
             waited = time.monotonic() - begun
             try:
                 with self._held():
-                    are_free = not self._reports_are_held or waited < seconds / 2
-                    return self._attempt(with_reports=are_free and not self._lands_again)
+                    left = self._attempt()
+                left.reports = self._refreshed()
+                return left
             except _COLLISIONS as error:
                 if waited > seconds:
                     raise UnloadError(self._who_holds(waited)) from error
@@ -203,13 +203,8 @@ class _Unloading:
             with contextlib.suppress(psycopg.OperationalError):
                 self._run("load/withdraw.let_go_of_file", self._file_id)
 
-    def _attempt(self, *, with_reports: bool) -> Withdrawn:
-        self._reports_are_held |= with_reports
-        published = with_reports and not self._dry_run and refresh.are_published(self._connection)
+    def _attempt(self) -> Withdrawn:
         with self._connection.transaction(force_rollback=self._dry_run):
-            if published:
-                refresh.begin(self._connection)
-            self._reports_are_held &= not with_reports
             if not self._run("load/withdraw.is_held", self._file_id):
                 raise UnloadError(
                     "the database is reached through a pooler that changes sessions between transactions: set "
@@ -219,30 +214,25 @@ class _Unloading:
                 self._run,
                 self._file_id,
                 "unload",
-                home=self._home,
+                home=self._settings.home_dir,
                 reason=self._reason,
                 by_whom=self._by_whom,
                 with_duplicates=self._with_duplicates,
                 lands_again=self._lands_again,
             )
             crash_point("unload.after_withdraw")
-            left.reports = self._refreshed(published=published, with_reports=with_reports)
             crash_point("unload.before_commit")
         crash_point("unload.after_commit")
         done = "dry run of unloading" if self._dry_run else "unloaded"
         log.info("%s file %s (%s): %s", done, self._file_id, left.name, left)
         return left
 
-    def _refreshed(self, *, published: bool, with_reports: bool) -> str:
+    def _refreshed(self) -> str:
         if self._dry_run:
             return "dry run: nothing was changed"
         if self._lands_again:
             return refresh.NOT_REFRESHED
-        if not with_reports:
-            return f"{refresh.NOT_REFRESHED} (another session holds them)"
-        if not published:
-            return "none yet"
-        return refresh.refresh(self._connection, f"unload of file {self._file_id}")
+        return refresh.follow(self._connection, self._settings, f"unload of file {self._file_id}")
 
     def _who_holds(self, seconds: float) -> str:
         rows = self._run("load/withdraw.holders", self._file_id)

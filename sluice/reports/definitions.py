@@ -112,7 +112,9 @@ def parse(name: str, text: str) -> Report:
 def _kind(name: str, header: dict[str, str]) -> Kind:
     kinds = [kind for kind in Kind if kind.value in header]
     if len(kinds) != 1:
-        raise ReportError(f"{name}.sql begins with `-- report: …`, `-- view: …` or `-- cells: …`, what a row is: one of them")
+        raise ReportError(
+            f"{name}.sql begins with `-- report: …`, `-- view: …` or `-- cells: …`, what a row is: one of them"
+        )
     (kind,) = kinds
     words = set(header) - {kind.value}
     if missing := sorted(_NEEDS[kind] - words):
@@ -132,7 +134,9 @@ def _check_sources(report: Report, reports: dict[str, Report]) -> None:
     if len(report.of) > 1 and not report.whole:
         raise ReportError(f"{report.name}.sql is of several cells: a line `-- whole: …` names the key that they share")
     if report.whole and (report.least or report.greatest):
-        raise ReportError(f"{report.name}.sql: with `-- whole:` all figures are sums; least and greatest are for others")
+        raise ReportError(
+            f"{report.name}.sql: with `-- whole:` all figures are sums; least and greatest are for others"
+        )
 
 
 def _header(name: str, text: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,14 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sluice.base import queries
-from sluice.base.settings import Settings
+from sluice.base.settings import SettingError, Settings
 from sluice.reports import definitions, feeds
 from sluice.reports.definitions import Kind, Report
 from sluice.reports.statements import SCHEMA, Statements
 
 _log = logging.getLogger(__name__)
 
+NOT_REFRESHED = "not refreshed: the next run of DAG report_sales takes the rows out"
 # So many events are counted at a time, or those of one unit: temporary tables grow no larger.
 _EVENTS_AT_ONCE = 400_000
 
@@ -42,19 +43,44 @@ class Refreshed:
     whole: tuple[str, ...] = ()
 
 
-def refresh(connection: psycopg.Connection[Any], settings: Settings, run_id: str, *, anew: bool = False) -> Refreshed:
+def refresh(
+    connection: psycopg.Connection[Any],
+    settings: Settings,
+    run_id: str,
+    *,
+    anew: bool = False,
+    only_changes: bool = False,
+) -> Refreshed:
     """Bring every report to what ``events`` holds now; ``run_id`` is who does it. ``anew``: from nothing.
+
+    ``only_changes``: not when a report must be counted as a whole, which may take minutes; that raises RefreshError.
 
     One transaction: whoever reads sees all of the last refresh or all of this one, and one that fails leaves the old
     numbers. Runs as the reader or the writer, on a connection without a transaction. Waits for another refresh as long
     as the session's lock_timeout lets it. Raises RefreshError, definitions.ReportError, psycopg.Error.
     """
-    begun = time.monotonic()
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(queries.compose("refresh.begin"))
-        done = _Refresh(cursor, settings, definitions.read()).run(run_id, anew=anew, begun=begun)
+        done = Refreshing(cursor, settings, definitions.read()).run(run_id, anew=anew, only_changes=only_changes)
     _log.info("reports refreshed: %s", done)
     return done
+
+
+def follow(connection: psycopg.Connection[Any], settings: Settings, run_id: str) -> str:
+    """Refresh after a change that is committed, when that is quick; what became of it, for people.
+
+    What fails here changes nothing, and waits for the next refresh. Reports that were never counted, or are to be counted
+    from nothing, are left to DAG report_sales.
+    """
+    try:
+        if not queries.row(connection, "summary.published")["published"]:
+            return "none yet"
+        refresh(connection, settings, run_id, only_changes=True)
+    except (definitions.ReportError, RefreshError, SettingError) as error:
+        return f"{NOT_REFRESHED} ({error})"
+    except psycopg.Error as error:
+        return f"{NOT_REFRESHED} ({first_line(error)})"
+    return "refreshed"
 
 
 def note_failure(connection: psycopg.Connection[Any], failure: BaseException | None) -> None:
@@ -76,8 +102,8 @@ def _why(failure: BaseException | None) -> str:
     return str(failure).strip().partition("\n")[0]
 
 
-class _Refresh:
-    """One refresh, within its transaction."""
+class Refreshing:
+    """One refresh, within its transaction, which ``refresh.begin`` has begun."""
 
     def __init__(self, cursor: psycopg.Cursor[dict[str, Any]], settings: Settings, reports: Sequence[Report]) -> None:
         self._cursor = cursor
@@ -85,30 +111,50 @@ class _Refresh:
         self._zone = sql.Literal(settings.shop_zone)
         self._reports = list(reports)
         self._cells = definitions.of_kind(self._reports, Kind.CELLS)
-        self._sums = definitions.of_kind(self._reports, Kind.REPORT)
+        self.sums = definitions.of_kind(self._reports, Kind.REPORT)
         columns = {row["name"]: row["columns"] for row in queries.all(cursor, "refresh.columns", schema=SCHEMA)}
         self._check_tables(columns)
         self._statements = Statements(self._reports, columns)
 
-    def run(self, run_id: str, *, anew: bool, begun: float) -> Refreshed:
+    def run(self, run_id: str, *, anew: bool = False, only_changes: bool = False) -> Refreshed:
+        """Do all of it; see ``refresh``."""
+        begun = time.monotonic()
         connection = self._cursor.connection
         feeds.refuse_unknown_zone(self._settings, connection)
         changed_feeds = feeds.write(connection, feeds.feeds(self._settings, connection))
         self._execute("refresh.take_changes")
         self._execute("refresh.make_events")
+        for cells in self._cells:
+            self._run(cells, self._statements.make_cells(cells))
         changes = queries.row(self._cursor, "refresh.count_taken")["changes"]
         outdated = self._outdated()
+        if outdated and only_changes:
+            raise RefreshError(f"{', '.join(sorted(outdated))} must be counted as a whole")
         if anew or any(cells.name in outdated for cells in self._cells):
-            outdated = {report.name for report in (*self._cells, *self._sums)}
+            outdated = {report.name for report in (*self._cells, *self.sums)}
             units = self._build_cells()
         else:
-            units = self._count_changes(changed_feeds, [report for report in self._sums if report.name not in outdated])
-        self._count_whole([report for report in self._sums if report.name in outdated])
+            units = self._count_changes(changed_feeds, [report for report in self.sums if report.name not in outdated])
+        self._count_whole([report for report in self.sums if report.name in outdated])
         self._note_built(outdated)
         self._execute("refresh.forget_changes")
         parts = {"run_id": sql.Literal(run_id), "zone": self._zone, "changes": sql.Literal(changes)}
         self._execute("refresh.publish", **parts)
         return Refreshed(changes, units, round(time.monotonic() - begun, 3), tuple(sorted(outdated)))
+
+    def differences(self, feed: str, unit: str, report: Report) -> dict[str, int]:
+        """After ``run``: in how many rows the cells of a unit, and one report, are not what is counted now."""
+        self._execute("refresh.take_unit", feed=sql.Literal(feed), unit=sql.Literal(unit))
+        self._fill_events([unit])
+        found = {}
+        for cells in self._cells:
+            self._make_cells(cells)
+            self._run(cells, self._statements.difference(cells, [unit]))
+            counted = self._run(cells, self._statements.of_cells("refresh.count_differences", cells)).fetchone() or {}
+            found[cells.name] = sum(counted.values())
+        compared = self._run(report, self._statements.of_whole("refresh.compare_whole", report)).fetchone() or {}
+        found[report.name] = sum(compared.values())
+        return {name: rows for name, rows in found.items() if rows}
 
     # --- what changed
 
@@ -116,8 +162,6 @@ class _Refresh:
         self._execute("refresh.units_of_changes")
         if changed_feeds:
             self._execute("refresh.units_of_feeds", feeds=sql.Literal(sorted(changed_feeds)))
-        for cells in self._cells:
-            self._run(cells, self._statements.make_cells(cells))
         return self._in_batches(lambda days: self._count_batch(days, reports))
 
     def _count_batch(self, days: list[str], reports: list[Report]) -> None:
@@ -148,7 +192,6 @@ class _Refresh:
         self._execute("refresh.units_of_all")
         for cells in self._cells:
             self._run(cells, self._statements.of_cells("refresh.forget_cells", cells))
-            self._run(cells, self._statements.make_cells(cells))
         return self._in_batches(self._build_batch)
 
     def _build_batch(self, days: list[str]) -> None:
@@ -162,12 +205,10 @@ class _Refresh:
 
     def _outdated(self) -> set[str]:
         """The cells and reports that do not stand as their files say them, or not in the shop's zone."""
-        built = {
-            row["name"]: (row["digest"], row["zone"]) for row in queries.all(self._cursor, "refresh.built")
-        }
+        built = {row["name"]: (row["digest"], row["zone"]) for row in queries.all(self._cursor, "refresh.built")}
         return {
             report.name
-            for report in (*self._cells, *self._sums)
+            for report in (*self._cells, *self.sums)
             if built.get(report.name) != (report.digest, self._settings.shop_zone)
         }
 
@@ -179,19 +220,22 @@ class _Refresh:
 
     # --- both
 
-    def _in_batches(self, count: Any) -> int:
+    def _in_batches(self, count: Callable[[list[str]], None]) -> int:
         """Run ``count(days)`` for each batch of units, with their events at hand; how many units there were."""
         self._execute("refresh.make_queue", most=sql.Literal(_EVENTS_AT_ONCE))
         units = 0
         for row in queries.all(self._cursor, "refresh.batches"):
             self._execute("refresh.take_batch", batch=sql.Literal(row["batch"]))
             days = [found["day"] for found in queries.all(self._cursor, "refresh.days_of_batch")]
-            for day in days:
-                self._execute("refresh.fill_events", day=sql.Literal(day), zone=self._zone)
-            self._execute("refresh.know_events")
+            self._fill_events(days)
             count(days)
             units += row["units"]
         return units
+
+    def _fill_events(self, days: list[str]) -> None:
+        for day in days:
+            self._execute("refresh.fill_events", day=sql.Literal(day), zone=self._zone)
+        self._execute("refresh.know_events")
 
     def _make_cells(self, cells: Report) -> None:
         self._run(cells, self._statements.fill_cells(cells))
@@ -217,7 +261,6 @@ class _Refresh:
         self._cursor.execute(queries.compose(query, **parts))
 
     def _check_tables(self, columns: dict[str, Any]) -> None:
-        for report in self._sums:
+        for report in self.sums:
             if report.name not in columns:
                 raise RefreshError("its table is made by `make down && make up`", report.name)
-

@@ -111,10 +111,10 @@ class Statements:
             report,
             lambda name: queries.compose("refresh.all_cells_of_stale", cells=self.table(name), stale=stale, key=key),
         )
-        mended = [
-            sql.SQL("{0} = delta.{0}").format(sql.Identifier(name)) for name in (*report.least, *report.greatest)
-        ]
-        return queries.compose("refresh.mend_stale", rows=rows, mended=comma(mended), stale=stale, **self._report(report))
+        mended = [sql.SQL("{0} = delta.{0}").format(sql.Identifier(name)) for name in (*report.least, *report.greatest)]
+        return queries.compose(
+            "refresh.mend_stale", rows=rows, mended=comma(mended), stale=stale, **self._report(report)
+        )
 
     def of_whole(self, query: str, report: Report) -> sql.Composed:
         """A query over a report's table and what all its cells give."""
@@ -125,7 +125,9 @@ class Statements:
         return sql.SQL(text).format(**names, events=EVENTS)
 
     def _cells(self, cells: Report) -> dict[str, sql.Composable]:
-        return {"cells": self.table(cells.name)} | {word: temporary(cells.name, word) for word in ("new", "gone", "come")}
+        return {"cells": self.table(cells.name)} | {
+            word: temporary(cells.name, word) for word in ("new", "gone", "come")
+        }
 
     def _whole(self, query: str, report: Report, name: str) -> sql.Composed:
         return queries.compose(query, whole=columns(report.whole), **self._cells(self._reports[name]))

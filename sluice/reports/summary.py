@@ -6,31 +6,49 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from sluice.base import queries
 
 
 def lines(connection: psycopg.Connection[Any]) -> list[str]:
-    """What the last refresh published: totals, the funnel, three products, the latest six hours (UTC)."""
-    said = [
-        f"as of {as_of} UTC: {events:,} events, {sales:,} sales, revenue {revenue:,.2f}"
-        for as_of, events, sales, revenue in queries.all(connection, "summary.refresh")
-    ]
-    said += [
-        f"funnel: of {sessions:,} sessions {viewed:,} viewed, {carted:,} carted, {bought:,} bought; "
-        f"view to cart {_share(to_cart)}, cart to buy {_share(to_buy)}, view to buy {_share(whole)}"
-        for sessions, viewed, carted, bought, to_cart, to_buy, whole in queries.all(connection, "summary.funnel")
-    ]
-    said += [
-        f"top product {product} ({category or 'no category'}): "
-        f"revenue {revenue:,.2f}, {units:,} units, {buyers:,} buyers"
-        for product, category, revenue, units, buyers in queries.all(connection, "summary.best_products")
-    ]
-    said += [
-        f"hour {hour} UTC: {purchases:,} purchases, revenue {revenue:,.2f}"
-        for hour, purchases, revenue in queries.all(connection, "summary.latest_hours")
-    ]
-    return said
+    """What the last refresh published: by feed totals, funnel and three products, and the shop's latest three days."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [
+            *(
+                f"as of {row['as_of']} UTC: {row['events']:,} events, {row['sales']:,} sales; days are those of {row['zone']}"
+                for row in queries.all(cursor, "summary.refresh")
+            ),
+            *(_feed(row) for row in queries.all(cursor, "summary.feeds")),
+            *(_funnel(row) for row in queries.all(cursor, "summary.funnel")),
+            *(
+                f"{row['feed']}: top product {row['product_id']} ({row['category'] or 'no category'}): "
+                f"revenue {row['revenue']:,.2f}, {row['units']:,} units, {row['buyers']:,} buyers"
+                for row in queries.all(cursor, "summary.best_products")
+            ),
+            *(
+                f"the shop on {row['day']}: {row['orders']:,} orders, {row['purchases']:,} purchases, "
+                f"revenue {row['revenue']:,.2f} {row['currency']}".rstrip()
+                for row in queries.all(cursor, "summary.latest_days")
+            ),
+        ]
+
+
+def _feed(row: dict[str, Any]) -> str:
+    said = (
+        f"{row['feed']}: {row['events']:,} events, {row['purchases']:,} purchases, {row['cancellations']:,} cancellations, "
+        f"revenue {row['revenue']:,.2f} {row['currency']}".rstrip()
+    )
+    said += ", made up by the generator" if row["is_generated"] else ""
+    return said if row["is_of_shop"] else f"{said}, not in the shop's totals"
+
+
+def _funnel(row: dict[str, Any]) -> str:
+    return (
+        f"{row['feed']}: of {row['sessions']:,} sessions {row['viewed']:,} viewed, {row['carted']:,} carted, "
+        f"{row['bought']:,} bought; view to cart {_share(row['view_to_cart'])}, cart to buy {_share(row['cart_to_buy'])}, "
+        f"view to buy {_share(row['view_to_buy'])}"
+    )
 
 
 def _share(value: Decimal | None) -> str:

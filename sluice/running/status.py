@@ -63,7 +63,7 @@ def _reports(connection: Connection) -> dict[str, Any]:
     except psycopg.Error as error:
         if connection.broken:
             raise
-        error_of = {"as_of": None, "unloads_missing": None, "error": refresh.first_line(error)}
+        error_of = {"as_of": None, "changes_waiting": None, "differences": None, "error": refresh.first_line(error)}
         return {"reports": error_of, "failed_refresh": None}
 
 
@@ -91,7 +91,7 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
             state["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
             state["problems"] += contract_waits.problems(pipeline.settings, connection)
             state["problems"] += merge_problems(connection)
-            state["problems"] += reports_problems(state["failed_refresh"])
+            state["problems"] += reports_problems(state["failed_refresh"], state["reports"])
     except psycopg.Error as error:
         state["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return state
@@ -190,15 +190,14 @@ def _percentiles(latency: dict[str, Any]) -> str:
 
 
 def reports_word(reports: dict[str, Any] | None) -> str:
-    """How old the published reports are, and whether rows that an unload or a merge took out are still in them."""
+    """How old the published reports are, and how much has changed since."""
     if reports is None:
         return "none yet"
     if "error" in reports:
         return f"cannot be read: {reports['error']}"
     said = f"as of {_when(reports['as_of'])}"
-    if reports["unloads_missing"]:
-        missing = reports["unloads_missing"]
-        said += f", stale: {missing} unloads or merges of a file are not in them until the next run of report_sales"
+    if reports["changes_waiting"]:
+        said += f", {reports['changes_waiting']:,} changes since are counted by the next run of report_sales"
     return said
 
 
@@ -220,12 +219,15 @@ def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
     return []
 
 
-def reports_problems(failed: dict[str, Any] | None) -> list[str]:
-    """A file that is no report stops DAG report_sales from being read, so no run of it can tell."""
+def reports_problems(failed: dict[str, Any] | None, reports: dict[str, Any] | None) -> list[str]:
+    """Why the reports are not refreshed, and whether they were found to differ from events."""
     try:
         definitions.read()
     except definitions.ReportError as error:
         return [f"no report is refreshed: include/sql/reports/{error}"]
+    if reports and reports["differences"]:
+        rows = ", ".join(f"{rows} rows of {name}" for name, rows in sorted(reports["differences"].items()))
+        return [f"the reports are not what events give ({rows} differ): run `make rebuild-reports`"]
     if failed is None:
         return []
     of = f"report {failed['report']}: " if failed["report"] else ""

@@ -64,10 +64,17 @@ FROM ledger.streams
 ORDER BY epoch DESC
 LIMIT 1;
 
--- name: reports :: one row once reports are published: their moment, and how many unloads and merges they lack
+-- name: reports :: one row once reports are published: their moment, how many changes wait for the next refresh (no more
+-- than 100,000 are counted), and how many units or rows the last comparison found that differ
 SELECT
     as_of,
-    greatest((SELECT count(*) FROM ledger.audit WHERE action IN ('unload', 'merge')) - unloads, 0) AS unloads_missing
+    (SELECT count(*) FROM (SELECT FROM ledger.report_changes LIMIT 100000) AS waiting) AS changes_waiting,
+    (
+        SELECT differences
+        FROM report_cells.comparisons
+        ORDER BY compared_at DESC
+        LIMIT 1
+    ) AS differences
 FROM report.last_refresh;
 
 -- name: merge_waits :: a row a file whose later rows the last merge could not set aside: why
