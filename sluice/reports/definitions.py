@@ -36,12 +36,13 @@ class ReportError(ValueError):
 class Report:
     """One file: cells of a feed and day, a report that is sums over cells, or a view.
 
-    ``says`` is what a row is, for people. ``rows`` and ``check`` are SQL in which ``{name}`` stands for the table of the
-    file of that name, and ``{events}`` for the events of the days that are counted. ``of`` are the files that it reads.
+    ``says`` is what a row is, for people. ``rows`` and ``check`` are SQL in which ``{name}`` stands for the table of
+    the file of that name, and ``{events}`` for the events of the days that are counted. ``of`` are the files that it
+    reads.
 
-    Of cells: ``find`` are the columns that reports look cells up by. Of a report: ``key`` are the columns that tell rows
-    apart, all others are sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose cells count
-    only together. ``check_says`` is what the check of cells makes sure of, for people.
+    Of cells: ``find`` are the columns that reports look cells up by. Of a report: ``key`` are the columns that tell
+    rows apart, all others are sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose cells
+    count only together. ``check_says`` is what the check of cells makes sure of, for people.
     """
 
     name: str

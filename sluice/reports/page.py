@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sluice.reports import definitions
-from sluice.reports.definitions import Report
+from sluice.reports.definitions import Kind, Report
 
 _BEGIN, _END = "<!-- reports: made by python -m sluice.reports.page -->\n", "<!-- reports end -->\n"
 
@@ -22,23 +22,17 @@ def with_reports(page: str, reports: Sequence[Report]) -> str:
 
 
 def _lines(reports: Sequence[Report]) -> Iterator[str]:
-    yield "| table | what it holds | key | what is checked before it is published |\n|---|---|---|---|\n"
+    yield "| table or view | what a row is | key | made of |\n|---|---|---|---|\n"
     for report in reports:
-        if report.is_published:
-            yield f"| `report.{report.name}` | {report.says} | {_key(report)} | {_checked(report)} |\n"
-    yield "\nSteps that reports are made from, within a refresh:\n\n| step | what it holds |\n|---|---|\n"
+        if report.kind is not Kind.CELLS:
+            made = ", ".join(f"`{name}`" for name in report.of)
+            key = ", ".join(f"`{name}`" for name in report.key) or "a view"
+            yield f"| `report.{report.name}` | {report.says} | {key} | {made} |\n"
+    yield "\nCells, of which they are made, in schema `report_cells`:\n\n"
+    yield "| cells | what a row is | what each refresh checks |\n|---|---|---|\n"
     for report in reports:
-        if not report.is_published:
-            yield f"| `{report.name}` | {report.says} |\n"
-
-
-def _key(report: Report) -> str:
-    return ", ".join(f"`{name}`" for name in report.key) or "none"
-
-
-def _checked(report: Report) -> str:
-    of_the_key = ["each key once"] if report.key else []
-    return "; ".join([*of_the_key, report.check_says] if report.check else of_the_key) or "nothing"
+        if report.kind is Kind.CELLS:
+            yield f"| `{report.name}` | {report.says} | {report.check_says or 'nothing'} |\n"
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def refresh(
 def follow(connection: psycopg.Connection[Any], settings: Settings, run_id: str) -> str:
     """Refresh after a change that is committed, when that is quick; what became of it, for people.
 
-    What fails here changes nothing, and waits for the next refresh. Reports that were never counted, or are to be counted
-    from nothing, are left to DAG report_sales.
+    What fails here changes nothing, and waits for the next refresh. Reports that were never counted, or are to be
+    counted from nothing, are left to DAG report_sales.
     """
     try:
         if not queries.row(connection, "summary.published")["published"]:
@@ -244,7 +244,7 @@ class Refreshing:
         if held is None or not all(held.values()):
             failed = ", ".join(name for name, holds in (held or {"no row": False}).items() if not holds)
             raise RefreshError(
-                f"its check does not hold ({failed}): mend include/sql/reports/{cells.name}.sql, then run DAG report_sales",
+                f"its check does not hold ({failed}): mend include/sql/reports/{cells.name}.sql, then run report_sales",
                 cells.name,
             )
 

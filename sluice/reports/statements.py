@@ -74,7 +74,7 @@ class Statements:
         return queries.compose("refresh.make_whole_delta", **parts, keys=keys, after=after, before=before)
 
     def stale_keys(self, report: Report) -> sql.Composed | None:
-        """Find keys of which a least or greatest value leaves, before ``add_delta``; None when the report has neither."""
+        """Find keys of which a least or greatest value leaves, before ``add_delta``; None when it has neither."""
         if not (report.least or report.greatest):
             return None
         left = [
@@ -125,9 +125,8 @@ class Statements:
         return sql.SQL(text).format(**names, events=EVENTS)
 
     def _cells(self, cells: Report) -> dict[str, sql.Composable]:
-        return {"cells": self.table(cells.name)} | {
-            word: temporary(cells.name, word) for word in ("new", "gone", "come")
-        }
+        parts: dict[str, sql.Composable] = {word: temporary(cells.name, word) for word in ("new", "gone", "come")}
+        return parts | {"cells": self.table(cells.name)}
 
     def _whole(self, query: str, report: Report, name: str) -> sql.Composed:
         return queries.compose(query, whole=columns(report.whole), **self._cells(self._reports[name]))

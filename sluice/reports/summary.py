@@ -16,7 +16,7 @@ def lines(connection: psycopg.Connection[Any]) -> list[str]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return [
             *(
-                f"as of {row['as_of']} UTC: {row['events']:,} events, {row['sales']:,} sales; days are those of {row['zone']}"
+                f"as of {row['as_of']} UTC: {row['events']:,} events, {row['sales']:,} sales; days of {row['zone']}"
                 for row in queries.all(cursor, "summary.refresh")
             ),
             *(_feed(row) for row in queries.all(cursor, "summary.feeds")),
@@ -36,8 +36,8 @@ def lines(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _feed(row: dict[str, Any]) -> str:
     said = (
-        f"{row['feed']}: {row['events']:,} events, {row['purchases']:,} purchases, {row['cancellations']:,} cancellations, "
-        f"revenue {row['revenue']:,.2f} {row['currency']}".rstrip()
+        f"{row['feed']}: {row['events']:,} events, {row['purchases']:,} purchases, "
+        f"{row['cancellations']:,} cancellations, revenue {row['revenue']:,.2f} {row['currency']}".rstrip()
     )
     said += ", made up by the generator" if row["is_generated"] else ""
     return said if row["is_of_shop"] else f"{said}, not in the shop's totals"
@@ -46,8 +46,8 @@ def _feed(row: dict[str, Any]) -> str:
 def _funnel(row: dict[str, Any]) -> str:
     return (
         f"{row['feed']}: of {row['sessions']:,} sessions {row['viewed']:,} viewed, {row['carted']:,} carted, "
-        f"{row['bought']:,} bought; view to cart {_share(row['view_to_cart'])}, cart to buy {_share(row['cart_to_buy'])}, "
-        f"view to buy {_share(row['view_to_buy'])}"
+        f"{row['bought']:,} bought; view to cart {_share(row['view_to_cart'])}, "
+        f"cart to buy {_share(row['cart_to_buy'])}, view to buy {_share(row['view_to_buy'])}"
     )
 
 

@@ -1,5 +1,4 @@
-"""The tables and views of schemas ``report`` and ``report_cells``, made by the owner of the database as the files of the
-reports say."""
+"""The tables and views of schemas ``report`` and ``report_cells``, made by the owner as the files of the reports say."""
 
 from __future__ import annotations
 
@@ -22,8 +21,8 @@ _log = logging.getLogger(__name__)
 def make(url: str, reports: Sequence[Report] | None = None) -> list[str]:
     """Make what is not there, or has other columns than its file says; the names of what was made.
 
-    ``url`` is the owner's, after the migrations. A table that is made anew is filled by the next refresh. What cannot be
-    made is logged and left, with what comes after it: neither loading nor another report depends on it.
+    ``url`` is the owner's, after the migrations. A table that is made anew is filled by the next refresh. What cannot
+    be made is logged and left, with what comes after it: neither loading nor another report depends on it.
     """
     try:
         with database.connect(url, application_name="sluice-reports") as connection, connection.transaction():
