@@ -1,4 +1,4 @@
-"""The tables and views of schemas ``report`` and ``report_cells``, made by the owner as the files of the reports say."""
+"""The tables and views of schemas ``report`` and ``report_cells``, made by the owner, as each file says."""
 
 from __future__ import annotations
 
