@@ -34,6 +34,10 @@ BEGIN
         SELECT format('FUNCTION %s', oid::regprocedure)
         FROM pg_proc
         WHERE pronamespace = 'ledger'::regnamespace AND proowner <> owner AND pg_has_role(proowner, 'USAGE')
+        UNION ALL
+        SELECT format('SCHEMA %I', nspname)
+        FROM pg_namespace
+        WHERE nspname = 'report_cells' AND nspowner <> owner AND pg_has_role(nspowner, 'USAGE')
     LOOP
         EXECUTE format('ALTER %s OWNER TO %s', other, owner);
     END LOOP;
@@ -56,7 +60,7 @@ BEGIN
     EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO sluice_writer', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO sluice_reader', current_database());
 
-    GRANT USAGE ON SCHEMA ledger, public, report TO sluice_writer, sluice_reader;
+    GRANT USAGE ON SCHEMA ledger, public, report, report_cells TO sluice_writer, sluice_reader;
     GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO sluice_writer, sluice_reader;
     -- By name: schema public may hold what belongs to others.
     GRANT SELECT ON public.events, public.sluice_migrations TO sluice_writer, sluice_reader;
@@ -76,13 +80,16 @@ BEGIN
     -- Whoever refreshes the reports, see refresh.sql.
     GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
     GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
+    -- What a refresh has counted; who notes it are the owner's triggers.
+    GRANT DELETE ON ledger.report_changes TO sluice_writer, sluice_reader;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
 
     -- They run with the rights of whoever calls them.
     GRANT EXECUTE ON FUNCTION
         ledger.verify(bigint), ledger.digest(bigint), ledger.row_digest(public.events), ledger.receipt_of(bit),
         ledger.receipt_after(text, bit), ledger.receipt_columns(), ledger.rows_of(bigint), ledger.months(),
-        ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before()
+        ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before(),
+        ledger.changes_waiting(timestamptz, timestamptz)
     TO sluice_writer, sluice_reader;
     -- They run as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
     GRANT EXECUTE ON FUNCTION
