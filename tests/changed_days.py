@@ -30,7 +30,9 @@ _NOTED = """
 _OF_OTHER_TRANSACTIONS = """
     SELECT change_id FROM ledger.report_changes
     WHERE xmin::text NOT IN (
-        SELECT xmin::text FROM public.events UNION SELECT xmin::text FROM ledger.audit UNION SELECT xmin::text FROM ledger.files
+        SELECT xmin::text FROM public.events
+        UNION SELECT xmin::text FROM ledger.files
+        UNION SELECT xmin::text FROM ledger.audit
     )
 """
 
@@ -43,16 +45,16 @@ class ChangedDays:
         self._content = self._read()
         counted(connection)
 
-    def look(self, *, by_hand: bool = False) -> Days:
+    def look(self, *, whoever: bool = False) -> Days:
         """The days that are noted, and not any more: a refresh has counted them. All that changed are among them.
 
-        ``by_hand``: somebody changed events without the pipeline, so nothing but the note tells of the transaction.
+        They were noted by transactions of which rows or the audit tell, unless ``whoever`` may have done it.
         """
         before, self._content = self._content, self._read()
         changed = {day for day in before | self._content if before.get(day) != self._content.get(day)}
         noted = {(row["feed"], row["day"]) for row in self._connection.execute(_NOTED)}
         assert changed <= noted, f"changed, and not noted: {changed - noted}"
-        assert by_hand or self._connection.execute(_OF_OTHER_TRANSACTIONS).fetchall() == []
+        assert whoever or self._connection.execute(_OF_OTHER_TRANSACTIONS).fetchall() == []
         counted(self._connection)
         return noted
 

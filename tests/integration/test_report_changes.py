@@ -82,7 +82,9 @@ def test_a_replay_names_the_file_that_it_brings_rows_to(
     days.look()
     replay(own_contracts)
     assert entries(connection) == []
-    connection.execute('UPDATE ledger.rejects SET fields = fields || \'{"price": "1.5"}\' WHERE file_id = %s', [file_id])
+    connection.execute(
+        'UPDATE ledger.rejects SET fields = fields || \'{"price": "1.5"}\' WHERE file_id = %s', [file_id]
+    )
     assert replay(own_contracts).loaded == 1
     assert entries(connection) == [(file_id, None, None)]
     assert days.look() == {IN_OCTOBER, IN_NOVEMBER}
@@ -143,12 +145,12 @@ def test_rows_that_are_deleted_from_a_partition_are_noted_and_those_of_the_whole
     load(table(at(1, OCTOBER), at(2, NOVEMBER), at(3, MAY), at(4, "1999-12-31T23:59:59Z"), at(5, NOVEMBER)))
     days.look()
     connection.execute("DELETE FROM events_2026_10")
-    assert days.look(by_hand=True) == {IN_OCTOBER}
+    assert days.look(whoever=True) == {IN_OCTOBER}
     connection.execute("DELETE FROM events_before_2000_01")
-    assert days.look(by_hand=True) == {("events", "1999-12-31")}
+    assert days.look(whoever=True) == {("events", "1999-12-31")}
     connection.execute("DELETE FROM events")
     assert sorted(entries(connection), key=str) == [(None, *IN_MAY), (None, *IN_NOVEMBER)]
-    assert days.look(by_hand=True) == {IN_MAY, IN_NOVEMBER}
+    assert days.look(whoever=True) == {IN_MAY, IN_NOVEMBER}
 
 
 def test_a_day_is_one_of_utc_whatever_the_sessions_zone_is(
@@ -183,4 +185,4 @@ def test_who_deletes_rows_needs_no_right_on_what_is_noted_and_cannot_note_by_its
     writer.execute("CREATE TEMPORARY TABLE gone AS SELECT * FROM public.events WITH NO DATA")
     writer.execute("CREATE TEMPORARY TABLE report_changes (file_id bigint, feed text, day date)")
     writer.execute("DELETE FROM public.events")
-    assert days.look(by_hand=True) == {IN_NOVEMBER}
+    assert days.look(whoever=True) == {IN_NOVEMBER}
