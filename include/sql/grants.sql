@@ -63,11 +63,9 @@ BEGIN
     -- By name: schema public may hold what belongs to others.
     GRANT SELECT ON public.events, public.sluice_migrations TO sluice_writer, sluice_reader;
     -- What they may do with the reports follows from them (sluice/reports/tables.py).
-    GRANT USAGE ON SCHEMA report_cells TO sluice_writer, sluice_reader;
     GRANT SELECT, INSERT, DELETE ON report.last_refresh, report_cells.built, report_cells.comparisons
     TO sluice_writer, sluice_reader;
     GRANT SELECT ON report.last_refresh TO PUBLIC;
-    GRANT SELECT, DELETE ON ledger.report_changes TO sluice_writer, sluice_reader;
 
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
         ledger.insistences
@@ -79,7 +77,10 @@ BEGIN
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit, ledger.merges, ledger.retentions, ledger.expired_months TO sluice_writer;
     -- Whoever refreshes the reports, see refresh.sql.
-    GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader, sluice_writer;
+    GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
+    GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
+    -- What a refresh has counted; who notes it are the owner's triggers.
+    GRANT DELETE ON ledger.report_changes TO sluice_writer, sluice_reader;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
     -- Whoever refreshes the reports says first what each feed is to them.
     GRANT INSERT, UPDATE, DELETE ON report.feeds TO sluice_writer, sluice_reader;
@@ -88,7 +89,8 @@ BEGIN
     GRANT EXECUTE ON FUNCTION
         ledger.verify(bigint), ledger.digest(bigint), ledger.row_digest(public.events), ledger.receipt_of(bit),
         ledger.receipt_after(text, bit), ledger.receipt_columns(), ledger.rows_of(bigint), ledger.months(),
-        ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before()
+        ledger.since(timestamptz), ledger.until(timestamptz), ledger.expired_before(),
+        ledger.changes_waiting(timestamptz, timestamptz)
     TO sluice_writer, sluice_reader;
     -- They run as the owner, whose the partitions are: they are written through the whole table, and read by the merge.
     GRANT EXECUTE ON FUNCTION

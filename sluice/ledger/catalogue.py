@@ -11,7 +11,7 @@ import psycopg
 
 from sluice.base import queries
 
-SCHEMAS = ("ledger", "public", "report", "report_staging")
+SCHEMAS = ("ledger", "public", "report", "report_cells", "report_staging")
 _PARTS = {
     "catalogue.schemas": "Schemas",
     "catalogue.tables": "Tables",

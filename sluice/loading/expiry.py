@@ -7,6 +7,9 @@ or nothing of it.
 
 Only the last step needs what loads need. It waits for half a second at most, and lets go of all that until its next
 attempt. docs/decisions/0017-months-expire.md says why.
+
+A month is held only when the reports have counted its last changes (ledger.report_changes): then nothing can change it
+any more, and what they have counted of it stays right without its rows.
 """
 
 from __future__ import annotations
@@ -39,7 +42,8 @@ class ExpiryError(RuntimeError):
 class Expired:
     """The moment before which events are not kept, the months that were dropped, and what was in them.
 
-    ``left``: months that others use, for the next time; ``stuck``: those that something stands on, and what.
+    ``left``: months that others use, or whose changes the reports have not counted, for the next time; ``stuck``: those
+    that something stands on, and what.
     """
 
     before: str = ""
@@ -106,6 +110,10 @@ class _Expiry:
         except psycopg.errors.DependentObjectsStillExist as error:
             self._session.rollback()
             self._expired.stuck[month.name] = error.diag.message_detail or str(error)
+        except psycopg.errors.ObjectInUse as error:
+            self._session.rollback()
+            _log.warning("month %s is kept, it is dropped the next time: %s", month.name, error.diag.message_primary)
+            self._expired.left.append(month.name)
         except _HELD as error:
             self._session.rollback()
             _log.warning("month %s is in use, it is dropped the next time: %s", month.name, error)

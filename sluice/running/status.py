@@ -91,6 +91,7 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
             state["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
             state["problems"] += contract_waits.problems(pipeline.settings, connection)
             state["problems"] += merge_problems(connection)
+            state["problems"] += expiry_problems(connection)
             state["problems"] += reports_problems(state["failed_refresh"], state["reports"])
     except psycopg.Error as error:
         state["problems"].append(f"the ledger does not answer: {str(error).strip()}")
@@ -244,6 +245,16 @@ def merge_problems(connection: Connection) -> list[str]:
     ]
     more = len(waits) - SHOWN
     return said + ([f"and so do rows of {more:,} files more"] if more > 0 else [])
+
+
+def expiry_problems(connection: Connection) -> list[str]:
+    """Months that have expired, and stay until a refresh of the reports has counted what changed in them."""
+    waits = queries.all(connection, "ledger/status.expiry_waits")
+    return [
+        f"month {row['month']} has expired and is not dropped before a refresh of the reports has counted "
+        f"{row['waiting']:,} changes of its rows"
+        for row in waits
+    ]
 
 
 def _refused_problems(pipeline: Pipeline, refused: dict[str, str]) -> list[str]:

@@ -29,7 +29,9 @@ from tests.loading import Connection, change_contract, event, recount, table
 
 Land = Callable[..., int]
 RELEASED = "0003"  # the last migration of the release in which the reader owned the reports
-SCHEMAS = ("report", "report_staging", "public", "ledger", "sluice_writer", "sluice_owner", "sluice_reader")
+SCHEMAS = (
+    "report", "report_cells", "report_staging", "public", "ledger", "sluice_writer", "sluice_owner", "sluice_reader"
+)  # fmt: skip
 VICTIMS = ("sluice_owner", "sluice_writer", "sluice_reader")
 
 _PROOF = """

@@ -1,7 +1,8 @@
 """Any order of what may befall files: landed, loaded, replaced, taken back, sealed, lost, killed in between.
 
-After each step every file's end must have a cause, and every record of every loaded file must be in one place as the
-file has it. What a file should become is worked out from what was done to it, without the pipeline's code.
+After each step every file's end must have a cause, every record of every loaded file must be in one place as the file
+has it, and each day of which events changed must be noted for the reports. What a file should become is worked out from
+what was done to it, without the pipeline's code.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sluice.loading.unload import unload_file
 from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from spark_jobs.keeper import Keeper
+from tests.changed_days import ChangedDays
 from tests.integration.test_folders import unmounted
 from tests.loading import Connection, change_contract, event, recount, table, write_contract
 
@@ -40,11 +42,17 @@ STEPS = 60
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 NOT_KNOWN = "teleport"
 
+
+def on_its_day(number: int, **more: str) -> str:
+    """``event`` on the day of its number."""
+    return event(number, **more).replace("2026-11-22", f"2026-11-{number:02}")
+
+
 LINES = {
-    "plain": [event(1), event(2), event(3, kind=NOT_KNOWN), event(2)],
-    "overlap": [event(2), event(4)],
-    "conflict": [event(2, price="7.5"), event(5), event(1)],
-    "part": [event(1), event(3, kind=NOT_KNOWN)],
+    "plain": [on_its_day(1), on_its_day(2), on_its_day(3, kind=NOT_KNOWN), on_its_day(2)],
+    "overlap": [on_its_day(2), on_its_day(4)],
+    "conflict": [on_its_day(2, price="7.5"), on_its_day(5), on_its_day(1)],
+    "part": [on_its_day(1), on_its_day(3, kind=NOT_KNOWN)],
 }
 CONTENTS = {name: table(*lines).encode() for name, lines in LINES.items()}
 LINES["packed"] = LINES["overlap"]
@@ -117,6 +125,7 @@ class Lives:
         self.revision = chance.choice(["append", "reject", "replace", "replace"])
         self.lost: set[int] = set()
         self.changed: set[int] = set()
+        self.days = ChangedDays(connection)
         self.write_contract()
 
     def step(self) -> None:
@@ -320,6 +329,7 @@ class Lives:
         self.every_end_has_a_cause()
         self.every_record_of_a_loaded_file_is_in_one_place_as_the_file_has_it()
         self.receipts_verify()
+        self.days.look(whoever=True)
         self.every_file_is_where_the_ledger_says()
 
     def every_end_has_a_cause(self) -> None:

@@ -20,6 +20,7 @@ from sluice.loading.writer_session import WriterSession
 from sluice.proof.reconcile import reconcile
 from sluice.running import status
 from sluice.running.instance import Instance
+from tests.changed_days import ChangedDays
 from tests.integration.test_folders import unmounted
 from tests.integration.test_months import MAY, NOVEMBER, OCTOBER, at
 from tests.integration.test_unload import publish_reports
@@ -246,11 +247,14 @@ def arrive(land: Load, own_contracts: Settings, epoch: int, connection: Connecti
 def test_of_a_feed_timed_by_arrival_equal_content_is_a_duplicate_whenever_it_comes(
     arrive: Load, own_contracts: Settings, connection: Connection
 ) -> None:
+    days = ChangedDays(connection)
     first = arrive(OCTOBER, 3, 5)
     second = arrive(NOVEMBER, 3, 6, 7)
     third = arrive("2026-11-23T10:00:00Z", 3, 6, 7, 8)
+    assert days.look() == {("stock", "2026-10-03"), ("stock", "2026-11-22"), ("stock", "2026-11-23")}
     assert recount(connection) == {first: (2, 0, 0), second: (3, 0, 0), third: (1, 0, 3)}
     found = merged(own_contracts)
+    assert days.look() == {("stock", "2026-11-22")}
     assert recount(connection) == {first: (2, 0, 0), second: (1, 1, 1), third: (1, 1, 2)}
     assert (found.conflicts, found.duplicates) == (2, 2)
     moments = connection.execute(
@@ -261,7 +265,9 @@ def test_of_a_feed_timed_by_arrival_equal_content_is_a_duplicate_whenever_it_com
     assert reconcile(own_contracts, own_contracts.reader_dsn).holds
     left = unload_file(own_contracts, first, "a wrong file", by_whom="test")
     assert left.given_back == {second: 1}
+    assert days.look() == {("stock", "2026-10-03"), ("stock", "2026-11-22")}
     assert replay(own_contracts).loaded == 1
+    assert ("stock", "2026-11-22") in days.look()
     assert recount(connection) == {second: (3, 0, 0), third: (1, 0, 3)}
 
 

@@ -19,6 +19,7 @@ from sluice.loading.errors import RejudgeError
 from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import UnloadError, unload_file
 from sluice.proof.reconcile import reconcile
+from tests.changed_days import ChangedDays
 from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table, write_contract
 
 Load = Callable[..., int]
@@ -95,11 +96,14 @@ def test_what_an_older_version_judged_lands_again_and_rows_that_several_files_ha
     assert move_and_load() == []
     assert events(connection) == dict.fromkeys((1, 2, 4), "2026-02")
     correct(wrong)
+    days = ChangedDays(connection)
     rejudged = again(wrong)
+    assert days.look() == {("events", "2026-02-03")}
     assert (rejudged.files, rejudged.rows, rejudged.stay) == ({"1.0.0": 2}, 6, [])
     assert {path.name for path in wrong.incoming_dir.glob("*.csv")} == {"a.csv", "b.csv", "copy.csv"}
     assert events(connection) == {}
     [third, fourth] = move_and_load()
+    assert days.look() == {("events", "2026-03-02")}
     assert events(connection) == dict.fromkeys((1, 2, 4), "2026-03")
     assert recount(connection) == {third: (2, 1, 0), fourth: (1, 0, 2)}
     assert [row["rules"] for file_id in (third, fourth) for row in rejects(connection, file_id)] == [

@@ -27,6 +27,7 @@ from sluice.proof import reconcile, sealing
 from sluice.reports import tables
 from sluice.running import embedded
 from sluice.running.pipeline import InstanceError
+from tests.changed_days import ChangedDays, counted
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 
 PASSWORD = "only-for-tests"
@@ -382,6 +383,19 @@ def test_rows_of_sealed_files_are_copied_over_on_request(pipeline: Pipeline, lat
     assert pipeline.move() > [4]
 
 
+def test_the_reports_count_what_waited_for_them_at_the_backup_and_what_is_copied_since(pipeline: Pipeline) -> None:
+    sealed_after_the_backup(pipeline)
+    pipeline.restore()
+    with pipeline.connect() as connection:
+        waited = connection.execute("SELECT file_id FROM ledger.report_changes").fetchall()
+        assert waited == [{"file_id": 1}]
+        days = ChangedDays(connection)
+        pipeline.copy_sealed()
+        noted = connection.execute("SELECT file_id FROM ledger.report_changes ORDER BY file_id").fetchall()
+        assert noted == [{"file_id": 2}, {"file_id": 3}]
+        assert days.look() == {("events", "2026-11-22")}
+
+
 def test_a_sealed_file_that_lost_a_month_is_copied_with_what_is_left_and_says_so(pipeline: Pipeline) -> None:
     old = [event(number).replace("2026-11-22", "2020-02-03") for number in (1, 2)]
     pipeline.backup()
@@ -394,6 +408,7 @@ def test_a_sealed_file_that_lost_a_month_is_copied_with_what_is_left_and_says_so
     with pipeline.connect() as connection:
         receipts.make(connection, 1)
         receipts.make(connection, 2)
+        counted(connection)
         expiry.expire(replace(pipeline.settings, keep_events_months=60))
         before = recount(connection)
         assert before == {1: (3, 0, 0), 2: (1, 0, 1)}
@@ -426,6 +441,7 @@ def test_rows_of_months_that_expired_after_the_restore_are_copied_too_and_expire
 
     with pipeline.connect() as connection:
         assert recount(connection) == {1: (2, 0, 0)}
+        counted(connection)
         done = expiry.expire(keeping)
         assert done is not None
         assert (done.months, done.rows) == (["events_2020_02"], 1)
@@ -499,11 +515,12 @@ def test_an_older_revision_leaves_when_the_newer_is_copied(pipeline: Pipeline, o
     pipeline.load()
     pipeline.seal()
 
-    copied = pipeline.restore(copy_sealed=True).copied
-
-    assert copied is not None
-    assert (copied.files, copied.replaced) == (1, [1])
+    pipeline.restore()
     with pipeline.connect() as connection:
+        days = ChangedDays(connection)
+        copied = pipeline.copy_sealed()
+        assert (copied.files, copied.replaced) == (1, [1])
+        assert days.look() == {("events", "2026-11-22")}
         assert recount(connection) == {2: (2, 1, 0)}
         assert state(connection, 1) == "replaced"
     assert pipeline.reconcile() == []

@@ -34,6 +34,7 @@ FORBIDDEN = {
         "CREATE TABLE public.another (x int)",
         "CREATE TABLE report.another (x int)",
         "CREATE TABLE report_staging.another (x int)",
+        "CREATE TABLE report_cells.another (x int)",
         "UPDATE report.users SET events = 0",
         "DELETE FROM ledger.files",
         "DELETE FROM ledger.streams",
@@ -42,6 +43,9 @@ FORBIDDEN = {
         "UPDATE ledger.audit SET reason = ''",
         "DELETE FROM ledger.audit",
         "INSERT INTO ledger.failed_refresh (failed_at, error) VALUES (now(), '')",
+        "INSERT INTO ledger.report_changes (file_id) VALUES (1)",
+        "TRUNCATE ledger.report_changes",
+        "ALTER TABLE public.events DISABLE TRIGGER rows_that_leave_are_noted",
         "CREATE ROLE another",
         "COPY public.events TO PROGRAM 'cat'",
         "COPY public.events TO '/tmp/stolen'",
@@ -63,6 +67,10 @@ FORBIDDEN = {
         "UPDATE report.users SET events = 0",
         "TRUNCATE report.users",
         "TRUNCATE ledger.failed_refresh",
+        "INSERT INTO ledger.report_changes (file_id) VALUES (1)",
+        "UPDATE ledger.report_changes SET file_id = 2",
+        "TRUNCATE ledger.report_changes",
+        "CREATE TABLE report_cells.another (x int)",
         "DROP TABLE report.users",
         "ALTER TABLE report.users ADD COLUMN another text",
         "CREATE TRIGGER another BEFORE INSERT ON report.users FOR EACH ROW EXECUTE FUNCTION ledger.note_edit()",
@@ -166,3 +174,11 @@ def test_the_reader_may_publish_reports(server: embedded.Server) -> None:
         reader.execute("INSERT INTO report.funnel SELECT files, files, files, files FROM report_staging.mine")
         reader.execute("DELETE FROM report.funnel")
         reader.execute("DROP TABLE report_staging.mine")
+
+
+@pytest.mark.parametrize("role", ["sluice_writer", "sluice_reader"])
+def test_whoever_refreshes_the_reports_may_take_what_it_has_counted(server: embedded.Server, role: str) -> None:
+    with connect(server, "sluice_owner") as owner, connect(server, role) as connection:
+        owner.execute("INSERT INTO ledger.report_changes (feed, day) VALUES ('events', '2026-11-22')")
+        taken = connection.execute("DELETE FROM ledger.report_changes RETURNING feed, day::text").fetchall()
+        assert taken == [{"feed": "events", "day": "2026-11-22"}]

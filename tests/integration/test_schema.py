@@ -221,6 +221,21 @@ def test_a_database_of_the_first_release_is_upgraded_and_its_rows_reconcile(firs
     assert found.contracts["events"].rows_read == 6
 
 
+def test_the_upgrade_notes_no_change_of_what_is_there_and_then_each_one(first_release: Settings) -> None:
+    migrate.migrate(first_release.database_url)
+    with database.connect(first_release.database_url) as connection:
+        entries = "SELECT file_id, feed, day::text FROM ledger.report_changes"
+        assert connection.execute(entries).fetchall() == []
+        [of_before] = connection.execute(
+            "SELECT tableoid::regclass::text AS name FROM public.events GROUP BY 1"
+        ).fetchall()
+        connection.execute(f"DELETE FROM {of_before['name']} WHERE file_id = 4")  # type: ignore[call-overload]
+        noted = {"file_id": None, "feed": "events", "day": "2026-11-22"}
+        assert connection.execute(entries).fetchall() == [noted]
+        connection.execute("DELETE FROM public.events WHERE file_id = 2")
+        assert connection.execute(entries).fetchall() == [noted, noted]
+
+
 def test_a_row_that_the_upgrade_would_lose_is_missed(first_release: Settings) -> None:
     migrate.migrate(first_release.database_url)
     with database.connect(first_release.database_url) as connection:

@@ -27,6 +27,7 @@ from sluice.loading.load_file import FileLoader
 from sluice.loading.unload import unload_file
 from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
+from tests.changed_days import ChangedDays
 from tests.integration.test_unload import publish_reports
 from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table
 
@@ -93,12 +94,15 @@ def test_a_file_whose_original_was_unloaded_is_loaded_in_its_place(
 ) -> None:
     first, second, third = put(SHOP, "a.csv"), put(SHOP, "b.csv"), put(SHOP, "c.csv")
     loader.load(first)
+    days = ChangedDays(connection)
     left = unload(own_contracts, first)
+    assert days.look() == {("events", "2026-11-22")}
     assert (left.duplicates.heir, left.duplicates.heir_name, left.duplicates.handed_over) == (second, "b.csv", False)
     assert states(connection, first, second, third) == ["unloaded", "landed", "duplicate"]
     assert (file(connection, second)["duplicate_of"], file(connection, third)["duplicate_of"]) == (None, second)
 
     assert loader.load(second).state == "loaded"
+    assert days.look() == {("events", "2026-11-22")}
     assert recount(connection) == {second: TALLY}
     assert (own_contracts.home_dir / file(connection, second)["path"]).read_text() == SHOP
     assert reconcile(own_contracts, own_contracts.reader_dsn).holds
@@ -240,7 +244,11 @@ def test_rows_are_handed_over_when_no_bytes_are_left_in_the_archive(
     loader.load(first)
     seal(own_contracts)
     assert list(own_contracts.archive_dir.rglob("*.csv")) == []
+    days = ChangedDays(connection)
     left = unload(own_contracts, first)
+    noted = connection.execute("SELECT file_id, feed FROM ledger.report_changes ORDER BY file_id").fetchall()
+    assert [tuple(row.values()) for row in noted] == [(second, None), (None, "events")]
+    assert days.look() == {("events", "2026-11-22")}
     assert (left.rows_removed, left.duplicates.rows_handed_over, left.duplicates.heir) == (0, 2, second)
     assert states(connection, first, second, third) == ["unloaded", "loaded", "duplicate"]
     assert recount(connection) == {second: TALLY}

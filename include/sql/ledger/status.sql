@@ -85,6 +85,15 @@ JOIN ledger.files ON files.file_id = waits.file_id::bigint
 WHERE state = 'loaded' AND merged_at IS NULL
 ORDER BY files.file_id;
 
+-- name: expiry_waits :: a row a month that has expired and is there: how many changes of its rows no report has counted
+SELECT month, waiting
+FROM (
+    SELECT month, begins, ends FROM ledger.months() WHERE ends <= ledger.expired_before() OFFSET 0
+) AS expired
+CROSS JOIN LATERAL (SELECT ledger.changes_waiting(begins, ends) AS waiting) AS counted
+WHERE waiting > 0
+ORDER BY begins;
+
 -- name: failed_refresh :: one row when the last refresh of the reports failed
 -- The reader writes there: what it writes has an end, here.
 SELECT failed_at, left(report, 100) AS report, left(error, 1000) AS error

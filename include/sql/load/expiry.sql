@@ -11,6 +11,7 @@ ON CONFLICT DO NOTHING;
 SELECT max(expired_before)::text, (extract(epoch FROM max(expired_before)) * 1000000)::bigint FROM ledger.retentions;
 
 -- name: hold_month :: nobody writes to the partition $1 until the transaction ends; its readers go on
+-- Raises object_in_use when the reports have not counted changes of its rows.
 SELECT FROM ledger.hold_month($1);
 
 -- name: make_expiring :: nothing; a table for what each file loses
