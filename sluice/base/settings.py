@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PROJECT = Path(__file__).resolve().parents[2]
 SQL = PROJECT / "include" / "sql"
@@ -99,6 +100,8 @@ class Settings:
 
     # Reports and housekeeping.
     report_every_seconds: float = 300.0
+    shop_zone: str = "UTC"
+    shop_feeds: str = ""
     keep_house_every_seconds: float = 3600.0
     keep_runs_hours: float = 24.0
     keep_logs_days: float = 2.0
@@ -132,6 +135,11 @@ class Settings:
     def checkpoint_dir(self) -> Path:
         """The checkpoints of the stream, a folder a lane."""
         return self.home_dir / "checkpoint"
+
+    @property
+    def shop_feed_names(self) -> tuple[str, ...]:
+        """The contracts whose feeds are the shop's own, as the user named them; none when nobody did."""
+        return tuple(name.strip() for name in self.shop_feeds.split(",") if name.strip())
 
     @property
     def file_mode(self) -> int:
@@ -275,6 +283,11 @@ def _check(settings: Settings) -> None:
         )
     if settings.events_partition not in _PARTITIONS:
         raise SettingError(f"SLUICE_EVENTS_PARTITION={settings.events_partition!r} is none of {', '.join(_PARTITIONS)}")
+    if not _is_zone(settings.shop_zone):
+        raise SettingError(
+            f"SLUICE_SHOP_ZONE={settings.shop_zone!r} is no time zone: write the IANA's name of a place, such as "
+            "Europe/Berlin, or UTC (to PostgreSQL, a short name such as CET is without summer time)"
+        )
     if not re.fullmatch("0?0[0-7]{2}", settings.umask):
         raise SettingError(
             f"SLUICE_UMASK={settings.umask!r} is no umask that leaves this user everything: 077 shows others nothing, "
@@ -288,6 +301,21 @@ def _check(settings: Settings) -> None:
         )
 
 
+def _is_zone(name: str) -> bool:
+    """Whether it is the name of a zone by its place, or UTC.
+
+    One without a place would mean one thing here and another there: PostgreSQL takes CET for the abbreviation.
+    """
+    if name == "UTC":
+        return True
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: of a folder of zones, such as America/Argentina
+        return False
+    return _PLACE.fullmatch(name) is not None
+
+
+_PLACE = re.compile(r"[A-Z][\w+-]*(/[\w+-]+)+", re.ASCII)
 # As Java and DuckDB read them.
 _SIZES = {"spark_driver_memory": r"[1-9]\d*[kmgt]b?", "duckdb_memory": r"\d+(\.\d+)?\s*([kmgt]i?b|%)"}
 _MONTHS_MAX = 1200
