@@ -56,6 +56,7 @@ def _contract_changes(before: Contract, after: Contract) -> Iterator[Change]:
     if before.layout != after.layout:
         yield Change("csv: what of a file is header, footer or passed over is another", "writers")
     yield from _file_changes(before, after)
+    yield from _report_changes(before, after)
     if (old_quote := before.dialect.stray_quote) != (new_quote := after.dialect.stray_quote):
         is_stricter = STRAY_QUOTES.index(new_quote) > STRAY_QUOTES.index(old_quote)
         yield Change(f"csv.strayQuote {shown(old_quote)} → {shown(new_quote)}", "writers" if is_stricter else "")
@@ -82,6 +83,15 @@ def _file_changes(before: Contract, after: Contract) -> Iterator[Change]:
     is_narrower = bool(after.files) and (not before.files or not {*before.files} <= {*after.files})
     text = f"files {shown(list(before.files))} → {shown(list(after.files))}"
     yield Change(text, "writers" if is_narrower else "")
+
+
+def _report_changes(before: Contract, after: Contract) -> Iterator[Change]:
+    """What reports say otherwise of the feed, of its earlier days too; no row changes."""
+    if (old := before.report_currency) != (new := after.report_currency):
+        yield Change(f"reportCurrency {shown(old or None)} → {shown(new or None)}", "readers" if old else "")
+    if before.counts_sales != after.counts_sales:
+        what = "are" if after.counts_sales else "are no longer"
+        yield Change(f"sales: purchases and cancellations {what} counted as sales in reports", "readers")
 
 
 def _column_changes(before: Column, after: Column) -> Iterator[Change]:

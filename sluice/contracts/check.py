@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sluice.contracts import sales
 from sluice.contracts.baseline import Baseline, baseline
 from sluice.contracts.changes import changes
 from sluice.contracts.folder import Contracts, read_contracts
@@ -14,14 +15,18 @@ from sluice.contracts.model import Contract, ContractError, HeaderError
 from sluice.contracts.parse import parse_contract
 
 
-def check(folder: Path) -> tuple[list[str], bool]:
-    """Lines that say how every contract in ``folder`` stands, and whether all is well."""
+def check(folder: Path, shop_feeds: Sequence[str] = ()) -> tuple[list[str], bool]:
+    """Lines that say how every contract in ``folder`` stands, and whether all is well.
+
+    ``shop_feeds`` are the names in SLUICE_SHOP_FEEDS.
+    """
     contracts, warnings = _read(folder)
     # Two contracts of one name are said to be so once.
     lines = list(dict.fromkeys(broken.why for broken in contracts.broken))
     is_well = not lines
     lines += [f"{contract.path.name}: {contract.name} {contract.version} is sound" for contract in contracts.usable]
     lines += warnings
+    lines += [f"warning: {doubt}" for doubt in _nobodys(shop_feeds, contracts)]
     if overlapping := list(_overlaps(contracts.usable)):
         lines, is_well = lines + overlapping, False
     before = baseline(folder)
@@ -44,9 +49,21 @@ def _read(folder: Path) -> tuple[Contracts, list[str]]:
             for contract in contracts.usable
             for warning in judge.warnings(contract)
         ]
+        warnings += [f"{contract.path.name}: warning: {doubt}" for contract, doubt in sales.doubts(contracts.usable)]
     finally:
         judge.close()
     return contracts, warnings
+
+
+def _nobodys(names: Sequence[str], contracts: Contracts) -> Iterator[str]:
+    """Which of ``names`` no contract has; nobody can say that while one is broken."""
+    there = {contract.name for contract in contracts.usable}
+    if not contracts.broken:
+        yield from (
+            f"SLUICE_SHOP_FEEDS names {name!r}, and no contract is named so: the shop's totals lack it: correct the name"
+            for name in dict.fromkeys(names)
+            if name not in there
+        )
 
 
 def _overlaps(contracts: Sequence[Contract]) -> Iterator[str]:

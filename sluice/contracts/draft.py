@@ -13,7 +13,7 @@ from typing import Any
 from sluice.contracts.draft_columns import Draft, column_part, shown
 from sluice.contracts.draft_derived import arrival, derived_parts
 from sluice.contracts.draft_layout import layout_parts, say_layout
-from sluice.contracts.draft_neighbours import say_who_else_takes_it, take_a_free_name
+from sluice.contracts.draft_neighbours import say_whether_sales_count, say_who_else_takes_it, take_a_free_name
 from sluice.contracts.draft_targets import describable, targets_of, time_sources
 from sluice.contracts.draft_telling import told
 from sluice.contracts.draft_text import as_text
@@ -84,6 +84,7 @@ def draft_of(
     tried, trial = _signed(source, _with_a_time(document) if drafted.missing else document, drafted)
     _say_what_is_set_aside(sample, trial, drafted)
     then()
+    say_whether_sales_count(sample, targets, others, drafted)
     if others:
         say_who_else_takes_it(source.path, trial.contract, others, drafted)
     drafted.text = as_text({**tried, "schema": document["schema"]}, drafted)

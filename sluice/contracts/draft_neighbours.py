@@ -1,4 +1,5 @@
-"""What a draft has to do with the contracts that are there already: its name, and files that more than one takes."""
+"""What a draft has to do with the contracts that are there already: its name, files that more than one takes, sales
+that more than one brings."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from sluice.contracts.findings import Harm
 from sluice.contracts.folder import Contracts
 from sluice.contracts.matching import match
 from sluice.contracts.model import Contract, HeaderError
+from sluice.contracts.profile import Profile
+from sluice.contracts.sales import AMOUNTS, SALES, counting, names
 from sluice.reading.csv_records import RecordReader
 from sluice.reading.landed_bytes import LandedBytes
 
@@ -48,6 +51,25 @@ def say_who_else_takes_it(path: Path, contract: Contract, contracts: Contracts, 
         drafted.found(f"{text}with this one beside it, they come here", Harm.WRONG_VALUES)
     else:
         drafted.found(f"{text}with this one beside it, they still go there", Harm.LATER_FILES)
+
+
+def say_whether_sales_count(
+    sample: Profile, targets: dict[str, str], contracts: Contracts | None, drafted: Draft
+) -> None:
+    """Whether reports count purchases of the sample as sales; ``targets`` are columns of events by column's name."""
+    others = counting(contracts.usable) if contracts else []
+    has_amount = not AMOUNTS.isdisjoint(targets.values())
+    text = f"purchases and cancellations count as sales{'' if has_amount else ' of 0'} in reports"
+    otherwise = "{property: sales, value: false} under the contract's customProperties"
+    for column in sample.columns:
+        if targets.get(column.name) != "event_type" or SALES.isdisjoint(column.values):
+            continue
+        if others:
+            text += f", and so do those of {names(others)}: the same ones would count twice"
+            drafted.asked(text, (column.name, "physicalName"), otherwise, where=column.name)
+        else:
+            harm = Harm.NOTE if has_amount else Harm.WRONG_VALUES
+            drafted.found(text, harm, where=column.name, otherwise=otherwise)
 
 
 def _taker(headers: list[tuple[Contract, list[str] | None]]) -> Contract | None:

@@ -96,7 +96,11 @@ class Predicate:
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """What a feed's rows must be, and how they become rows of ``events``. Equal only to itself."""
+    """What a feed's rows must be, and how they become rows of ``events``. Equal only to itself.
+
+    ``report_currency`` is that of its amounts, in three capital letters, or empty: not said. ``sales`` is whether its
+    purchases and cancellations are sales, None when it does not say.
+    """
 
     name: str
     version: str
@@ -109,6 +113,8 @@ class Contract:
     revision: str
     cancellations: str
     drift: str
+    report_currency: str
+    sales: bool | None
     path: Path
     layout: Layout
     files: tuple[str, ...]
@@ -138,6 +144,11 @@ class Contract:
     def derived_columns(self) -> tuple[Column, ...]:
         """The columns that are derived from those of the file, and from derived ones before them."""
         return tuple(column for column in self.columns if column.transform is not None)
+
+    @property
+    def counts_sales(self) -> bool:
+        """Whether reports count its purchases and cancellations as sales: they do unless it says otherwise."""
+        return self.sales is not False
 
     @functools.cached_property
     def is_timed_by_arrival(self) -> bool:

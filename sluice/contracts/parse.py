@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,23 @@ from open_data_contract_standard.model import OpenDataContractStandard
 from sluice.contracts.dialect import parse_dialect, parse_layout
 from sluice.contracts.model import Contract, ContractError
 from sluice.contracts.parse_column import parse_column
-from sluice.contracts.properties import custom_properties
+from sluice.contracts.properties import custom_properties, true_or_false
 from sluice.contracts.rules.contract_rules import read_predicates
 from sluice.contracts.validate import validate
 from sluice.contracts.yaml12 import Yaml
 
-_CONTRACT_PROPERTIES = ("csv", "timezone", "errorBudget", "revision", "cancellations", "drift", "files")
+_CONTRACT_PROPERTIES = (
+    "csv",
+    "timezone",
+    "errorBudget",
+    "revision",
+    "cancellations",
+    "drift",
+    "files",
+    "reportCurrency",
+    "sales",
+)
+_CURRENCY = re.compile("[A-Z]{3}")
 
 
 def parse_contract(text: str, path: Path) -> Contract:
@@ -69,6 +81,8 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         revision=str(custom.get("revision", "append")),
         cancellations=str(custom.get("cancellations", "negative")),
         drift=str(custom.get("drift", "warn")),
+        report_currency=_currency(custom.get("reportCurrency", "")),
+        sales=true_or_false(custom["sales"], "sales") if "sales" in custom else None,
         path=path,
         layout=layout,
         files=file_patterns,
@@ -101,6 +115,15 @@ def _file_patterns(patterns: Any) -> tuple[str, ...]:
     if not is_list or any("/" in each for each in patterns):
         raise ContractError(f'files is {patterns!r}: write a list of patterns of file names, such as ["berlin-*.csv"]')
     return tuple(patterns)
+
+
+def _currency(code: Any) -> str:
+    if code != "" and not (isinstance(code, str) and _CURRENCY.fullmatch(code)):
+        raise ContractError(
+            f"reportCurrency is {code!r}: write the code (ISO 4217) of the currency that the feed's amounts are in, three "
+            "capital letters such as EUR, or leave it out"
+        )
+    return str(code)
 
 
 def _budget(budget: Any) -> dict[str, Any]:
