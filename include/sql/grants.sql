@@ -27,7 +27,11 @@ BEGIN
         SELECT format('TABLE %s', oid::regclass)
         FROM pg_class
         WHERE relkind IN ('r', 'p')
-            AND (relnamespace = 'ledger'::regnamespace OR oid IN (SELECT relid FROM pg_partition_tree('public.events')))
+            AND (
+                relnamespace = 'ledger'::regnamespace
+                OR oid = 'report.feeds'::regclass
+                OR oid IN (SELECT relid FROM pg_partition_tree('public.events'))
+            )
             AND relowner <> owner
             AND pg_has_role(relowner, 'USAGE')
         UNION ALL
@@ -48,6 +52,9 @@ BEGIN
     END IF;
 END
 $$;
+
+-- As the reports: whoever may use the schema may read it.
+GRANT SELECT ON report.feeds TO PUBLIC;
 
 DO $$
 DECLARE
@@ -77,6 +84,8 @@ BEGIN
     GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
     GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;
+    -- Whoever refreshes the reports says first what each feed is to them.
+    GRANT INSERT, UPDATE, DELETE ON report.feeds TO sluice_writer, sluice_reader;
 
     -- They run with the rights of whoever calls them.
     GRANT EXECUTE ON FUNCTION

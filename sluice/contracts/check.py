@@ -60,7 +60,7 @@ def _nobodys(names: Sequence[str], contracts: Contracts) -> Iterator[str]:
     there = {contract.name for contract in contracts.usable}
     if not contracts.broken:
         yield from (
-            f"SLUICE_SHOP_FEEDS names {name!r}, and no contract is named so: the shop's totals lack it: correct the name"
+            f"SLUICE_SHOP_FEEDS names {name!r}, and no contract is named so: correct it, or the shop's totals lack it"
             for name in dict.fromkeys(names)
             if name not in there
         )

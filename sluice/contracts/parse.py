@@ -120,8 +120,8 @@ def _file_patterns(patterns: Any) -> tuple[str, ...]:
 def _currency(code: Any) -> str:
     if code != "" and not (isinstance(code, str) and _CURRENCY.fullmatch(code)):
         raise ContractError(
-            f"reportCurrency is {code!r}: write the code (ISO 4217) of the currency that the feed's amounts are in, three "
-            "capital letters such as EUR, or leave it out"
+            f"reportCurrency is {code!r}: write the code (ISO 4217) of the currency that the feed's amounts are in, "
+            "three capital letters such as EUR, or leave it out"
         )
     return str(code)
 

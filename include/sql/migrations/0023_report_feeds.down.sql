@@ -1,0 +1,2 @@
+DROP INDEX ledger.files_by_feed;
+DROP TABLE report.feeds;
