@@ -155,9 +155,8 @@ def test_make_contracts_tells_of_it_and_passes(folder: Path) -> None:
 def test_make_contracts_tells_of_a_feed_of_the_shop_s_that_no_contract_is(folder: Path) -> None:
     lines, is_well = check(folder, ["orders", "ordres"])
     assert is_well
-    assert [line for line in lines if "SHOP_FEEDS" in line] == [
-        "warning: SLUICE_SHOP_FEEDS names 'ordres', and no contract is named so: correct it, or the shop's totals lack it"
-    ]
+    [said] = [line for line in lines if "SHOP_FEEDS" in line]
+    assert said.startswith("warning: SLUICE_SHOP_FEEDS names 'ordres', and no contract is named so: correct it")
 
 
 def about_sales(tmp_path: Path, header: str, row: str, contracts: Path | None) -> list[tuple[str, bool]]:
