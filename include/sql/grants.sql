@@ -51,6 +51,9 @@ $$;
 -- As the reports: whoever may use the schema may read it.
 GRANT SELECT ON report.feeds TO PUBLIC;
 
+-- As the reports: whoever may use the schema may read it.
+GRANT SELECT ON report.feeds TO PUBLIC;
+
 DO $$
 DECLARE
     partition text;

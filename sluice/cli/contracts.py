@@ -51,6 +51,6 @@ def check_contracts(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 1 when one of them cannot be used, or breaks what others rely on."""
     from sluice.contracts import check  # its imports are heavy, and only needed here
 
-    lines, is_well = check.check(pipeline.settings.contracts_dir)
+    lines, is_well = check.check(pipeline.settings.contracts_dir, pipeline.settings.shop_feed_names)
     print("\n".join(lines))
     return 0 if is_well else 1

@@ -17,6 +17,7 @@ from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
 from sluice.cli.shared import here, reached
 from sluice.ledger import server_settings
+from sluice.reports import feeds
 from sluice.running import shutdown, status
 from sluice.running.launcher import Launcher
 from sluice.running.logs import rotate, tail
@@ -135,6 +136,7 @@ def doctor(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 1 when a setting should be another; nothing is changed."""
     settings = reached(pipeline)
     with database.connect(settings.reader_dsn) as connection:
+        feeds.refuse_unknown_zone(settings, connection)
         findings = server_settings.compare(connection, machine.memory(), shutil.disk_usage(settings.home_dir).free)
     for one in findings:
         print(f"{one.advice.name} = {one.now}: better {one.advice.value}")

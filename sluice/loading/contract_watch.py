@@ -52,6 +52,7 @@ class ContractWatch:
         # What reading contracts needs takes long to import: by now the query has started.
         from sluice.contracts.folder import read_contracts
         from sluice.contracts.judge import Judge
+        from sluice.contracts.sales import doubts
 
         judge = Judge(self._settings.duckdb_memory)
         try:
@@ -60,6 +61,8 @@ class ContractWatch:
             judge.close()
         if not self._ledger.in_ledger(lambda connection: _note(connection, contracts)):
             return  # the ledger is away: the next look tries again
+        for contract, doubt in doubts(contracts.usable):
+            _log.warning("%s: %s", contract.path.name, doubt)
         was, self._broken = self._broken, contracts.why()
         self._digest, self._told_of_files = contracts.digest, False
         if self._broken:

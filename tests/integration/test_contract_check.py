@@ -13,6 +13,7 @@ import yaml
 from sluice.base.settings import PROJECT
 from sluice.contracts.changes import changes
 from sluice.contracts.check import check
+from sluice.contracts.model import Contract
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.rules.rule_types import Change
 
@@ -46,6 +47,10 @@ def found_changes(edit: Edit) -> list[Change]:
         parse_contract(yaml.safe_dump(text), Path("rees46.odcs.yaml")) for text in (document(), edited(edit))
     )
     return changes(before, after)
+
+
+def parsed(of: dict[str, Any]) -> Contract:
+    return parse_contract(yaml.safe_dump(of), Path("rees46.odcs.yaml"))
 
 
 def number(name: str, value: Any) -> list[dict[str, Any]]:
@@ -119,11 +124,20 @@ BREAKING: list[tuple[str, Edit, str]] = [
         "csv.strayQuote none → reject",
     ),
     ("readers", lambda d: d.update(customProperties=[{"property": "timezone", "value": "Asia/Tokyo"}]), "timezone"),
+    (
+        "readers",
+        lambda d: d.update(customProperties=[{"property": "sales", "value": False}]),
+        "sales: purchases and cancellations are no longer counted as sales in reports",
+    ),
 ]
 COMPATIBLE: list[tuple[Edit, str]] = [
     (
         lambda d: d.update(customProperties=[{"property": "csv", "value": {"strayQuote": "warn"}}]),
         "csv.strayQuote none → warn",
+    ),
+    (
+        lambda d: d.update(customProperties=[{"property": "reportCurrency", "value": "EUR"}]),
+        "reportCurrency none → EUR",
     ),
     (lambda d: d["schema"][0]["properties"].append({"name": "shop", "logicalType": "string"}), "shop is new"),
     (lambda d: column(d, "price").update(customProperties=number("thousandsSeparator", ",")), "none → ,"),
@@ -154,6 +168,16 @@ def test_marks_of_numbers_that_are_no_longer_read_break_writers() -> None:
         ("writers", "column price: thousandsSeparator , → none"),
         ("writers", "column price: currency no longer allows EUR, €"),
     ]
+
+
+def test_another_currency_breaks_readers_and_to_say_that_sales_count_changes_nothing() -> None:
+    def in_currency(code: str, **custom: Any) -> Contract:
+        properties = [{"property": key, "value": value} for key, value in {"reportCurrency": code, **custom}.items()]
+        return parsed(edited(lambda made: made.update(customProperties=properties)))
+
+    [change] = changes(in_currency("EUR"), in_currency("CHF"))
+    assert (change.breaks, change.text) == ("readers", "reportCurrency EUR → CHF")
+    assert changes(in_currency("EUR"), in_currency("EUR", sales=True)) == []
 
 
 @pytest.mark.parametrize(("edit", "text"), COMPATIBLE, ids=[text for _, text in COMPATIBLE])

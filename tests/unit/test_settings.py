@@ -63,6 +63,37 @@ def test_a_value_that_cannot_be_used_is_named(name: str, text: str) -> None:
         settings.load({name: text})
 
 
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "America/Argentina/Salta", "America/Port-au-Prince", "Etc/GMT+5"]
+)
+def test_the_shop_s_zone_is_a_place(zone: str) -> None:
+    assert settings.load({"SLUICE_SHOP_ZONE": zone}).shop_zone == zone
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Europe/Atlantis",
+        "Berlin",
+        "CET",
+        "EST5EDT",
+        "+01:00",
+        "America/Argentina",
+        "posix/Europe/Berlin",
+        "../UTC",
+        "/etc/x",
+    ],
+)
+def test_a_zone_that_is_none_or_that_postgresql_reads_otherwise_is_refused_with_the_remedy(zone: str) -> None:
+    with pytest.raises(SettingError, match=r"^SLUICE_SHOP_ZONE='.*write the IANA's name of a place"):
+        settings.load({"SLUICE_SHOP_ZONE": zone})
+
+
+def test_the_shop_s_feeds_are_names_with_commas_between_them() -> None:
+    assert settings.load({"SLUICE_SHOP_FEEDS": " orders,returns ,, "}).shop_feed_names == ("orders", "returns")
+    assert Settings().shop_feed_names == ()
+
+
 def test_a_stream_must_end_before_housekeeping_deletes_its_run() -> None:
     with pytest.raises(SettingError, match="SLUICE_KEEP_RUNS_HOURS"):
         settings.load({"SLUICE_STREAM_LIFE_SECONDS": "7200", "SLUICE_KEEP_RUNS_HOURS": "2"})
