@@ -28,8 +28,8 @@ BEGIN
         FROM pg_class
         WHERE relkind IN ('r', 'p')
             AND (
-                relnamespace = 'ledger'::regnamespace
-                OR oid = 'report.feeds'::regclass
+                relnamespace IN ('ledger'::regnamespace, 'report_cells'::regnamespace)
+                OR oid IN ('report.feeds'::regclass, 'report.last_refresh'::regclass)
                 OR oid IN (SELECT relid FROM pg_partition_tree('public.events'))
             )
             AND relowner <> owner
@@ -49,10 +49,7 @@ END
 $$;
 
 -- As the reports: whoever may use the schema may read it.
-GRANT SELECT ON report.feeds TO PUBLIC;
-
--- As the reports: whoever may use the schema may read it.
-GRANT SELECT ON report.feeds TO PUBLIC;
+GRANT SELECT ON report.feeds, report.last_refresh TO PUBLIC;
 
 DO $$
 DECLARE
@@ -68,7 +65,6 @@ BEGIN
     -- What they may do with the reports follows from them (sluice/reports/tables.py).
     GRANT SELECT, INSERT, DELETE ON report.last_refresh, report_cells.built, report_cells.comparisons
     TO sluice_writer, sluice_reader;
-    GRANT SELECT ON report.last_refresh TO PUBLIC;
 
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
         ledger.insistences
