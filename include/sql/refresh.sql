@@ -385,6 +385,9 @@ FROM report_cells.comparisons;
 INSERT INTO report_cells.comparisons (compared_at, feed, unit, report, differences)
 VALUES (clock_timestamp(), {feed}, {unit}::date, {report}, {differences});
 
+-- name: forget_comparisons :: nothing; they were of what was there before all was counted anew
+DELETE FROM report_cells.comparisons;
+
 -- name: built :: name and digest of what stands, and the zone in which it was counted
 SELECT name, digest, zone FROM report_cells.built;
 
