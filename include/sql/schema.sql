@@ -8,7 +8,7 @@ SET check_function_bodies = off;
 
 CREATE SCHEMA ledger;
 CREATE SCHEMA report;
-CREATE SCHEMA report_staging;
+CREATE SCHEMA report_cells;
 
 -- Tables
 
@@ -205,6 +205,15 @@ CREATE TABLE ledger.rejects (
     CONSTRAINT rejects_pkey PRIMARY KEY (file_id, record_number)
 );
 
+CREATE TABLE ledger.report_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    file_id bigint,
+    feed text,
+    day date,
+    CONSTRAINT a_change_is_of_a_file_or_of_a_day CHECK (((num_nonnulls(file_id, feed) = 1) AND (num_nonnulls(file_id, day) = 1))),
+    CONSTRAINT report_changes_pkey PRIMARY KEY (change_id)
+);
+
 CREATE TABLE ledger.retentions (
     expired_before timestamp with time zone NOT NULL,
     since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
@@ -267,100 +276,40 @@ CREATE TABLE public.sluice_migrations (
     CONSTRAINT sluice_migrations_pkey PRIMARY KEY (name)
 );
 
-CREATE TABLE report.funnel (
-    sessions bigint NOT NULL,
-    viewed bigint NOT NULL,
-    carted bigint NOT NULL,
-    bought bigint NOT NULL,
-    view_to_cart numeric,
-    cart_to_buy numeric,
-    view_to_buy numeric
+CREATE TABLE report.feeds (
+    feed text NOT NULL,
+    currency text NOT NULL DEFAULT ''::text,
+    counts_sales boolean NOT NULL DEFAULT true,
+    is_generated boolean NOT NULL DEFAULT false,
+    is_of_shop boolean NOT NULL DEFAULT true,
+    CONSTRAINT feeds_pkey PRIMARY KEY (feed)
 );
 
 CREATE TABLE report.last_refresh (
     built_by text NOT NULL,
     as_of timestamp with time zone NOT NULL,
-    unloads bigint NOT NULL,
+    zone text NOT NULL,
+    changes bigint NOT NULL,
+    seconds numeric NOT NULL,
     events bigint NOT NULL,
-    events_of_sessions bigint NOT NULL,
-    events_of_users bigint NOT NULL,
-    events_of_products bigint NOT NULL,
     sales bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT last_refresh_pkey PRIMARY KEY (built_by)
+    revenue numeric NOT NULL
 );
 
-CREATE TABLE report.products (
-    product_id text NOT NULL,
-    category text,
-    lowest_price numeric,
-    highest_price numeric,
-    first_seen timestamp with time zone NOT NULL,
-    last_seen timestamp with time zone NOT NULL,
-    events bigint NOT NULL,
-    views bigint NOT NULL,
-    carts bigint NOT NULL,
-    purchases bigint NOT NULL,
-    units numeric NOT NULL,
-    buyers bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT products_product_id_excl EXCLUDE USING hash (product_id WITH =)
+CREATE TABLE report_cells.built (
+    name text NOT NULL,
+    digest text NOT NULL,
+    zone text NOT NULL,
+    CONSTRAINT built_pkey PRIMARY KEY (name)
 );
 
-CREATE TABLE report.revenue_by_hour (
-    hour timestamp with time zone NOT NULL,
-    purchases bigint NOT NULL,
-    cancellations bigint NOT NULL,
-    units numeric NOT NULL,
-    buyers bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT revenue_by_hour_pkey PRIMARY KEY (hour)
-);
-
-CREATE TABLE report.searches_without_result (
-    search_query text NOT NULL,
-    searches bigint NOT NULL,
-    users bigint NOT NULL,
-    last_searched_at timestamp with time zone NOT NULL,
-    CONSTRAINT searches_without_result_search_query_excl EXCLUDE USING hash (search_query WITH =)
-);
-
-CREATE TABLE report.sessions (
-    session_id text NOT NULL,
-    user_id text,
-    started_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone NOT NULL,
-    events bigint NOT NULL,
-    views bigint NOT NULL,
-    carts bigint NOT NULL,
-    purchases bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT sessions_session_id_excl EXCLUDE USING hash (session_id WITH =)
-);
-
-CREATE TABLE report.top_products (
-    product_id text NOT NULL,
-    category text,
-    revenue numeric NOT NULL,
-    units numeric NOT NULL,
-    buyers bigint NOT NULL,
-    rank_by_revenue bigint NOT NULL,
-    rank_by_units bigint NOT NULL,
-    rank_by_buyers bigint NOT NULL,
-    CONSTRAINT top_products_product_id_excl EXCLUDE USING hash (product_id WITH =)
-);
-
-CREATE TABLE report.users (
-    user_id text NOT NULL,
-    first_seen timestamp with time zone NOT NULL,
-    last_seen timestamp with time zone NOT NULL,
-    sessions bigint NOT NULL,
-    events bigint NOT NULL,
-    views bigint NOT NULL,
-    carts bigint NOT NULL,
-    purchases bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT users_user_id_excl EXCLUDE USING hash (user_id WITH =)
+CREATE TABLE report_cells.comparisons (
+    compared_at timestamp with time zone NOT NULL,
+    feed text NOT NULL,
+    unit date NOT NULL,
+    report text NOT NULL,
+    differences jsonb NOT NULL,
+    CONSTRAINT comparisons_pkey PRIMARY KEY (compared_at)
 );
 
 -- Partitions
@@ -395,6 +344,7 @@ CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
+CREATE INDEX files_by_feed ON ledger.files USING btree (contract) WHERE (state = 'loaded'::text);
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
 CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
@@ -426,6 +376,21 @@ BEGIN
         ELSE 'ANALYZE ONLY public.events'
     END;
 END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT count(*)
+    FROM ledger.report_changes AS change
+    LEFT JOIN ledger.files USING (file_id)
+    WHERE CASE
+        WHEN change.file_id IS NULL THEN
+            change.day >= (begins AT TIME ZONE 'UTC')::date AND change.day::timestamp AT TIME ZONE 'UTC' < ends
+        ELSE coalesce(first_event_time, '-infinity') < ends AND coalesce(last_event_time, 'infinity') >= begins
+    END
 $function$;
 
 CREATE OR REPLACE FUNCTION ledger.digest(of_file bigint)
@@ -462,11 +427,19 @@ CREATE OR REPLACE FUNCTION ledger.hold_month(of_month text)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    waiting bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM ledger.months() WHERE month = of_month AND ends <= ledger.expired_before()) THEN
         RAISE EXCEPTION '% is no partition of events whose rows have all expired', of_month USING ERRCODE = 'undefined_table';
     END IF;
     EXECUTE format('LOCK TABLE ONLY public.%I IN SHARE MODE', of_month);
+    -- Now nobody changes it, and who has changed it has committed what is noted of that.
+    SELECT ledger.changes_waiting(begins, ends) INTO STRICT waiting FROM ledger.months() WHERE month = of_month;
+    IF waiting > 0 THEN
+        RAISE EXCEPTION 'the reports have not counted % changes of the rows of %', waiting, of_month
+            USING ERRCODE = 'object_in_use';
+    END IF;
 END
 $function$;
 
@@ -535,6 +508,11 @@ BEGIN
     EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
     EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
     EXECUTE format(
+        'CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.%I REFERENCING OLD TABLE AS gone '
+            'FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days()',
+        called
+    );
+    EXECUTE format(
         'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
         called,
         CASE WHEN isfinite(low) THEN quote_literal(low) ELSE 'MINVALUE' END,
@@ -572,6 +550,21 @@ AS $function$
     ORDER BY 2
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.note_days()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO ledger.report_changes (feed, day)
+    SELECT DISTINCT coalesce(contract, 'unknown'), of_file.day
+    FROM (SELECT DISTINCT file_id, (event_time AT TIME ZONE 'UTC')::date AS day FROM gone) AS of_file
+    LEFT JOIN ledger.files USING (file_id);
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.note_edit()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -579,6 +572,18 @@ AS $function$
 BEGIN
     NEW.edited_at := clock_timestamp();
     RETURN NEW;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.note_file()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO ledger.report_changes (file_id) VALUES (NEW.file_id);
+    RETURN NULL;
 END
 $function$;
 
@@ -737,8 +742,13 @@ $function$;
 
 -- Triggers
 
+CREATE TRIGGER a_file_that_comes_loaded_is_noted AFTER INSERT ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0))) EXECUTE FUNCTION ledger.note_file();
+CREATE TRIGGER rows_that_come_are_noted AFTER UPDATE OF state, rows_loaded ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0) AND ((old.state <> 'loaded'::text) OR (new.rows_loaded > old.rows_loaded)))) EXECUTE FUNCTION ledger.note_file();
 CREATE TRIGGER an_edit_comes_in_time BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN (((old.state <> 'quarantined'::text) AND (old.fields IS DISTINCT FROM new.fields))) EXECUTE FUNCTION ledger.refuse_edit();
 CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN ((old.fields IS DISTINCT FROM new.fields)) EXECUTE FUNCTION ledger.note_edit();
+CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
+CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_before_2000_01 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
+CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_from_2100_01 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
 
 -- Comments
 
@@ -749,17 +759,18 @@ COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left 
 COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
 COMMENT ON COLUMN ledger.merges.waiting IS 'By file_id: why later rows of it stay in events until somebody does what is said here';
+COMMENT ON TABLE ledger.report_changes IS 'Changes of events that the reports have not counted yet; the refresh that counts them deletes them';
+COMMENT ON COLUMN ledger.report_changes.file_id IS 'Rows came to this file: the days that it has rows of are to be counted';
+COMMENT ON COLUMN ledger.report_changes.feed IS 'Rows of this feed (the contract of their file; unknown: it has none) have left the day';
+COMMENT ON COLUMN ledger.report_changes.day IS 'In UTC; infinity or -infinity where the moments of the rows are';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
-COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
-COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
-COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
-COMMENT ON TABLE report.products IS 'One row a product that any event names; category is the last by name where events differ';
-COMMENT ON TABLE report.revenue_by_hour IS 'One row an hour (UTC) in which something was bought or cancelled';
-COMMENT ON TABLE report.searches_without_result IS 'What was looked for and not found, without regard to case and outer blanks';
-COMMENT ON TABLE report.sessions IS 'One row a session; events without a session are in no row';
-COMMENT ON TABLE report.top_products IS 'The products among the first hundred by revenue, by units or by buyers';
-COMMENT ON TABLE report.users IS 'One row a user';
+COMMENT ON TABLE report.feeds IS 'One row a feed, by the name of its contract';
+COMMENT ON COLUMN report.feeds.currency IS 'ISO 4217 code of its amounts, by its contract''s reportCurrency; empty when the contract does not say it';
+COMMENT ON COLUMN report.feeds.counts_sales IS 'Whether its purchases and cancellations are sales, by its contract''s sales';
+COMMENT ON COLUMN report.feeds.is_generated IS 'Whether it is the one that the generator writes';
+COMMENT ON COLUMN report.feeds.is_of_shop IS 'Whether the shop''s own totals have it: by SLUICE_SHOP_FEEDS, or else all but the generator''s';
+COMMENT ON TABLE report.last_refresh IS 'One row: who refreshed the reports last, the moment their numbers are of, and what all feeds add up to';
 
 -- Grants
 
@@ -773,6 +784,9 @@ GRANT INSERT, SELECT ON TABLE ledger.audit TO sluice_writer;
 GRANT SELECT ON TABLE ledger.audit TO sluice_reader;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.batches TO sluice_writer;
 GRANT SELECT ON TABLE ledger.batches TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) FROM PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.contracts TO sluice_writer;
 GRANT SELECT ON TABLE ledger.contracts TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_reader;
@@ -808,7 +822,9 @@ GRANT SELECT ON TABLE ledger.merges TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.months() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_days() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.note_edit() TO PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_file() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.receipt_after(receipt text, digests bit) FROM PUBLIC;
@@ -821,6 +837,8 @@ REVOKE ALL ON FUNCTION ledger.receipt_of(digests bit) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.refuse_edit() TO PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.rejects TO sluice_writer;
 GRANT SELECT ON TABLE ledger.rejects TO sluice_reader;
+GRANT DELETE, SELECT ON TABLE ledger.report_changes TO sluice_reader;
+GRANT DELETE, SELECT ON TABLE ledger.report_changes TO sluice_writer;
 GRANT INSERT, SELECT ON TABLE ledger.retentions TO sluice_writer;
 GRANT SELECT ON TABLE ledger.retentions TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_reader;
@@ -850,4 +868,15 @@ GRANT SELECT ON TABLE public.sluice_migrations TO sluice_reader;
 GRANT SELECT ON TABLE public.sluice_migrations TO sluice_writer;
 GRANT USAGE ON SCHEMA report TO sluice_reader;
 GRANT USAGE ON SCHEMA report TO sluice_writer;
-GRANT CREATE, USAGE ON SCHEMA report_staging TO sluice_reader;
+GRANT DELETE, INSERT, UPDATE ON TABLE report.feeds TO sluice_reader;
+GRANT DELETE, INSERT, UPDATE ON TABLE report.feeds TO sluice_writer;
+GRANT SELECT ON TABLE report.feeds TO PUBLIC;
+GRANT DELETE, INSERT, SELECT ON TABLE report.last_refresh TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report.last_refresh TO sluice_writer;
+GRANT SELECT ON TABLE report.last_refresh TO PUBLIC;
+GRANT USAGE ON SCHEMA report_cells TO sluice_reader;
+GRANT USAGE ON SCHEMA report_cells TO sluice_writer;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.built TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.built TO sluice_writer;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.comparisons TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.comparisons TO sluice_writer;

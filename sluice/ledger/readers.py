@@ -1,7 +1,7 @@
 """What readers of the database rely on: the columns of ``events``, of files and rejects in the ledger, and of reports.
 
-A report may become a view, or a table, with the same columns. Read from the text of a schema as ``catalogue.text`` writes it. A column that went, or that has another type, breaks
-those who read it; one that came breaks nobody.
+Read from the text of a schema as ``catalogue.text`` writes it. A column that went, or that has another type, breaks
+those who read it; one that came breaks nobody, and nor does a table that became a view with the same columns.
 """
 
 from __future__ import annotations

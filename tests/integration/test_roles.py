@@ -179,7 +179,7 @@ def test_only_who_works_may_take_the_locks_that_loads_wait_for(server: embedded.
 
 
 @pytest.mark.parametrize("role", ["sluice_reader", "sluice_writer"])
-def test_the_reader_and_an_unload_may_refresh_the_reports(
+def test_the_reader_and_who_unloads_may_refresh_the_reports(
     server: embedded.Server, settings: Settings, role: str
 ) -> None:
     with connect(server, role) as connection:

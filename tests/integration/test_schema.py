@@ -79,7 +79,7 @@ def _structure(connection: Connection) -> dict[str, list[str]]:
 
 
 def test_the_reports_of_before_and_after_make_room_for_each_other(empty_url: str, empty: Connection) -> None:
-    """With what the files of the reports have made, and with views that somebody built on reports; whose text is kept."""
+    """With what the files of the reports have made, and views that somebody built on them, whose text is kept."""
     reports_by_unit = "0024_reports_by_unit"
     for name in NAMES:
         if name < reports_by_unit:
