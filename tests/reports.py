@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -60,14 +62,13 @@ def rows(connection: Connection, name: str, schema: str = "report") -> list[dict
     return connection.execute(query).fetchall()
 
 
-def everything(connection: Connection) -> dict[str, list[str]]:
-    """All that the reports say, as text: no client knows each value that PostgreSQL has."""
+def everything(connection: Connection) -> dict[str, list[Any]]:
+    """All that the reports say, moments as text: no client knows each that PostgreSQL has."""
     found = {}
     for name in published():
-        query = sql.SQL("SELECT report::text AS row FROM {} AS report ORDER BY 1").format(
-            sql.Identifier("report", name)
-        )
-        found[name] = [row["row"] for row in connection.execute(query)]
+        query = sql.SQL("SELECT to_jsonb(report)::text AS row FROM {} AS report ORDER BY report")
+        said = connection.execute(query.format(sql.Identifier("report", name)))
+        found[name] = [json.loads(row["row"], parse_float=Decimal) for row in said]
     return found
 
 

@@ -253,6 +253,13 @@ INSERT INTO {cells} SELECT * FROM {come};
 -- name: count_differences :: one row
 SELECT (SELECT count(*) FROM {gone}) AS gone, (SELECT count(*) FROM {come}) AS come;
 
+-- name: count_doubled :: one row: how many cells of the changed units are there more than once
+SELECT
+    (SELECT count(*) FROM {cells} WHERE (feed, unit) IN (SELECT feed, unit FROM pg_temp.changed_units))
+    - (SELECT count(*) FROM {gone})
+    - (SELECT count(*) FROM {new})
+    + (SELECT count(*) FROM {come}) AS doubled;
+
 -- name: changed_keys :: the keys of one cells table of which a cell goes or comes
 SELECT {whole} FROM {gone}
 UNION

@@ -149,8 +149,10 @@ class Refreshing:
         for cells in self._cells:
             self._make_cells(cells)
             self._run(cells, self._statements.difference(cells, [unit]))
-            counted = self._run(cells, self._statements.of_cells("refresh.count_differences", cells)).fetchone() or {}
-            found[cells.name] = sum(counted.values())
+            found[cells.name] = sum(
+                sum((self._run(cells, self._statements.of_cells(query, cells)).fetchone() or {}).values())
+                for query in ("refresh.count_differences", "refresh.count_doubled")
+            )
         compared = self._run(report, self._statements.of_whole("refresh.compare_whole", report)).fetchone() or {}
         found[report.name] = sum(compared.values())
         return {name: rows for name, rows in found.items() if rows}

@@ -120,10 +120,15 @@ def test_hours_and_days_are_those_of_the_shop_whatever_the_session_says(
     reader.execute("SET timezone = 'UTC'")
     # 10:05 there is 15:35, and the hour begins at 15:00; 18:40 is 00:10 of the next day.
     hours = [row["hour"].strftime("%H:%M") for row in rows(reader, "revenue_by_hour")]
-    assert hours == ["09:30", "10:30", "18:30"]
+    assert hours == ["09:30", "10:30", "11:30", "18:30"]
     days = [(str(row["day"]), row["purchases"]) for row in rows(reader, "sales_by_day")]
     assert days == [("2025-06-01", 3), ("2025-06-02", 1)]
-    assert [(row["weekday"], row["hour"]) for row in rows(reader, "hour_of_week")] == [(1, 0), (7, 15), (7, 16)]
+    assert [(row["weekday"], row["hour"]) for row in rows(reader, "hour_of_week")] == [
+        (1, 0),
+        (7, 15),
+        (7, 16),
+        (7, 17),
+    ]
     assert rows(reader, "last_refresh")[0]["zone"] == "Asia/Kolkata"
 
 
@@ -202,8 +207,9 @@ def test_a_session_over_midnight_is_one_session_and_one_order(
     of = {"user_id": "a", "session_id": "s", "price": 2}
     add_event(connection, "product_view", "23:50", product_id="p", **of)
     refresh(reader, settings)
-    for product, moment in (("p", "23:59"), ("q", "24:01")):
-        add_event(connection, "purchase", moment, product_id=product, file_id=2, **of)
+    for product, moment in (("p", "2025-06-01 23:59+00"), ("q", "2025-06-02 00:01+00")):
+        bought = {"event_type": "purchase", "event_time": moment, "product_id": product}
+        add_events(connection, [of | bought], file_id=2)
     refresh(reader, settings)
     [session] = rows(reader, "sessions")
     assert (session["events"], session["purchases"], session["revenue"]) == (3, 2, 4)
