@@ -30,8 +30,8 @@ _FILE = """
     SELECT
         %(file_id)s, 'of a test.csv', '', encode(sha256(convert_to(%(file_id)s::text, 'UTF8')), 'hex'), 1, 'loaded',
         %(feed)s, count(*), count(*), 0, 0, now(), now(),
-        CASE WHEN min(event_time) >= '0001-01-01Z' THEN min(event_time) END,
-        CASE WHEN max(event_time) < '10000-01-01Z' THEN max(event_time) END
+        CASE WHEN min(event_time) BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN min(event_time) END,
+        CASE WHEN max(event_time) BETWEEN '0001-01-01Z' AND '9999-12-31Z' THEN max(event_time) END
     FROM public.events
     WHERE file_id = %(file_id)s
     ON CONFLICT (file_id) DO UPDATE SET
