@@ -339,7 +339,6 @@ CREATE UNIQUE INDEX a_wish_waits_once ON ledger.insistences USING btree (sha256,
 CREATE INDEX audit_by_file ON ledger.audit USING btree (file_id);
 CREATE INDEX audit_by_revision ON ledger.audit USING btree ((((details ->> 'replaced_by'::text))::bigint)) WHERE (action = 'replace'::text);
 CREATE INDEX audit_by_time ON ledger.audit USING btree (at);
-CREATE INDEX audit_of_withdrawals ON ledger.audit USING btree (audit_id) WHERE (action = ANY (ARRAY['unload'::text, 'merge'::text]));
 CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);

@@ -152,3 +152,5 @@ COMMENT ON TABLE report.sessions IS 'One row a session; events without a session
 
 -- What the reader builds before it publishes. Nothing in here is read or run by the owner or the writer.
 CREATE SCHEMA report_staging;
+
+CREATE INDEX audit_of_withdrawals ON ledger.audit (audit_id) WHERE action IN ('unload', 'merge');

@@ -68,3 +68,6 @@ CREATE TABLE report_cells.comparisons (
 
 -- Where the reader built reports.
 DROP SCHEMA IF EXISTS report_staging CASCADE;
+
+-- Only what told how many unloads the reports of before knew of looked there.
+DROP INDEX ledger.audit_of_withdrawals;
