@@ -53,7 +53,8 @@ def refresh(
 ) -> Refreshed:
     """Bring every report to what ``events`` holds now; ``run_id`` is who does it. ``anew``: from nothing.
 
-    ``only_changes``: not when a report must be counted as a whole, which may take minutes; that raises RefreshError.
+    ``only_changes``: not when a report, or a feed, must be counted as a whole, which may take minutes; that raises
+    RefreshError.
 
     One transaction: whoever reads sees all of the last refresh or all of this one, and one that fails leaves the old
     numbers. Runs as the reader or the writer, on a connection without a transaction. Waits for another refresh as long
@@ -126,8 +127,8 @@ class Refreshing:
             self._run(cells, self._statements.make_cells(cells))
         changes = queries.row(self._cursor, "refresh.count_taken")["changes"]
         outdated = self._outdated()
-        if outdated and only_changes:
-            raise RefreshError(f"{', '.join(sorted(outdated))} must be counted as a whole")
+        if only_changes and (whole := sorted(outdated or changed_feeds)):
+            raise RefreshError(f"{', '.join(whole)} must be counted as a whole")
         if anew or any(cells.name in outdated for cells in self._cells):
             outdated = {report.name for report in (*self._cells, *self.sums)}
             units = self._build_cells()

@@ -28,7 +28,7 @@ from sluice.reports import definitions
 from sluice.reports.refresh import NOT_REFRESHED
 from sluice.running import status
 from tests import reports
-from tests.loading import Connection, event, owners, paused_at, recount, rejects, state, table
+from tests.loading import Connection, change_contract, event, owners, paused_at, recount, rejects, state, table
 
 WRONG = "a test feed by mistake"
 
@@ -222,6 +222,19 @@ def test_reports_that_must_be_counted_as_a_whole_are_left_to_the_dag(
     assert users(connection) == {"u1": 1, "u2": 1}
     reports.refresh_as_the_reader(elsewhere)
     assert users(connection) == {"u2": 1}
+
+
+def test_a_feed_that_must_be_counted_as_a_whole_is_left_to_the_dag(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    reports.refresh_as_the_reader(own_contracts)
+    change_contract(own_contracts, reportCurrency="EUR")
+    assert unload(own_contracts, first).reports == f"{NOT_REFRESHED} (events must be counted as a whole)"
+    assert users(connection) == {"u1": 1}
+    reports.refresh_as_the_reader(own_contracts)
+    assert users(connection) == {}
+    assert connection.execute("SELECT currency FROM report.feeds").fetchall() == [{"currency": "EUR"}]
 
 
 @pytest.mark.parametrize(
