@@ -1,4 +1,4 @@
-"""Whatever rows events accepts, by whatever hand they come and go: a refresh counts them as a count from nothing does."""
+"""Whatever rows events accepts, by whatever hand they come and go: a refresh counts what a count from nothing does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _COME = """
     SET rows_read = files.rows_read + %(rows)s, rows_loaded = files.rows_loaded + %(rows)s
 """
 # By the same number rows come together and go apart.
-_GO = "DELETE FROM events WHERE record_number % %(modulus)s = %(rest)s"
+_GO = "DELETE FROM events WHERE record_number %% %(modulus)s = %(rest)s"
 
 Row = tuple[Any, ...]
 rows = st.lists(st.tuples(*map(st.sampled_from, EDGES.values())), min_size=1, max_size=25)

@@ -108,3 +108,11 @@ COMMENT ON TABLE report.sessions IS 'One row a session; events without a session
 
 -- What the reader builds before it publishes. Nothing in here is read or run by the owner or the writer.
 CREATE SCHEMA report_staging;
+
+CREATE OR REPLACE FUNCTION ledger.drop_month(of_month text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM ledger.hold_month(of_month);
+    EXECUTE format('DROP TABLE public.%I', of_month);
+END
+$$;

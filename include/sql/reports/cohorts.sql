@@ -8,11 +8,12 @@ SELECT feed, cohort, month, count(*) AS customers, sum(purchases)::bigint AS pur
 FROM (
     SELECT
         feed,
-        date_trunc('month', local_day)::date AS month,
-        min(date_trunc('month', local_day)::date) OVER (PARTITION BY feed, user_id) AS cohort,
+        date_trunc('month', local_day::timestamp)::date AS month,
+        min(date_trunc('month', local_day::timestamp)::date) OVER (PARTITION BY feed, user_id) AS cohort,
         sum(purchases)::bigint AS purchases
     FROM {sales} AS sales
-    WHERE purchases > 0 AND user_id IS NOT NULL
-    GROUP BY feed, user_id, date_trunc('month', local_day)
+    -- The first day that PostgreSQL knows has no first of its month.
+    WHERE purchases > 0 AND user_id IS NOT NULL AND local_day >= '4000-01-01 BC'
+    GROUP BY feed, user_id, date_trunc('month', local_day::timestamp)
 ) AS bought
 GROUP BY feed, cohort, month;
