@@ -8,6 +8,7 @@ SET check_function_bodies = off;
 
 CREATE SCHEMA ledger;
 CREATE SCHEMA report;
+CREATE SCHEMA report_cells;
 CREATE SCHEMA report_staging;
 
 -- Tables
@@ -203,6 +204,15 @@ CREATE TABLE ledger.rejects (
     CONSTRAINT a_reject_is_of_a_known_class CHECK ((error_class = ANY (ARRAY['parse'::text, 'type'::text, 'rule'::text, 'conflict'::text]))),
     CONSTRAINT a_reject_says_why CHECK ((cardinality(rules) > 0)),
     CONSTRAINT rejects_pkey PRIMARY KEY (file_id, record_number)
+);
+
+CREATE TABLE ledger.report_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    file_id bigint,
+    feed text,
+    day date,
+    CONSTRAINT a_change_is_of_a_file_or_of_a_day CHECK (((num_nonnulls(file_id, feed) = 1) AND (num_nonnulls(file_id, day) = 1))),
+    CONSTRAINT report_changes_pkey PRIMARY KEY (change_id)
 );
 
 CREATE TABLE ledger.retentions (
@@ -428,6 +438,21 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT count(*)
+    FROM ledger.report_changes AS change
+    LEFT JOIN ledger.files USING (file_id)
+    WHERE CASE
+        WHEN change.file_id IS NULL THEN
+            change.day >= (begins AT TIME ZONE 'UTC')::date AND change.day::timestamp AT TIME ZONE 'UTC' < ends
+        ELSE coalesce(first_event_time, '-infinity') < ends AND coalesce(last_event_time, 'infinity') >= begins
+    END
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.digest(of_file bigint)
  RETURNS text
  LANGUAGE sql
@@ -462,11 +487,19 @@ CREATE OR REPLACE FUNCTION ledger.hold_month(of_month text)
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    waiting bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM ledger.months() WHERE month = of_month AND ends <= ledger.expired_before()) THEN
         RAISE EXCEPTION '% is no partition of events whose rows have all expired', of_month USING ERRCODE = 'undefined_table';
     END IF;
     EXECUTE format('LOCK TABLE ONLY public.%I IN SHARE MODE', of_month);
+    -- Now nobody changes it, and who has changed it has committed what is noted of that.
+    SELECT ledger.changes_waiting(begins, ends) INTO STRICT waiting FROM ledger.months() WHERE month = of_month;
+    IF waiting > 0 THEN
+        RAISE EXCEPTION 'the reports have not counted % changes of the rows of %', waiting, of_month
+            USING ERRCODE = 'object_in_use';
+    END IF;
 END
 $function$;
 
@@ -535,6 +568,11 @@ BEGIN
     EXECUTE format('CREATE TABLE public.%I (LIKE public.events INCLUDING ALL)', called);
     EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I PRIMARY KEY (event_id)', called, called || '_pkey');
     EXECUTE format(
+        'CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.%I REFERENCING OLD TABLE AS gone '
+            'FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days()',
+        called
+    );
+    EXECUTE format(
         'ALTER TABLE public.events ATTACH PARTITION public.%I FOR VALUES FROM (%s) TO (%s)',
         called,
         CASE WHEN isfinite(low) THEN quote_literal(low) ELSE 'MINVALUE' END,
@@ -572,6 +610,21 @@ AS $function$
     ORDER BY 2
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.note_days()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO ledger.report_changes (feed, day)
+    SELECT DISTINCT coalesce(contract, 'unknown'), of_file.day
+    FROM (SELECT DISTINCT file_id, (event_time AT TIME ZONE 'UTC')::date AS day FROM gone) AS of_file
+    LEFT JOIN ledger.files USING (file_id);
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.note_edit()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -579,6 +632,18 @@ AS $function$
 BEGIN
     NEW.edited_at := clock_timestamp();
     RETURN NEW;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.note_file()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO ledger.report_changes (file_id) VALUES (NEW.file_id);
+    RETURN NULL;
 END
 $function$;
 
@@ -737,8 +802,13 @@ $function$;
 
 -- Triggers
 
+CREATE TRIGGER a_file_that_comes_loaded_is_noted AFTER INSERT ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0))) EXECUTE FUNCTION ledger.note_file();
+CREATE TRIGGER rows_that_come_are_noted AFTER UPDATE OF state, rows_loaded ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0) AND ((old.state <> 'loaded'::text) OR (new.rows_loaded > old.rows_loaded)))) EXECUTE FUNCTION ledger.note_file();
 CREATE TRIGGER an_edit_comes_in_time BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN (((old.state <> 'quarantined'::text) AND (old.fields IS DISTINCT FROM new.fields))) EXECUTE FUNCTION ledger.refuse_edit();
 CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN ((old.fields IS DISTINCT FROM new.fields)) EXECUTE FUNCTION ledger.note_edit();
+CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
+CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_before_2000_01 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
+CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_from_2100_01 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
 
 -- Comments
 
@@ -749,6 +819,10 @@ COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left 
 COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
 COMMENT ON COLUMN ledger.merges.waiting IS 'By file_id: why later rows of it stay in events until somebody does what is said here';
+COMMENT ON TABLE ledger.report_changes IS 'Changes of events that the reports have not counted yet; the refresh that counts them deletes them';
+COMMENT ON COLUMN ledger.report_changes.file_id IS 'Rows came to this file: the days that it has rows of are to be counted';
+COMMENT ON COLUMN ledger.report_changes.feed IS 'Rows of this feed (the contract of their file; unknown: it has none) have left the day';
+COMMENT ON COLUMN ledger.report_changes.day IS 'In UTC; infinity or -infinity where the moments of the rows are';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
@@ -773,6 +847,9 @@ GRANT INSERT, SELECT ON TABLE ledger.audit TO sluice_writer;
 GRANT SELECT ON TABLE ledger.audit TO sluice_reader;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.batches TO sluice_writer;
 GRANT SELECT ON TABLE ledger.batches TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) TO sluice_reader;
+GRANT EXECUTE ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) TO sluice_writer;
+REVOKE ALL ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) FROM PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.contracts TO sluice_writer;
 GRANT SELECT ON TABLE ledger.contracts TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_reader;
@@ -808,7 +885,9 @@ GRANT SELECT ON TABLE ledger.merges TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.months() TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.months() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_days() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.note_edit() TO PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_file() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.receipt_after(receipt text, digests bit) FROM PUBLIC;
@@ -821,6 +900,8 @@ REVOKE ALL ON FUNCTION ledger.receipt_of(digests bit) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.refuse_edit() TO PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.rejects TO sluice_writer;
 GRANT SELECT ON TABLE ledger.rejects TO sluice_reader;
+GRANT DELETE, SELECT ON TABLE ledger.report_changes TO sluice_reader;
+GRANT DELETE, SELECT ON TABLE ledger.report_changes TO sluice_writer;
 GRANT INSERT, SELECT ON TABLE ledger.retentions TO sluice_writer;
 GRANT SELECT ON TABLE ledger.retentions TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.row_digest(event public.events) TO sluice_reader;
@@ -850,4 +931,6 @@ GRANT SELECT ON TABLE public.sluice_migrations TO sluice_reader;
 GRANT SELECT ON TABLE public.sluice_migrations TO sluice_writer;
 GRANT USAGE ON SCHEMA report TO sluice_reader;
 GRANT USAGE ON SCHEMA report TO sluice_writer;
+GRANT USAGE ON SCHEMA report_cells TO sluice_reader;
+GRANT USAGE ON SCHEMA report_cells TO sluice_writer;
 GRANT CREATE, USAGE ON SCHEMA report_staging TO sluice_reader;
