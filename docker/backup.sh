@@ -1,6 +1,6 @@
 #!/bin/bash
 # backup.sh [FILE]: dump the pipeline's database out of its container; the pipeline runs on meanwhile.
-# What the reader has made in its workshop, report_staging, stays out: a restore would run it as superuser.
+# What the reader of earlier releases has made in report_staging stays out: a restore would run it as superuser.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${1:-backups/sluice-$(date +%Y%m%d-%H%M%S).dump}

@@ -84,13 +84,19 @@ WHERE nspname = ANY(%(schemas)s)
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype <> 'f')
 ORDER BY nspname COLLATE "C", relname COLLATE "C";
 
--- name: views :: a statement a view
+-- name: views :: a statement a view, after its columns, which the statement does not say
 SELECT format(
-    E'CREATE %%s %%I.%%I AS\n%%s',
+    E'/* %%I.%%I (\n%%s\n) */\nCREATE %%s %%I.%%I AS\n%%s',
+    nspname, relname, columns,
     CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, nspname, relname, pg_get_viewdef(pg_class.oid)
 ) AS statement
 FROM pg_class
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
+CROSS JOIN LATERAL (
+    SELECT string_agg(format('    %%I %%s', attname, format_type(atttypid, atttypmod)), E',\n' ORDER BY attnum) AS columns
+    FROM pg_attribute
+    WHERE attrelid = pg_class.oid AND attnum > 0
+) AS named
 WHERE relkind IN ('v', 'm') AND nspname = ANY(%(schemas)s)
 ORDER BY nspname COLLATE "C", relname COLLATE "C";
 

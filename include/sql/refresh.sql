@@ -259,6 +259,13 @@ INSERT INTO {cells} SELECT * FROM {come};
 -- name: count_differences :: one row
 SELECT (SELECT count(*) FROM {gone}) AS gone, (SELECT count(*) FROM {come}) AS come;
 
+-- name: count_doubled :: one row: how many cells of the changed units are there more than once
+SELECT
+    (SELECT count(*) FROM {cells} WHERE (feed, unit) IN (SELECT feed, unit FROM pg_temp.changed_units))
+    - (SELECT count(*) FROM {gone})
+    - (SELECT count(*) FROM {new})
+    + (SELECT count(*) FROM {come}) AS doubled;
+
 -- name: changed_keys :: the keys of one cells table of which a cell goes or comes
 SELECT {whole} FROM {gone}
 UNION
@@ -401,6 +408,9 @@ FROM report_cells.comparisons;
 -- name: note_comparison :: nothing
 INSERT INTO report_cells.comparisons (compared_at, feed, unit, report, differences)
 VALUES (clock_timestamp(), {feed}, {unit}::date, {report}, {differences});
+
+-- name: forget_comparisons :: nothing; they were of what was there before all was counted anew
+DELETE FROM report_cells.comparisons;
 
 -- name: built :: name and digest of what stands, and the zone in which it was counted
 SELECT name, digest, zone FROM report_cells.built;

@@ -9,7 +9,6 @@ SET check_function_bodies = off;
 CREATE SCHEMA ledger;
 CREATE SCHEMA report;
 CREATE SCHEMA report_cells;
-CREATE SCHEMA report_staging;
 
 -- Tables
 
@@ -277,100 +276,40 @@ CREATE TABLE public.sluice_migrations (
     CONSTRAINT sluice_migrations_pkey PRIMARY KEY (name)
 );
 
-CREATE TABLE report.funnel (
-    sessions bigint NOT NULL,
-    viewed bigint NOT NULL,
-    carted bigint NOT NULL,
-    bought bigint NOT NULL,
-    view_to_cart numeric,
-    cart_to_buy numeric,
-    view_to_buy numeric
+CREATE TABLE report.feeds (
+    feed text NOT NULL,
+    currency text NOT NULL DEFAULT ''::text,
+    counts_sales boolean NOT NULL DEFAULT true,
+    is_generated boolean NOT NULL DEFAULT false,
+    is_of_shop boolean NOT NULL DEFAULT true,
+    CONSTRAINT feeds_pkey PRIMARY KEY (feed)
 );
 
 CREATE TABLE report.last_refresh (
     built_by text NOT NULL,
     as_of timestamp with time zone NOT NULL,
-    unloads bigint NOT NULL,
+    zone text NOT NULL,
+    changes bigint NOT NULL,
+    seconds numeric NOT NULL,
     events bigint NOT NULL,
-    events_of_sessions bigint NOT NULL,
-    events_of_users bigint NOT NULL,
-    events_of_products bigint NOT NULL,
     sales bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT last_refresh_pkey PRIMARY KEY (built_by)
+    revenue numeric NOT NULL
 );
 
-CREATE TABLE report.products (
-    product_id text NOT NULL,
-    category text,
-    lowest_price numeric,
-    highest_price numeric,
-    first_seen timestamp with time zone NOT NULL,
-    last_seen timestamp with time zone NOT NULL,
-    events bigint NOT NULL,
-    views bigint NOT NULL,
-    carts bigint NOT NULL,
-    purchases bigint NOT NULL,
-    units numeric NOT NULL,
-    buyers bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT products_product_id_excl EXCLUDE USING hash (product_id WITH =)
+CREATE TABLE report_cells.built (
+    name text NOT NULL,
+    digest text NOT NULL,
+    zone text NOT NULL,
+    CONSTRAINT built_pkey PRIMARY KEY (name)
 );
 
-CREATE TABLE report.revenue_by_hour (
-    hour timestamp with time zone NOT NULL,
-    purchases bigint NOT NULL,
-    cancellations bigint NOT NULL,
-    units numeric NOT NULL,
-    buyers bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT revenue_by_hour_pkey PRIMARY KEY (hour)
-);
-
-CREATE TABLE report.searches_without_result (
-    search_query text NOT NULL,
-    searches bigint NOT NULL,
-    users bigint NOT NULL,
-    last_searched_at timestamp with time zone NOT NULL,
-    CONSTRAINT searches_without_result_search_query_excl EXCLUDE USING hash (search_query WITH =)
-);
-
-CREATE TABLE report.sessions (
-    session_id text NOT NULL,
-    user_id text,
-    started_at timestamp with time zone NOT NULL,
-    ended_at timestamp with time zone NOT NULL,
-    events bigint NOT NULL,
-    views bigint NOT NULL,
-    carts bigint NOT NULL,
-    purchases bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT sessions_session_id_excl EXCLUDE USING hash (session_id WITH =)
-);
-
-CREATE TABLE report.top_products (
-    product_id text NOT NULL,
-    category text,
-    revenue numeric NOT NULL,
-    units numeric NOT NULL,
-    buyers bigint NOT NULL,
-    rank_by_revenue bigint NOT NULL,
-    rank_by_units bigint NOT NULL,
-    rank_by_buyers bigint NOT NULL,
-    CONSTRAINT top_products_product_id_excl EXCLUDE USING hash (product_id WITH =)
-);
-
-CREATE TABLE report.users (
-    user_id text NOT NULL,
-    first_seen timestamp with time zone NOT NULL,
-    last_seen timestamp with time zone NOT NULL,
-    sessions bigint NOT NULL,
-    events bigint NOT NULL,
-    views bigint NOT NULL,
-    carts bigint NOT NULL,
-    purchases bigint NOT NULL,
-    revenue numeric NOT NULL,
-    CONSTRAINT users_user_id_excl EXCLUDE USING hash (user_id WITH =)
+CREATE TABLE report_cells.comparisons (
+    compared_at timestamp with time zone NOT NULL,
+    feed text NOT NULL,
+    unit date NOT NULL,
+    report text NOT NULL,
+    differences jsonb NOT NULL,
+    CONSTRAINT comparisons_pkey PRIMARY KEY (compared_at)
 );
 
 -- Partitions
@@ -405,6 +344,7 @@ CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
+CREATE INDEX files_by_feed ON ledger.files USING btree (contract) WHERE (state = 'loaded'::text);
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
 CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
@@ -468,6 +408,7 @@ CREATE OR REPLACE FUNCTION ledger.drop_month(of_month text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
+    LOCK TABLE report.last_refresh IN ROW EXCLUSIVE MODE;
     PERFORM ledger.hold_month(of_month);
     EXECUTE format('DROP TABLE public.%I', of_month);
 END
@@ -825,15 +766,12 @@ COMMENT ON COLUMN ledger.report_changes.feed IS 'Rows of this feed (the contract
 COMMENT ON COLUMN ledger.report_changes.day IS 'In UTC; infinity or -infinity where the moments of the rows are';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
-COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
-COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
-COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
-COMMENT ON TABLE report.products IS 'One row a product that any event names; category is the last by name where events differ';
-COMMENT ON TABLE report.revenue_by_hour IS 'One row an hour (UTC) in which something was bought or cancelled';
-COMMENT ON TABLE report.searches_without_result IS 'What was looked for and not found, without regard to case and outer blanks';
-COMMENT ON TABLE report.sessions IS 'One row a session; events without a session are in no row';
-COMMENT ON TABLE report.top_products IS 'The products among the first hundred by revenue, by units or by buyers';
-COMMENT ON TABLE report.users IS 'One row a user';
+COMMENT ON TABLE report.feeds IS 'One row a feed, by the name of its contract';
+COMMENT ON COLUMN report.feeds.currency IS 'ISO 4217 code of its amounts, by its contract''s reportCurrency; empty when the contract does not say it';
+COMMENT ON COLUMN report.feeds.counts_sales IS 'Whether its purchases and cancellations are sales, by its contract''s sales';
+COMMENT ON COLUMN report.feeds.is_generated IS 'Whether it is the one that the generator writes';
+COMMENT ON COLUMN report.feeds.is_of_shop IS 'Whether the shop''s own totals have it: by SLUICE_SHOP_FEEDS, or else all but the generator''s';
+COMMENT ON TABLE report.last_refresh IS 'One row: who refreshed the reports last, the moment their numbers are of, and what all feeds add up to';
 
 -- Grants
 
@@ -931,6 +869,15 @@ GRANT SELECT ON TABLE public.sluice_migrations TO sluice_reader;
 GRANT SELECT ON TABLE public.sluice_migrations TO sluice_writer;
 GRANT USAGE ON SCHEMA report TO sluice_reader;
 GRANT USAGE ON SCHEMA report TO sluice_writer;
+GRANT DELETE, INSERT, UPDATE ON TABLE report.feeds TO sluice_reader;
+GRANT DELETE, INSERT, UPDATE ON TABLE report.feeds TO sluice_writer;
+GRANT SELECT ON TABLE report.feeds TO PUBLIC;
+GRANT DELETE, INSERT, SELECT ON TABLE report.last_refresh TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report.last_refresh TO sluice_writer;
+GRANT SELECT ON TABLE report.last_refresh TO PUBLIC;
 GRANT USAGE ON SCHEMA report_cells TO sluice_reader;
 GRANT USAGE ON SCHEMA report_cells TO sluice_writer;
-GRANT CREATE, USAGE ON SCHEMA report_staging TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.built TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.built TO sluice_writer;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.comparisons TO sluice_reader;
+GRANT DELETE, INSERT, SELECT ON TABLE report_cells.comparisons TO sluice_writer;

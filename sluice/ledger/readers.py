@@ -1,14 +1,14 @@
 """What readers of the database rely on: the columns of ``events``, of files and rejects in the ledger, and of reports.
 
 Read from the text of a schema as ``catalogue.text`` writes it. A column that went, or that has another type, breaks
-those who read it; one that came breaks nobody.
+those who read it; one that came breaks nobody, and nor does a table that became a view with the same columns.
 """
 
 from __future__ import annotations
 
 import re
 
-_TABLE = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (\S+) \(\n(.*?)\n\)", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^(?:CREATE (?:UNLOGGED )?TABLE|/\*) (\S+) \(\n(.*?)\n\)", re.MULTILINE | re.DOTALL)
 _AFTER_TYPE = re.compile(r" (?:COLLATE|GENERATED|NOT NULL|DEFAULT) .*| NOT NULL$")
 _TABLES = {"public.events", "ledger.files", "ledger.rejects"}
 
@@ -16,7 +16,7 @@ Columns = dict[str, dict[str, str]]
 
 
 def columns(schema: str) -> Columns:
-    """By table that readers rely on, its columns with their types."""
+    """By table or view that readers rely on, its columns with their types."""
     return {
         table: dict(map(_column, _lines(body)))
         for table, body in _TABLE.findall(schema)

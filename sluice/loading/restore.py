@@ -30,8 +30,8 @@ Connection = psycopg.Connection[dict[str, Any]]
 Url = Callable[[str], str]
 Say = Callable[[str], None]
 
-# The reader's workshop: a restore would run what the reader has written there (a check of a table, say) as superuser,
-# and the next refresh makes anew what is of use in it.
+# Where the reader of earlier releases built reports; their backups may hold it. A restore would run what the reader has
+# written there (a check of a table, say) as superuser, and nothing in it is of use.
 WITHOUT_WORKSHOP = "--exclude-schema=report_staging"
 LIVING, SIDE, REPLACED = "sluice", "sluice_restoring", "sluice_replaced"
 _PAGE = 1000

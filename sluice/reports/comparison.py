@@ -24,8 +24,9 @@ def compare(
     Returns how many rows of each differ, and keeps it for `make status`; None when the last comparison is younger than
     ``when_due`` seconds, or there is nothing to compare. Raises as ``refresh`` does.
     """
-    if when_due and not queries.row(_rows(connection), "refresh.is_comparison_due", seconds=when_due)["is_due"]:
-        return None
+    with connection.transaction():
+        if not queries.row(_rows(connection), "refresh.is_comparison_due", seconds=when_due)["is_due"]:
+            return None
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(queries.compose("refresh.begin"))
         refreshing = Refreshing(cursor, settings, definitions.read())

@@ -16,7 +16,7 @@ from sluice.base import queries
 from sluice.base.settings import SettingError, Settings
 from sluice.reports import definitions, feeds
 from sluice.reports.definitions import Kind, Report
-from sluice.reports.statements import SCHEMA, Statements
+from sluice.reports.statements import CELLS, SCHEMA, Statements
 
 _log = logging.getLogger(__name__)
 
@@ -112,9 +112,7 @@ class Refreshing:
         self._reports = list(reports)
         self._cells = definitions.of_kind(self._reports, Kind.CELLS)
         self.sums = definitions.of_kind(self._reports, Kind.REPORT)
-        columns = {row["name"]: row["columns"] for row in queries.all(cursor, "refresh.columns", schema=SCHEMA)}
-        self._check_tables(columns)
-        self._statements = Statements(self._reports, columns)
+        self._statements = Statements(self._reports, self._columns())
 
     def run(self, run_id: str, *, anew: bool = False, only_changes: bool = False) -> Refreshed:
         """Do all of it; see ``refresh``."""
@@ -133,6 +131,7 @@ class Refreshing:
         if anew or any(cells.name in outdated for cells in self._cells):
             outdated = {report.name for report in (*self._cells, *self.sums)}
             units = self._build_cells()
+            self._execute("refresh.forget_comparisons")
         else:
             units = self._count_changes(changed_feeds, [report for report in self.sums if report.name not in outdated])
         self._count_whole([report for report in self.sums if report.name in outdated])
@@ -150,8 +149,10 @@ class Refreshing:
         for cells in self._cells:
             self._make_cells(cells)
             self._run(cells, self._statements.difference(cells, [unit]))
-            counted = self._run(cells, self._statements.of_cells("refresh.count_differences", cells)).fetchone() or {}
-            found[cells.name] = sum(counted.values())
+            found[cells.name] = sum(
+                sum((self._run(cells, self._statements.of_cells(query, cells)).fetchone() or {}).values())
+                for query in ("refresh.count_differences", "refresh.count_doubled")
+            )
         compared = self._run(report, self._statements.of_whole("refresh.compare_whole", report)).fetchone() or {}
         found[report.name] = sum(compared.values())
         return {name: rows for name, rows in found.items() if rows}
@@ -260,7 +261,13 @@ class Refreshing:
     def _execute(self, query: str, /, **parts: sql.Composable) -> None:
         self._cursor.execute(queries.compose(query, **parts))
 
-    def _check_tables(self, columns: dict[str, Any]) -> None:
-        for report in self.sums:
-            if report.name not in columns:
-                raise RefreshError("its table is made by `make down && make up`", report.name)
+    def _columns(self) -> dict[str, list[str]]:
+        """The columns of each table, by name. Raises RefreshError when one was not made yet."""
+        found: dict[str, list[str]] = {}
+        for schema, reports in ((CELLS, self._cells), (SCHEMA, self.sums)):
+            there = {row["name"]: row["columns"] for row in queries.all(self._cursor, "refresh.columns", schema=schema)}
+            for report in reports:
+                if report.name not in there:
+                    raise RefreshError("its table is made by `make down && make up`", report.name)
+                found[report.name] = there[report.name]
+        return found

@@ -13,8 +13,8 @@ from sluice.base.settings import PROJECT, Settings
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.proof.reconcile import reconcile
-from tests.integration.test_reports import refresh
 from tests.loading import Connection, change_contract, event_id, rejects, write_contract
+from tests.reports import refresh
 
 Load = Callable[..., int]
 FEED = "event_id,event_type,timestamp,quantity,price,total_amount"
@@ -48,9 +48,9 @@ def amounts(connection: Connection) -> list[tuple[Any, Any]]:
 
 
 def revenue(settings: Settings) -> Decimal:
-    """The sum of the published report, built with the reports' own SQL."""
+    """The sum of the published report, counted with the reports' own SQL."""
     with database.connect(settings.reader_dsn) as reader:
-        refresh(reader)
+        refresh(reader, settings)
         row = reader.execute("SELECT sum(revenue) AS revenue FROM report.revenue_by_hour").fetchone()
     assert row is not None
     return Decimal(row["revenue"])

@@ -29,9 +29,7 @@ from tests.loading import Connection, change_contract, event, recount, table
 
 Land = Callable[..., int]
 RELEASED = "0003"  # the last migration of the release in which the reader owned the reports
-SCHEMAS = (
-    "report", "report_cells", "report_staging", "public", "ledger", "sluice_writer", "sluice_owner", "sluice_reader"
-)  # fmt: skip
+SCHEMAS = ("report", "report_cells", "public", "ledger", "sluice_writer", "sluice_owner", "sluice_reader")
 VICTIMS = ("sluice_owner", "sluice_writer", "sluice_reader")
 
 _PROOF = """
@@ -127,7 +125,8 @@ def _attacks(attacker: psycopg.Connection[Any]) -> list[str]:
     tables = [
         f"{schema}.{name}"
         for schema, name in attacker.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'ledger', 'report')"
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN "
+            "('public', 'ledger', 'report', 'report_cells')"
         ).fetchall()
     ]
     found = [f"CREATE SCHEMA {name}" for name in ("sluice_writer", "sluice_owner", "evil")]
@@ -139,14 +138,14 @@ def _attacks(attacker: psycopg.Connection[Any]) -> list[str]:
         found += [
             f"ALTER DEFAULT PRIVILEGES FOR ROLE {victim} GRANT ALL ON TABLES TO {me}",
             f"ALTER DEFAULT PRIVILEGES FOR ROLE {victim} GRANT ALL ON SCHEMAS TO {me}",
-            f"ALTER ROLE {victim} SET search_path = report_staging, public",
+            f"ALTER ROLE {victim} SET search_path = sluice_writer, public",
             f"GRANT {victim} TO {me}",
         ]
     return [
         *found,
-        f"ALTER DATABASE {attacker.info.dbname} SET search_path = report_staging, public",
+        f"ALTER DATABASE {attacker.info.dbname} SET search_path = sluice_writer, public",
         f"ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {me}",
-        "CREATE EVENT TRIGGER evil ON ddl_command_start EXECUTE FUNCTION report_staging.event_payload()",
+        "CREATE EVENT TRIGGER evil ON ddl_command_start EXECUTE FUNCTION public.event_payload()",
         "CREATE OR REPLACE FUNCTION ledger.note_edit() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$BEGIN {_NOTE.format('note_edit')} RETURN NEW; END$$",
     ]
@@ -204,15 +203,14 @@ def everybody_works(settings: Settings, connection: Connection, load: Land) -> N
     )
     assert migrate.migrate(settings.owner_dsn) == []
     with database.connect(settings.owner_dsn) as owner:
-        assert status.ledger_report(owner)["reports"]["unloads_missing"] == 0
+        assert status.ledger_report(owner)["reports"]["changes_waiting"] == 0
     assert recount(connection)
 
 
 def publish(settings: Settings) -> None:
     """What DAG report_sales does, as its role and as Airflow connects."""
     with psycopg.connect(settings.reader_dsn, autocommit=True) as reader:
-        reports.build(reader)  # type: ignore[arg-type]
-        reports.publish(reader)  # type: ignore[arg-type]
+        reports.refresh(reader, settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("attacker", ["sluice_reader", "sluice_writer"])
@@ -233,7 +231,8 @@ def _is_open(connection: Connection) -> bool:
 
 def test_the_reports_belong_to_the_owner_and_the_reader_has_only_what_it_needs(connection: Connection) -> None:
     owners = connection.execute(
-        "SELECT DISTINCT tableowner AS who FROM pg_tables WHERE schemaname = 'report'"
+        "SELECT DISTINCT relowner::regrole::text AS who FROM pg_class "
+        "WHERE relnamespace IN ('report'::regnamespace, 'report_cells'::regnamespace)"
     ).fetchall()
     assert owners == [{"who": "sluice_owner"}]
     more = connection.execute("""
@@ -241,11 +240,14 @@ def test_the_reports_belong_to_the_owner_and_the_reader_has_only_what_it_needs(c
         FROM pg_class,
             unnest(ARRAY['sluice_reader', 'sluice_writer']) AS role,
             unnest(ARRAY['TRIGGER', 'REFERENCES', 'TRUNCATE']) AS privilege
-        WHERE relnamespace IN ('report'::regnamespace, 'ledger'::regnamespace, 'public'::regnamespace) AND relkind = 'r'
+        WHERE relnamespace IN (
+                'report'::regnamespace, 'report_cells'::regnamespace, 'ledger'::regnamespace, 'public'::regnamespace
+            )
+            AND relkind IN ('r', 'v')
             AND has_table_privilege(role, pg_class.oid, privilege)
         UNION ALL
         SELECT 'sluice_reader', nspname, 'CREATE' FROM pg_namespace
-        WHERE nspname IN ('report', 'ledger') AND has_schema_privilege('sluice_reader', oid, 'CREATE')
+        WHERE nspname IN ('report', 'report_cells', 'ledger') AND has_schema_privilege('sluice_reader', oid, 'CREATE')
     """).fetchall()
     assert more == []
 

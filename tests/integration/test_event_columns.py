@@ -15,8 +15,6 @@ from sluice.contracts import event_columns
 from sluice.contracts.event_columns import EXTRA, MUST_BE_FILLED, PLACE, SIGNED, same_content
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.sql.output import output
-from sluice.reports import definitions
-from sluice.reports.statements import OF_THE_SESSION, Statements
 from tests.loading import Connection, event_id, make_months
 
 HERE = "EVENT_COLUMNS of sluice/contracts/event_columns.py"
@@ -103,15 +101,15 @@ _compared = sql.SQL("NOT {}").format(same_content("staged", "present"))
 
 
 def _reports(connection: Connection) -> Iterator[str]:
-    """A sentence for the report that cannot be built from the table as it is; later ones are made from it."""
-    statements = Statements(definitions.read(), OF_THE_SESSION, "columns")
+    """A sentence when a refresh cannot read the table as it is; all reports are made of what it reads."""
+    parts = {"day": sql.Literal("2026-11-22"), "zone": sql.Literal("UTC")}
     with connection.transaction(force_rollback=True):
-        for report, script in statements.build().items():
-            try:
-                connection.execute(script)
-            except psycopg.errors.UndefinedColumn as error:
-                yield f"include/sql/reports/{report}.sql: {error.diag.message_primary}"
-                return
+        connection.execute(queries.compose("refresh.take_changes"))
+        connection.execute(queries.compose("refresh.make_events"))
+        try:
+            connection.execute(queries.compose("refresh.fill_events", **parts))
+        except psycopg.errors.UndefinedColumn as error:
+            yield f"fill_events of include/sql/refresh.sql: {error.diag.message_primary}"
 
 
 def test_the_columns_of_events_are_the_same_everywhere(connection: Connection) -> None:
@@ -148,10 +146,10 @@ def test_a_column_that_only_the_contracts_have_is_named_with_each_place_that_lac
     ]
 
 
-def test_a_column_that_a_report_reads_and_the_table_lacks_is_named_with_the_report(connection: Connection) -> None:
+def test_a_column_that_a_refresh_reads_and_the_table_lacks_is_named(connection: Connection) -> None:
     connection.execute("ALTER TABLE public.events RENAME COLUMN search_results_count TO results")
     assert list(_reports(connection)) == [
-        'include/sql/reports/searches_without_result.sql: column "search_results_count" does not exist',
+        'fill_events of include/sql/refresh.sql: column "search_results_count" does not exist',
     ]
 
 

@@ -23,8 +23,8 @@ from sluice.running.instance import Instance
 from tests.changed_days import ChangedDays
 from tests.integration.test_folders import unmounted
 from tests.integration.test_months import MAY, NOVEMBER, OCTOBER, at
-from tests.integration.test_unload import publish_reports
 from tests.loading import Connection, event, make_months, recount, rejects, table
+from tests.reports import everything, refresh, refresh_as_the_reader
 
 Load = Callable[..., int]
 STOCK = """
@@ -281,18 +281,17 @@ def test_equal_rows_of_such_a_feed_need_no_bytes(arrive: Load, own_contracts: Se
 # What others know of it
 
 
-def test_a_merge_makes_the_reports_stale_and_what_was_built_before_it_is_not_published(
-    twins: Settings, connection: Connection
-) -> None:
-    publish_reports(twins)
-    publish_reports(twins, "build")
+def test_the_reports_count_the_days_of_a_merge_again(twins: Settings, connection: Connection) -> None:
+    refresh_as_the_reader(twins)
     merge.merge(twins)
     said = status.reports_word(status.ledger_report(connection)["reports"])
-    assert "stale: 1 unloads or merges of a file are not in them" in said
-    with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
-        publish_reports(twins, "publish")
-    publish_reports(twins)
-    assert "stale" not in status.reports_word(status.ledger_report(connection)["reports"])
+    assert "changes since are counted by the next run of report_sales" in said
+    refresh_as_the_reader(twins)
+    assert "changes since" not in status.reports_word(status.ledger_report(connection)["reports"])
+    kept_up = everything(connection)
+    with database.connect(twins.reader_dsn) as reader:
+        refresh(reader, twins, anew=True)
+    assert everything(connection) == kept_up
 
 
 def test_the_row_that_stays_is_looked_up_in_its_month_alone(settings: Settings, connection: Connection) -> None:

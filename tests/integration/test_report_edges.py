@@ -1,4 +1,4 @@
-"""Whatever row `events` accepts, the reports are built, pass their checks, are published and can be told."""
+"""Whatever row `events` accepts, the reports are counted, pass their checks, are kept up and can be told."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from psycopg import sql
 
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.reports import summary
-from tests.loading import make_months
-from tests.reports import refresh
+from tests.reports import add_events, everything, refresh
 
 Connection = psycopg.Connection[dict[str, Any]]
 # 12,800 characters that no compression makes fit a row of an index.
@@ -46,12 +46,6 @@ EDGES: dict[str, list[Any]] = {
     "quantity": WHOLE,
     "total_amount": MONEY,
 }
-_INSERT = sql.SQL(
-    "INSERT INTO events (event_id, file_id, record_number, {}) VALUES (gen_random_uuid(), 1, 1, {})"
-).format(
-    sql.SQL(", ").join(map(sql.Identifier, EDGES)),
-    sql.SQL(", ").join(sql.Placeholder() for _ in EDGES),
-)
 rows = st.lists(st.tuples(*map(st.sampled_from, EDGES.values())), min_size=1, max_size=60)
 
 
@@ -66,20 +60,27 @@ def reader(settings: Settings) -> Any:
         yield opened
 
 
-@settings(
+def add(connection: Connection, rows: list[tuple[Any, ...]], file_id: int) -> None:
+    add_events(connection, [dict(zip(EDGES, row, strict=True)) for row in rows], file_id=file_id)
+
+
+@limits(
     max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(rows=rows)
+@given(rows=rows, leave=st.integers(0, 60))
 def test_reports_survive_any_row_that_events_accepts(
-    connection: Connection, reader: Connection, rows: list[tuple[Any, ...]]
+    connection: Connection, reader: Connection, settings: Settings, rows: list[tuple[Any, ...]], leave: int
 ) -> None:
-    connection.execute("TRUNCATE events")
-    make_months(connection, "2025-06-01")
-    with connection.cursor() as cursor:
-        cursor.executemany(_INSERT, rows)
-    refresh(reader)
+    """Some of the rows come, and leave again: what is kept up is what is counted from nothing."""
+    connection.execute("DELETE FROM events")
+    connection.execute("DELETE FROM ledger.files")
+    add(connection, rows, file_id=1)
+    add(connection, rows[:leave] or rows[:1], file_id=2)
+    refresh(reader, settings)
+    connection.execute("DELETE FROM events WHERE file_id = 2")
+    refresh(reader, settings)
     counted = connection.execute("SELECT events FROM report.last_refresh").fetchone()
     assert counted == {"events": len(rows)}
     for table, column in (("users", "user_id"), ("products", "product_id"), ("sessions", "session_id")):
@@ -89,19 +90,21 @@ def test_reports_survive_any_row_that_events_accepts(
         )
         assert {row["key"] for row in published} == keys
     assert f"{len(rows):,} events" in told(reader)[0]
+    kept_up = everything(reader)
+    refresh(reader, settings, anew=True)
+    assert everything(reader) == kept_up
 
 
 @pytest.mark.parametrize("column", ["user_id", "product_id", "session_id", "search_query"])
 def test_a_key_longer_than_any_index_row_is_reported_and_unique(
-    connection: Connection, reader: Connection, column: str
+    connection: Connection, reader: Connection, settings: Settings, column: str
 ) -> None:
     values = dict.fromkeys(EDGES, None) | {
         "event_type": "search", "event_time": MOMENTS[-1], "search_results_count": 0, column: NOISE,
     }  # fmt: skip
-    make_months(connection, "2025-06-01")
-    for _ in range(2):
-        connection.execute(_INSERT, list(values.values()))
-        refresh(reader)
+    for file_id in (1, 2):
+        add_events(connection, [values], file_id=file_id)
+        refresh(reader, settings)
     table = {"user_id": "users", "product_id": "products", "session_id": "sessions"}.get(
         column, "searches_without_result"
     )
@@ -110,19 +113,18 @@ def test_a_key_longer_than_any_index_row_is_reported_and_unique(
         sql.Identifier(column), sql.Identifier(count), sql.Identifier("report", table)
     )
     assert connection.execute(query).fetchall() == [{"key": NOISE, "count": 2}]
-    with pytest.raises(psycopg.errors.ExclusionViolation):
-        connection.execute(sql.SQL("INSERT INTO {0} TABLE {0}").format(sql.Identifier("report", table)))
 
 
-def test_sums_that_are_larger_than_any_of_their_numbers_are_exact(connection: Connection, reader: Connection) -> None:
+def test_sums_that_are_larger_than_any_of_their_numbers_are_exact(
+    connection: Connection, reader: Connection, settings: Settings
+) -> None:
     most, price = 2**63 - 1, Decimal("9999999999999999.9999")
     values = dict.fromkeys(EDGES, None) | {
         "event_type": "purchase", "event_time": MOMENTS[-1], "product_id": "p", "quantity": most, "price": price,
     }  # fmt: skip
-    make_months(connection, "2025-06-01")
-    for _ in range(3):
-        connection.execute(_INSERT, list(values.values()))
-    refresh(reader)
+    for file_id in (1, 2, 3):
+        add_events(connection, [values], file_id=file_id)
+        refresh(reader, settings)
     with localcontext(prec=60):
         expected = {"units": 3 * most, "revenue": 3 * most * price}
     assert connection.execute("SELECT units, revenue FROM report.products").fetchone() == expected

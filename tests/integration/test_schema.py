@@ -17,6 +17,7 @@ from sluice.base.settings import SQL, Settings
 from sluice.landing import folders
 from sluice.ledger import catalogue, file_names, migrate
 from sluice.proof.reconcile import reconcile
+from sluice.reports import tables
 from sluice.running import embedded, schema_file
 from tests.conftest import PASSWORD
 from tests.loading import HEADER, Connection, event, event_id, recount, state, table
@@ -77,6 +78,29 @@ def _structure(connection: Connection) -> dict[str, list[str]]:
     return {title: [line.replace(" NOT VALID", "") for line in lines] for title, lines in parts.items()}
 
 
+def test_the_reports_of_before_and_after_make_room_for_each_other(empty_url: str, empty: Connection) -> None:
+    """With what the files of the reports have made, and views that somebody built on them, whose text is kept."""
+    reports_by_unit = "0024_reports_by_unit"
+    for name in NAMES:
+        if name < reports_by_unit:
+            go(empty, name, "up")
+    before = _structure(empty)
+    empty.execute("CREATE SCHEMA bi")
+    empty.execute("CREATE VIEW bi.of_before AS SELECT events_of_users FROM report.last_refresh")
+    empty.execute("CREATE TABLE report_staging.users__next (x int)")
+    go(empty, reports_by_unit, "up")
+    made = tables.make(empty_url)
+    assert {"users", "products", "revenue_by_hour", "visits"} <= set(made)
+    empty.execute("CREATE VIEW bi.of_after AS SELECT sum(orders) AS orders FROM report.shop_by_day, report.users")
+    empty.execute("INSERT INTO report_cells.built SELECT name, '', 'UTC' FROM unnest(%s::text[]) AS name", [made])
+    go(empty, reports_by_unit, "down")
+    assert _structure(empty) == before
+    views = empty.execute("SELECT schema_name, view_name FROM ledger.dropped_views ORDER BY 2").fetchall()
+    assert [tuple(view.values()) for view in views] == [("bi", "of_after"), ("bi", "of_before")]
+    go(empty, reports_by_unit, "up")
+    assert tables.make(empty_url) == made
+
+
 def test_the_committed_schema_is_the_sum_of_the_migrations(empty_url: str, empty: Connection) -> None:
     migrate.migrate(empty_url)
     assert schema_file.FILE.read_text() == schema_file.text(empty)
@@ -104,11 +128,13 @@ def test_the_committed_schema_says_all_that_the_migrations_make(empty: Connectio
         "GRANT DELETE ON ledger.audit TO sluice_writer",
         "REVOKE SELECT ON public.events FROM sluice_reader",
         "GRANT EXECUTE ON FUNCTION ledger.verify(bigint) TO PUBLIC",
-        "COMMENT ON TABLE report.users IS 'something else'",
+        "COMMENT ON TABLE report.totals IS 'something else'",
+        "COMMENT ON COLUMN report.totals.events IS 'something'",
         "COMMENT ON COLUMN report.users.user_id IS 'something'",
         "CREATE VIEW report.mine AS SELECT 1 AS one",
-        "DROP TABLE report.funnel",
-        "DROP SCHEMA report_staging",
+        "CREATE OR REPLACE VIEW report.users AS SELECT users.*, 1 AS one FROM report.users",
+        "DROP TABLE report_cells.comparisons",
+        "CREATE SCHEMA report_staging",
     ],
 )
 def test_a_change_of_the_schema_shows(connection: Connection, change: str) -> None:

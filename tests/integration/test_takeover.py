@@ -28,8 +28,8 @@ from sluice.loading.unload import unload_file
 from sluice.proof import sealing
 from sluice.proof.reconcile import reconcile
 from tests.changed_days import ChangedDays
-from tests.integration.test_unload import publish_reports
 from tests.loading import Connection, change_contract, event, owners, recount, rejects, state, table
+from tests.reports import refresh_as_the_reader
 
 Put = Callable[..., int]
 SHOP = table(event(1), event(2), event(3, kind="teleport"), event(2))
@@ -448,7 +448,7 @@ def test_a_duplicate_that_is_registered_while_its_original_is_unloaded_takes_ove
     first = put(SHOP, "a.csv")
     loader.load(first)
     if with_reports:
-        publish_reports(own_contracts)
+        refresh_as_the_reader(own_contracts)
     unloading = threading.Thread(target=unload, args=[own_contracts, first])
 
     def unload_now(point: str) -> None:

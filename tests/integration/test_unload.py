@@ -24,6 +24,8 @@ from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.loading.unload import UnloadError, unload_file
 from sluice.loading.writer_session import WriterSession
+from sluice.reports import definitions
+from sluice.reports.refresh import NOT_REFRESHED
 from sluice.running import status
 from tests import reports
 from tests.loading import Connection, event, owners, paused_at, recount, rejects, state, table
@@ -33,15 +35,6 @@ WRONG = "a test feed by mistake"
 
 def unload(settings: Settings, file_id: int) -> Any:
     return unload_file(settings, file_id, WRONG, by_whom="test")
-
-
-def publish_reports(settings: Settings, *steps: str, run_id: str = "scheduled") -> None:
-    """What DAG report_sales does, as its role: build, publish; without steps, both."""
-    with database.connect(settings.reader_dsn) as reader:
-        if "build" in steps or not steps:
-            reports.build(reader, run_id)
-        if "publish" in steps or not steps:
-            reports.publish(reader, run_id)
 
 
 def move(settings: Settings, connection: Connection, data: str) -> mover.MoveResult:
@@ -177,7 +170,7 @@ def test_what_the_audit_says_cannot_be_changed_by_the_pipeline(
 def test_the_published_reports_change_with_events(own_contracts: Settings, load: Any, connection: Connection) -> None:
     first = load(table(event(1), event(2)))
     load(table(event(3).replace(",u1,", ",u2,"), event(2)))
-    publish_reports(own_contracts)
+    reports.refresh_as_the_reader(own_contracts)
     assert users(connection) == {"u1": 2, "u2": 1}
     assert unload(own_contracts, first).reports == "refreshed"
     assert users(connection) == {"u1": 1, "u2": 1}
@@ -185,109 +178,142 @@ def test_the_published_reports_change_with_events(own_contracts: Settings, load:
         "built_by": f"unload of file {first}",
         "events": 2,
     }
-    left = connection.execute("SELECT count(*) AS n FROM pg_class WHERE relname LIKE '%%\\_\\_next'").fetchone()
-    assert left == {"n": 0}
 
 
-def test_reports_built_before_an_unload_are_not_published_after_it(
+def test_an_unload_before_any_refresh_leaves_the_first_one_to_the_dag(
     own_contracts: Settings, load: Any, connection: Connection
 ) -> None:
+    first, second = load(table(event(1))), load(table(event(2)))
+    assert unload(own_contracts, first).reports == "none yet"
+    assert recount(connection) == {second: (1, 0, 0)}
+    reports.refresh_as_the_reader(own_contracts)
+    assert users(connection) == {"u1": 1}
+
+
+def test_a_dry_run_leaves_the_reports_alone(own_contracts: Settings, load: Any, connection: Connection) -> None:
     first = load(table(event(1)))
-    load(table(event(2).replace(",u1,", ",u2,")))
-    publish_reports(own_contracts)
-    publish_reports(own_contracts, "build")
-    unload(own_contracts, first)
-    with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
-        publish_reports(own_contracts, "publish")
-    assert users(connection) == {"u2": 1}
-    publish_reports(own_contracts)
-    assert users(connection) == {"u2": 1}
+    reports.refresh_as_the_reader(own_contracts)
+    left = unload_file(own_contracts, first, "", by_whom="test", dry_run=True)
+    assert left.reports == "dry run: nothing was changed"
+    assert connection.execute("SELECT built_by FROM report.last_refresh").fetchone() == {"built_by": "scheduled"}
+    assert connection.execute("SELECT FROM ledger.report_changes").fetchall() == []
 
 
 def test_a_clock_that_was_set_back_does_not_stop_an_unload(
     own_contracts: Settings, load: Any, connection: Connection
 ) -> None:
     first = load(table(event(1)))
-    publish_reports(own_contracts)
+    reports.refresh_as_the_reader(own_contracts)
     connection.execute("UPDATE report.last_refresh SET as_of = as_of + interval '1 day'")
     assert unload(own_contracts, first).reports == "refreshed"
     assert users(connection) == {}
 
 
-def test_reports_whose_checks_fail_do_not_hold_an_unload_up(
-    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+def test_reports_that_must_be_counted_as_a_whole_are_left_to_the_dag(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    first = load(table(event(1)))
+    load(table(event(2).replace(",u1,", ",u2,")))
+    reports.refresh_as_the_reader(own_contracts)
+    elsewhere = replace(own_contracts, shop_zone="Asia/Tokyo")
+    said = unload(elsewhere, first).reports
+    assert said.startswith(f"{NOT_REFRESHED} (abandoned_carts, bought_together, ")
+    assert said.endswith("visits must be counted as a whole)")
+    assert users(connection) == {"u1": 1, "u2": 1}
+    reports.refresh_as_the_reader(elsewhere)
+    assert users(connection) == {"u2": 1}
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("check", "its check does not hold (events_add_up"),
+        ("file", "visits.sql begins with"),
+        ("zone", "SLUICE_SHOP_ZONE='Europe/Atlantis' is unknown to this PostgreSQL server"),
+    ],
+)
+def test_reports_that_cannot_be_counted_do_not_hold_an_unload_up(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch, broken: str, says: str
 ) -> None:
     file_id = load(table(event(1)))
-    publish_reports(own_contracts)
-    monkeypatch.setattr(
-        "sluice.reports.refresh._holds", lambda connection, check: "users__next" not in check.as_string()
-    )
-    assert "check users, sessions fails" in unload(own_contracts, file_id).reports
-    assert owners(connection) == {}
+    load(table(event(2)))
+    reports.refresh_as_the_reader(own_contracts)
+    read = definitions.read()
+    if broken == "zone":
+        own_contracts = replace(own_contracts, shop_zone="Europe/Atlantis")
+    elif broken == "check":
+        never = [replace(one, check="SELECT false AS events_add_up") if one.name == "visits" else one for one in read]
+        monkeypatch.setattr(definitions, "read", lambda: never)
+    else:
+        monkeypatch.setattr(definitions, "read", lambda: definitions.parse("visits", "SELECT 1"))
+    said = unload(own_contracts, file_id).reports
+    assert said.startswith(NOT_REFRESHED)
+    assert says in said
+    assert len(owners(connection)) == 1
 
 
-def test_an_error_of_the_reports_does_not_fail_an_unload_and_they_are_called_stale_until_the_next_run(
+def test_an_error_of_the_reports_does_not_fail_an_unload_and_the_status_says_what_they_lack_until_the_next_run(
     own_contracts: Settings, load: Any, connection: Connection
 ) -> None:
     first = load(table(event(1)))
     second = load(table(event(2).replace(",u1,", ",u2,")))
-    publish_reports(own_contracts)
+    reports.refresh_as_the_reader(own_contracts)
     connection.execute("ALTER TABLE report.last_refresh ADD CONSTRAINT broken CHECK (false) NOT VALID")
     left = unload(own_contracts, first)
-    assert left.reports.startswith(
-        "not refreshed, and stale until the next run of DAG report_sales (new row for relation"
-    )
+    assert left.reports.startswith(f"{NOT_REFRESHED} (new row for relation")
     assert recount(connection) == {second: (1, 0, 0)}
     assert users(connection) == {"u1": 1, "u2": 1}
-    assert "stale: 1 unloads or merges of a file are not in them" in _status(connection)
+    assert _status(connection).endswith(", 1 changes since are counted by the next run of report_sales")
     connection.execute("ALTER TABLE report.last_refresh DROP CONSTRAINT broken")
-    publish_reports(own_contracts)
+    reports.refresh_as_the_reader(own_contracts)
     assert users(connection) == {"u2": 1}
-    assert "stale" not in _status(connection)
+    assert "changes since" not in _status(connection)
 
 
-def test_what_was_built_before_an_unload_is_not_published_even_if_that_could_not_refresh(
-    own_contracts: Settings, load: Any, connection: Connection
+def test_an_unload_is_done_before_the_reports_follow(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = load(table(event(1)))
-    publish_reports(own_contracts)
-    publish_reports(own_contracts, "build")
-    connection.execute("ALTER TABLE report.last_refresh ADD CONSTRAINT broken CHECK (false) NOT VALID")
-    unload(own_contracts, first)
-    connection.execute("ALTER TABLE report.last_refresh DROP CONSTRAINT broken")
-    with pytest.raises(psycopg.errors.SerializationFailure, match="run report_sales again"):
-        publish_reports(own_contracts, "publish")
-    publish_reports(own_contracts)
-    assert users(connection) == {}
+    """In a transaction of their own: whoever counts for long holds no row of the file."""
+    first = load(table(event(1), event(2)))
+    reports.refresh_as_the_reader(own_contracts)
+    seen = []
+
+    def follow(*_: Any) -> str:
+        seen.append((state(connection, first), owners(connection)))
+        second = load(table(event(1)), "meanwhile.csv")
+        return f"file {second} came meanwhile"
+
+    monkeypatch.setattr("sluice.reports.refresh.follow", follow)
+    assert unload(own_contracts, first).reports == f"file {first + 1} came meanwhile"
+    assert seen == [("unloaded", {})]
 
 
 @pytest.mark.parametrize("mode", ["SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"])
-def test_reports_that_another_session_holds_are_waited_for_and_then_left_stale(
+def test_reports_that_another_session_holds_are_waited_for_a_moment_and_then_left_to_the_next_run(
     own_contracts: Settings, load: Any, connection: Connection, mode: str
 ) -> None:
     first = load(table(event(1)))
-    publish_reports(own_contracts)
+    reports.refresh_as_the_reader(own_contracts)
     with database.connect(own_contracts.reader_dsn) as holder, holder.transaction():
         holder.execute(f"LOCK TABLE report.last_refresh IN {mode} MODE")  # type: ignore[call-overload]
         left = unload(replace(own_contracts, unload_patience_seconds=3.0), first)
-    assert left.reports.endswith("(another session holds them)")
+    assert left.reports == f"{NOT_REFRESHED} (canceling statement due to lock timeout)"
     assert recount(connection) == {}
-    assert "stale" in _status(connection)
+    assert "1 changes since" in _status(connection)
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "LOCK TABLE report.last_refresh IN ACCESS EXCLUSIVE MODE",
-        "INSERT INTO report.last_refresh VALUES ('x', 'infinity', 0, 0, 0, 0, 0, 0, 0)",
-        "INSERT INTO report.last_refresh VALUES ('x', now(), -9223372036854775808, 0, 0, 0, 0, 0, 0)",
+        "INSERT INTO report.last_refresh VALUES ('x', 'infinity', 'UTC', 0, 0, 0, 0, 0)",
     ],
 )
 def test_what_a_role_does_to_the_reports_hides_nothing_else_of_the_status(
     own_contracts: Settings, load: Any, connection: Connection, statement: str
 ) -> None:
     load(table(event(1)))
-    publish_reports(own_contracts)
+    reports.refresh_as_the_reader(own_contracts)
     with database.connect(own_contracts.reader_dsn, autocommit=False) as reader:
         reader.execute("DELETE FROM report.last_refresh")
         if not statement.startswith("LOCK"):
@@ -468,6 +494,8 @@ def test_a_client_that_is_frozen_in_a_transaction_is_ended_by_the_server(
 _HOLD = """
 import sys, time
 from sluice.loading.writer_session import WriterSession
+from sluice.reports import definitions
+from sluice.reports.refresh import NOT_REFRESHED
 session = WriterSession(sys.argv[1], "frozen")
 session.run("load/withdraw.hold_file", int(sys.argv[2]))
 print("held", flush=True)

@@ -15,7 +15,7 @@ PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
 WRITTEN = {
     "dags/fetch_prices.py",
     "include/contracts/parcels.odcs.yaml",
-    "include/sql/reports/payment_methods.sql",
+    "include/sql/reports/categories_by_day.sql",
 }
 _FOLDERS = "sluice|spark_jobs|dags|plugins|tests|include|docs|docker|bench"
 _PATH = re.compile(rf"(?<![\w./:-])(?:{_FOLDERS})/[\w./-]*\w")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,6 @@ from airflow.sdk import DAG
 
 from dags import keep_house, report_sales
 from sluice.base.settings import SettingError, Settings
-from sluice.reports import definitions
 from sluice.running import airflow_metadata
 
 
@@ -24,43 +22,19 @@ def chores() -> DAG:
     return keep_house.keep_house()
 
 
-def test_nothing_is_published_before_every_check(reports: DAG) -> None:
-    checks = {task_id for task_id in reports.task_ids if task_id.startswith("check_")}
-    assert checks == {f"check_{name}" for name in report_sales.STATEMENTS.checks()}
-    assert reports.get_task("publish_reports").upstream_task_ids == checks
-    assert reports.get_task("publish_reports").trigger_rule == "all_success"
+def test_a_refresh_is_one_task_after_which_it_is_told_and_compared(reports: DAG) -> None:
+    assert {task.task_id for task in reports.roots} == {"refresh_reports"}
+    assert {task.task_id for task in reports.leaves} == {"tell_summary", "compare_one_day"}
 
 
-def test_checks_are_never_retried(reports: DAG) -> None:
-    checks = [task for task in reports.tasks if task.task_id.startswith("check_")]
-    assert [(task.retries, task.retry_on_failure) for task in checks] == [(0, False)] * len(checks)
+def test_a_refresh_is_tried_again_and_a_comparison_is_not(reports: DAG) -> None:
+    assert reports.get_task("refresh_reports").retries == 2
+    assert reports.get_task("compare_one_day").retries == 0
 
 
 def test_what_fails_is_kept_for_the_status(reports: DAG) -> None:
     silent = {task.task_id for task in reports.tasks if not task.on_failure_callback}
-    assert silent == {"tell_summary"}, "which is the last, and publishes nothing"
-
-
-def test_all_reports_are_published_in_one_transaction(reports: DAG) -> None:
-    publish = reports.get_task("publish_reports")
-    assert (publish.autocommit, publish.split_statements) == (False, False)
-
-
-def test_each_report_is_built_checked_published_and_dropped(reports: DAG) -> None:
-    publish = "".join(reports.get_task("publish_reports").sql)
-    build = "".join(script.as_string() for script in report_sales.STATEMENTS.build().values())
-    for report in definitions.read():
-        staging = f'"report_staging"."{report.name}__next"'
-        assert f"CREATE UNLOGGED TABLE {staging} AS" in build
-        assert staging in publish.partition("DROP TABLE")[2]
-        assert (f'INSERT INTO "report"."{report.name}"' in publish) == report.is_published
-        assert not report.key or reports.has_task(f"check_{report.name}")
-
-
-def test_who_builds_is_filled_in_by_airflow_and_by_nobody_else(reports: DAG) -> None:
-    scripts = reports.get_task("publish_reports").sql
-    named = [word for script in scripts for word in re.findall(r"\{+.*?\}+", script)]
-    assert set(named) == {"{{ run_id }}"}
+    assert silent == {"tell_summary"}, "which counts nothing"
 
 
 def test_each_chore_is_its_own_leaf_so_that_no_failure_is_hidden(chores: DAG) -> None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from sluice.base.settings import PROJECT
 from sluice.reports import definitions
+from sluice.reports.definitions import Kind, Report
 from sluice.reports.page import with_reports
 
 PAGE = PROJECT / "docs" / "reports.md"
-MINE = """\
--- report: A day a row
--- key: day, shop
-
--- name: rows :: the report
-SELECT 1;
-
--- name: check :: days add up
-SELECT true;
-"""
+MINE = {
+    "days": "-- cells: A day of a feed a row\n-- find: day\n",
+    "daily": "-- report: A day a row\n-- key: day, shop\n-- of: days\n",
+    "best": "-- view: The best day a row\n-- after: daily\n",
+}
+ROWS = "\n-- name: rows :: it\nSELECT 1;\n"
+CHECK = "\n-- name: check :: days add up\nSELECT true;\n"
 
 
 def test_the_page_is_that_of_the_files() -> None:
@@ -28,10 +27,29 @@ def test_the_page_is_that_of_the_files() -> None:
     assert page == with_reports(page, definitions.read()), "run python -m sluice.reports.page docs/reports.md"
 
 
-def test_a_new_report_is_on_the_page_with_its_key_and_check(tmp_path: Path) -> None:
-    (tmp_path / "daily.sql").write_text(MINE)
+def test_what_is_new_is_on_the_page_with_its_key_its_sources_and_its_check(tmp_path: Path) -> None:
+    for name, head in MINE.items():
+        (tmp_path / f"{name}.sql").write_text(head + ROWS + CHECK * (name == "days"))
     page = with_reports(PAGE.read_text(encoding="utf-8"), definitions.read(tmp_path))
-    assert "| `report.daily` | A day a row | `day`, `shop` | each key once; days add up |\n" in page
+    assert "| `report.daily` | A day a row | `day`, `shop` | `days` |\n" in page
+    assert "| `report.best` | The best day a row | a view | `daily` |\n" in page
+    assert "| `days` | A day of a feed a row | days add up |\n" in page
+    assert "report.days" not in page
+
+
+@pytest.mark.parametrize("report", definitions.read(), ids=lambda report: report.name)
+def test_a_report_reads_only_what_its_head_says(report: Report) -> None:
+    """Else a refresh would not notice a change, or would read more than what changed."""
+    named = set(re.findall(r"\{(\w+)\}", report.rows))
+    assert named == ({"events"} if report.kind is Kind.CELLS else {*report.of})
+    assert not re.search(r"\b(public|ledger)\.", report.rows + report.check)
+
+
+@pytest.mark.parametrize("report", [report for report in definitions.read() if report.whole], ids=lambda one: one.name)
+def test_cells_that_count_together_are_found_by_an_index(report: Report) -> None:
+    for cells in definitions.read():
+        if cells.name in report.of:
+            assert {*report.whole} & {*cells.find}
 
 
 def test_a_page_without_a_place_for_the_reports_is_refused() -> None:

@@ -1,5 +1,49 @@
+-- What the files of the reports have made makes room for the tables that the reports of before are published in; the text
+-- of views that others built on it is kept.
+CREATE TEMPORARY TABLE leaving ON COMMIT DROP AS
+SELECT oid, format('%s %s', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, oid::regclass) AS old
+FROM pg_class
+WHERE relnamespace IN ('report'::regnamespace, 'report_cells'::regnamespace)
+    AND relkind IN ('r', 'v')
+    AND (
+        relname IN (SELECT name FROM report_cells.built)
+        OR relname IN (
+            'last_refresh', 'revenue_by_hour', 'funnel', 'top_products', 'searches_without_result', 'users', 'products', 'sessions'
+        )
+    );
+
+INSERT INTO ledger.dropped_views (schema_name, view_name, owner, kind, definition)
+WITH RECURSIVE above AS (
+    SELECT oid FROM leaving
+    UNION
+    SELECT rewritten.ev_class
+    FROM above
+    JOIN pg_depend AS needs ON needs.refclassid = 'pg_class'::regclass AND needs.refobjid = above.oid
+    JOIN pg_rewrite AS rewritten ON needs.classid = 'pg_rewrite'::regclass AND needs.objid = rewritten.oid
+)
+SELECT
+    relnamespace::regnamespace::text,
+    relname,
+    relowner::regrole::text,
+    CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END,
+    pg_get_viewdef(oid)
+FROM above
+JOIN pg_class USING (oid)
+WHERE relkind IN ('v', 'm') AND relnamespace <> 'report'::regnamespace;
+
+DO $$
+DECLARE
+    gone record;
+BEGIN
+    FOR gone IN SELECT oid, old FROM leaving LOOP
+        -- One that stood on another has left with it.
+        IF EXISTS (SELECT FROM pg_class WHERE oid = gone.oid) THEN
+            EXECUTE format('DROP %s CASCADE', gone.old);
+        END IF;
+    END LOOP;
+END
+$$;
 DROP TABLE report_cells.comparisons, report_cells.built;
-DROP TABLE report.last_refresh;
 
 CREATE TABLE report.last_refresh (
     built_by           text PRIMARY KEY,
