@@ -70,7 +70,7 @@ def unload(settings: Settings, file_id: int) -> str:
 
 def wait_until_it_waits(connection: Connection, application_name: str) -> None:
     """Until the session of that name waits for a lock."""
-    query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+    query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND pg_blocking_pids(pid) <> '{}'"
     end = time.monotonic() + 60
     while not connection.execute(query, [application_name]).rowcount:
         assert time.monotonic() < end, f"{application_name} does not wait"
