@@ -267,6 +267,15 @@ CREATE TABLE public.sluice_migrations (
     CONSTRAINT sluice_migrations_pkey PRIMARY KEY (name)
 );
 
+CREATE TABLE report.feeds (
+    feed text NOT NULL,
+    currency text NOT NULL DEFAULT ''::text,
+    counts_sales boolean NOT NULL DEFAULT true,
+    is_generated boolean NOT NULL DEFAULT false,
+    is_of_shop boolean NOT NULL DEFAULT true,
+    CONSTRAINT feeds_pkey PRIMARY KEY (feed)
+);
+
 CREATE TABLE report.funnel (
     sessions bigint NOT NULL,
     viewed bigint NOT NULL,
@@ -395,6 +404,7 @@ CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_contract ON ledger.files USING btree (contract, file_id) WHERE ((state = 'loaded'::text) AND (filled IS NOT NULL));
+CREATE INDEX files_by_feed ON ledger.files USING btree (contract) WHERE (state = 'loaded'::text);
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name);
 CREATE INDEX files_claimed_and_waiting ON ledger.files USING btree (lane, claim) WHERE ((state = 'landed'::text) AND (waits_for IS NULL) AND (claim IS NOT NULL));
@@ -751,6 +761,11 @@ COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with t
 COMMENT ON COLUMN ledger.merges.waiting IS 'By file_id: why later rows of it stay in events until somebody does what is said here';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
+COMMENT ON TABLE report.feeds IS 'One row a feed, by the name of its contract';
+COMMENT ON COLUMN report.feeds.currency IS 'ISO 4217 code of its amounts, by its contract''s reportCurrency; empty when the contract does not say it';
+COMMENT ON COLUMN report.feeds.counts_sales IS 'Whether its purchases and cancellations are sales, by its contract''s sales';
+COMMENT ON COLUMN report.feeds.is_generated IS 'Whether it is the one that the generator writes';
+COMMENT ON COLUMN report.feeds.is_of_shop IS 'Whether the shop''s own totals have it: by SLUICE_SHOP_FEEDS, or else all but the generator''s';
 COMMENT ON TABLE report.funnel IS 'One row: sessions that viewed, carted, bought; and the share (0 to 1) of those of one step that also took the other';
 COMMENT ON TABLE report.last_refresh IS 'One row: the run that published, the moment its numbers are of, and their control totals';
 COMMENT ON COLUMN report.last_refresh.unloads IS 'How many unloads of ledger.audit the numbers know of; when there are more, the reports have rows that are gone';
@@ -850,4 +865,7 @@ GRANT SELECT ON TABLE public.sluice_migrations TO sluice_reader;
 GRANT SELECT ON TABLE public.sluice_migrations TO sluice_writer;
 GRANT USAGE ON SCHEMA report TO sluice_reader;
 GRANT USAGE ON SCHEMA report TO sluice_writer;
+GRANT DELETE, INSERT, UPDATE ON TABLE report.feeds TO sluice_reader;
+GRANT DELETE, INSERT, UPDATE ON TABLE report.feeds TO sluice_writer;
+GRANT SELECT ON TABLE report.feeds TO PUBLIC;
 GRANT CREATE, USAGE ON SCHEMA report_staging TO sluice_reader;
