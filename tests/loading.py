@@ -131,7 +131,7 @@ def change_contract(settings: Settings, **custom: Any) -> dict[str, Any]:
     return document
 
 
-def write_contract(settings: Settings, document: dict[str, Any]) -> None:
-    """The only contract in the test's own folder of contracts."""
+def write_contract(settings: Settings, document: dict[str, Any], name: str = "events") -> None:
+    """The contract of that name in the test's own folder of contracts, in the place of what was there."""
     settings.contracts_dir.mkdir(exist_ok=True)
-    (settings.contracts_dir / "events.odcs.yaml").write_text(yaml.safe_dump(document))
+    (settings.contracts_dir / f"{name}.odcs.yaml").write_text(yaml.safe_dump(document))

@@ -20,8 +20,8 @@ from tests.loading import make_months
 
 Connection = psycopg.Connection[dict[str, Any]]
 DAY = "2025-06-01"
-# As a load leaves it: with what is there of the file. That its tally grows is what notes it for the reports.
-# No contract lets other years in than these.
+# As a load leaves it: with what is there of the file. That its tally grows is what notes it for the reports. No
+# contract lets other years in.
 _FILE = """
     INSERT INTO ledger.files AS file (
         file_id, name, path, sha256, bytes, state, contract, rows_read, rows_loaded, rows_rejected, rows_duplicate,

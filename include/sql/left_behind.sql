@@ -237,6 +237,14 @@ WHERE NOT EXISTS (
 ON CONFLICT (file_id, record_number) DO UPDATE
 SET state = 'quarantined', rules = EXCLUDED.rules, error_class = EXCLUDED.error_class;
 
+-- name: widen :: nothing; the moments of the copied files are those of the rows that they have here, too
+-- What repeats a row of a feed that is timed by arrival has that row's moment, perhaps of another month.
+UPDATE ledger.files
+SET first_event_time = least(files.first_event_time, came.first),
+    last_event_time = greatest(files.last_event_time, came.last)
+FROM (SELECT file_id, min(event_time) AS first, max(event_time) AS last FROM copied_events GROUP BY file_id) AS came
+WHERE files.file_id = came.file_id AND num_nulls(files.first_event_time, files.last_event_time) = 0;
+
 -- name: tally :: what the copied files have in the tables now
 WITH counted AS (
     SELECT

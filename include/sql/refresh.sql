@@ -12,6 +12,8 @@
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 SET LOCAL work_mem = '64MB';
 SET LOCAL jit = off;
+-- A basket is a text with a day in it, which is the same whoever refreshes.
+SET LOCAL datestyle = 'ISO';
 -- Airflow's sessions are not ours: also one of them that is frozen gives the reports free.
 SET LOCAL idle_in_transaction_session_timeout = '60s';
 LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE;
@@ -28,6 +30,9 @@ CREATE TEMPORARY TABLE changed_units (
     feed text NOT NULL,
     unit date NOT NULL
 ) ON COMMIT DROP;
+-- Of a month that was dropped nothing can be counted any more. One that has expired is there until its last change is.
+CREATE TEMPORARY TABLE frozen_days ON COMMIT DROP AS
+SELECT (begins AT TIME ZONE 'UTC')::date AS begins, (ends AT TIME ZONE 'UTC')::date AS ends FROM ledger.expired_months;
 
 -- name: count_taken :: one row
 SELECT count(*) AS changes FROM pg_temp.taken_changes;
@@ -72,13 +77,14 @@ FROM (
     UNION
     SELECT feed, day FROM pg_temp.taken_changes WHERE day IS NOT NULL
 ) AS changed
-WHERE day >= (ledger.expired_before() AT TIME ZONE 'UTC')::date;
+WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE day >= frozen.begins AND day < frozen.ends);
 
 -- name: units_of_feeds :: nothing; all units of the feeds {feeds}, which are counted in another way from now on
 INSERT INTO pg_temp.units_to_count (feed, unit)
 SELECT DISTINCT feed, unit
 FROM report_cells.visits
-WHERE feed = ANY ({feeds}) AND unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date
+WHERE feed = ANY ({feeds})
+    AND NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends)
 EXCEPT
 SELECT feed, unit FROM pg_temp.units_to_count;
 
@@ -88,10 +94,10 @@ SELECT coalesce(contract, 'unknown'), day, sum(counted.events)
 FROM (
     SELECT file_id, (event_time AT TIME ZONE 'UTC')::date AS day, count(*) AS events
     FROM public.events
-    WHERE event_time >= ledger.expired_before()
     GROUP BY file_id, day
 ) AS counted
 LEFT JOIN ledger.files USING (file_id)
+WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE day >= frozen.begins AND day < frozen.ends)
 GROUP BY 1, day;
 
 -- name: make_queue :: nothing; the units in order, in batches of {most} events or one unit; unknown ones are taken for many
@@ -355,12 +361,23 @@ DROP TABLE {stale};
 (SELECT cells.* FROM {cells} AS cells JOIN {stale} AS stale USING ({key}))
 
 -- name: forget_cells :: nothing; those of days that can be counted anew
-DELETE FROM {cells} WHERE unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date;
+DELETE FROM {cells}
+WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends);
 
 -- name: add_cells :: nothing
 INSERT INTO {cells} SELECT * FROM {new};
 
--- name: count_whole :: nothing; a report from all cells that there are
+-- name: whole_rows :: a report from all cells that there are, as one that is kept up: it has no sum of nothing, no row of zeros
+SELECT {columns}
+FROM (
+    {rows}
+) AS counted
+WHERE {is_any}
+
+-- name: whole_cells :: what a report reads of cells, of which only those with a key count
+(SELECT * FROM {cells} WHERE num_nulls({whole}) = 0)
+
+-- name: count_whole :: nothing
 DELETE FROM {table};
 INSERT INTO {table}
 {rows};
@@ -368,15 +385,15 @@ INSERT INTO {table}
 -- name: compare_whole :: one row: how many rows of a report are not what all its cells give
 SELECT count(*) AS differences
 FROM (
-    (TABLE {table} EXCEPT SELECT * FROM ({rows}) AS counted)
+    (TABLE {table} EXCEPT {rows})
     UNION ALL
-    (SELECT * FROM ({rows}) AS counted EXCEPT TABLE {table})
+    ({rows} EXCEPT TABLE {table})
 ) AS different;
 
 -- name: random_unit :: one row: a unit that can be counted anew, any; none when there is none
 SELECT feed, unit::text AS unit
 FROM (SELECT DISTINCT feed, unit FROM report_cells.visits) AS units
-WHERE unit >= (ledger.expired_before() AT TIME ZONE 'UTC')::date
+WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends)
 ORDER BY random()
 LIMIT 1;
 

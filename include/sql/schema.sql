@@ -407,6 +407,7 @@ CREATE OR REPLACE FUNCTION ledger.drop_month(of_month text)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
+    LOCK TABLE report.last_refresh IN ROW EXCLUSIVE MODE;
     PERFORM ledger.hold_month(of_month);
     EXECUTE format('DROP TABLE public.%I', of_month);
 END

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sluice.contracts.model import Column, Contract
+from sluice.contracts.rules.column_rules import listed_texts
 
 # Types of events: those that reports count as sales, and what else visitors of a shop do.
 SALES = frozenset({"purchase", "cancellation"})
@@ -59,7 +60,7 @@ def _has_amount(contract: Contract) -> bool:
 
 def _may_sell(contract: Contract) -> bool:
     kind = _kind(contract)
-    may_be_any = kind.transform is None and "enum" not in kind.declared
+    may_be_any = kind.transform is None and listed_texts(kind) is None
     return may_be_any or bool(_types(contract) & SALES)
 
 
@@ -68,9 +69,8 @@ def _types(contract: Contract) -> set[str | None]:
     kind = _kind(contract)
     if kind.transform is not None:
         return {name for name in SALES | VISITS if f"'{name}'" in kind.transform}
-    if "enum" in kind.declared:
-        return {kind.value_map.get(text, text) for text in kind.declared["enum"]}
-    return {*kind.value_map.values()}
+    listed = listed_texts(kind)
+    return {*kind.value_map.values()} if listed is None else {kind.value_map.get(text, text) for text in listed}
 
 
 def _kind(contract: Contract) -> Column:

@@ -39,9 +39,10 @@ class ContractWatch:
         self._digest = ""
         self._broken = ""
         self._told_of_files = False
+        self._doubts: set[str] = set()
 
     def look(self) -> None:
-        """Once a change: say what cannot be used; once a change: say how many files wait for it."""
+        """Once a change: say what cannot be used, and how many files wait for it; once: what is doubtful."""
         if contract_waits.digest(contract_waits.texts(self._settings.contracts_dir)) != self._digest:
             self._read()
         if self._broken and not self._told_of_files and (message := self._files_that_wait()):
@@ -61,8 +62,11 @@ class ContractWatch:
             judge.close()
         if not self._ledger.in_ledger(lambda connection: _note(connection, contracts)):
             return  # the ledger is away: the next look tries again
-        for contract, doubt in doubts(contracts.usable):
-            _log.warning("%s: %s", contract.path.name, doubt)
+        doubtful = [f"{contract.path.name}: {doubt}" for contract, doubt in doubts(contracts.usable)]
+        for doubt in doubtful:
+            if doubt not in self._doubts:
+                _log.warning("%s", doubt)
+        self._doubts.update(doubtful)
         was, self._broken = self._broken, contracts.why()
         self._digest, self._told_of_files = contracts.digest, False
         if self._broken:

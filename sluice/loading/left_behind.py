@@ -191,6 +191,7 @@ def _copy(settings: Settings, ledger: Connection, replaced: Connection, chosen: 
     queries.run(ledger, "left_behind.settle_files")
     _put(ledger, "left_behind.put_files", columns["copied_files"], state="duplicate")
     _put(ledger, "left_behind.put_audit", columns["copied_audit"])
+    queries.run(ledger, "left_behind.widen")
     [tally] = queries.all(ledger, "left_behind.tally")
     copied.files, copied.loaded = tally["files"], tally["loaded"]
     copied.rejected, copied.duplicates = tally["rejected"], tally["duplicates"]

@@ -118,7 +118,17 @@ class Statements:
 
     def of_whole(self, query: str, report: Report) -> sql.Composed:
         """A query over a report's table and what all its cells give."""
-        return queries.compose(query, table=self.table(report.name), rows=self.rows(report))
+        source = (lambda name: self._whole("refresh.whole_cells", report, name)) if report.whole else None
+        sums = self._sums(report)
+        rows = queries.compose(
+            "refresh.whole_rows",
+            columns=comma(
+                [_or_zero(name) if name in sums else sql.Identifier(name) for name in self._columns[report.name]]
+            ),
+            rows=self.rows(report, source),
+            is_any=sql.SQL(" OR ").join(sql.SQL("{} <> 0").format(sql.Identifier(name)) for name in sums),
+        )
+        return queries.compose(query, table=self.table(report.name), rows=rows)
 
     def _own(self, text: str, source: Callable[[str], sql.Composable] | None = None) -> sql.Composed:
         names = {name: (source or self.table)(name) for name in self._reports if "{" + name + "}" in text}
@@ -151,7 +161,7 @@ class Statements:
         made = []
         for name in self._names_of_figures(report):
             if name not in (*report.least, *report.greatest):
-                made.append(sql.SQL("sum(sign * {0}) AS {0}").format(sql.Identifier(name)))
+                made.append(sql.SQL("coalesce(sum(sign * {0}), 0) AS {0}").format(sql.Identifier(name)))
                 continue
             which = sql.SQL("min" if name in report.least else "max")
             for sign, called in ((1, sql.Identifier(name)), (-1, _was(name))):
@@ -195,6 +205,10 @@ def columns(names: Sequence[str]) -> sql.Composed:
 def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     """``parts`` with commas between them."""
     return sql.SQL(", ").join(parts)
+
+
+def _or_zero(name: str) -> sql.Composed:
+    return sql.SQL("coalesce({0}, 0) AS {0}").format(sql.Identifier(name))
 
 
 def _was(name: str) -> sql.Identifier:

@@ -93,14 +93,15 @@ def waiting(connection: Connection) -> dict[str, str]:
     return {row["name"]: row["error"] for row in rows}
 
 
-def test_the_stream_says_once_a_change_that_two_feeds_may_bring_the_same_sales(
+def test_the_stream_says_once_that_two_feeds_may_bring_the_same_sales(
     watch: ContractWatch, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clicks = yaml.safe_load(net("clicks"))
     clicks["schema"][0]["properties"][2]["enum"] = [{"value": "product_view"}, {"value": "purchase"}]
     (folder / "clicks.odcs.yaml").write_text(yaml.safe_dump(clicks))
-    watch.look()
-    watch.look()
+    for text in (net(), NOT_YAML, net()):
+        (folder / "net.odcs.yaml").write_text(text)
+        watch.look()
     [said] = [message for message in caplog.messages if message.startswith("clicks.odcs.yaml: ")]
     assert "its purchases count as sales in reports, and so do those of net: " in said
 

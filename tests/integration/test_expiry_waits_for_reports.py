@@ -128,10 +128,7 @@ def test_what_waits_for_a_month_are_changes_of_its_days_and_files_that_may_have_
     assert row == {"waits": waits}
 
 
-def test_the_partitions_without_begin_or_end_have_the_days_without(connection: Connection) -> None:
+def test_the_partition_without_begin_has_the_day_without_one(connection: Connection) -> None:
     connection.execute("INSERT INTO ledger.report_changes (feed, day) VALUES ('a', 'infinity'), ('a', '-infinity')")
-    for begins, ends in (("-infinity", "2000-01-01Z"), ("2100-01-01Z", "infinity")):
-        row = connection.execute(
-            "SELECT ledger.changes_waiting(%s::timestamptz, %s::timestamptz) AS n", [begins, ends]
-        ).fetchone()
-        assert row == {"n": 1}
+    row = connection.execute("SELECT ledger.changes_waiting('-infinity', '2000-01-01Z') AS n").fetchone()
+    assert row == {"n": 1}

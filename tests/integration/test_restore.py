@@ -28,6 +28,8 @@ from sluice.reports import tables
 from sluice.running import embedded
 from sluice.running.pipeline import InstanceError
 from tests.changed_days import ChangedDays, counted
+from tests.integration.test_merge import STOCK
+from tests.integration.test_months import NOVEMBER, OCTOBER
 from tests.loading import Connection, change_contract, event, event_id, owners, recount, rejects, state, table
 from tests.reports import refresh
 
@@ -482,6 +484,37 @@ def test_a_row_whose_other_owner_lands_again_is_copied_as_the_only_one(pipeline:
     with pipeline.connect() as connection:
         assert recount(connection) == {2: (2, 1, 0), 3: (1, 1, 1)}
     assert pipeline.reconcile() == []
+
+
+def test_a_row_whose_other_owner_is_of_another_month_is_copied_to_the_month_that_it_is_in(
+    pipeline: Pipeline, own_contracts: Settings
+) -> None:
+    """Of a feed that is timed by arrival: a merge has made the later row a duplicate of one of another month."""
+    [contract] = own_contracts.contracts_dir.iterdir()
+    contract.write_text(STOCK)
+    pipeline.settings = replace(pipeline.settings, contracts=own_contracts.contracts)
+    pipeline.backup()
+    for name, moment, lines in (("first.csv", OCTOBER, "A,3\n"), ("second.csv", NOVEMBER, "A,3\nB,4\n")):
+        path = pipeline.settings.incoming_dir / name
+        path.write_text(f"sku,count\n{lines}")
+        os.utime(path, (time.time() - 60, time.time() - 60))
+        [file_id] = pipeline.move()
+        with pipeline.connect() as connection:
+            connection.execute("UPDATE ledger.files SET landed_at = %s WHERE file_id = %s", [moment, file_id])
+        pipeline.load()
+    merge.merge(pipeline.settings)
+    with pipeline.connect() as connection:
+        assert recount(connection) == {1: (1, 0, 0), 2: (1, 0, 1)}
+        connection.execute("UPDATE ledger.files SET sealed_at = now() WHERE file_id = 2")
+    [second] = pipeline.settings.archive_dir.glob("loaded/*/2-*")
+    second.unlink()
+
+    pipeline.restore()
+    with pipeline.connect() as connection:
+        days = ChangedDays(connection)
+        pipeline.copy_sealed()
+        assert days.look() == {("stock", OCTOBER[:10]), ("stock", NOVEMBER[:10])}
+        assert recount(connection) == {2: (2, 0, 0)}
 
 
 def test_what_was_loaded_meanwhile_decides_what_a_copied_row_becomes(pipeline: Pipeline) -> None:

@@ -154,3 +154,11 @@ COMMENT ON TABLE report.sessions IS 'One row a session; events without a session
 CREATE SCHEMA report_staging;
 
 CREATE INDEX audit_of_withdrawals ON ledger.audit (audit_id) WHERE action IN ('unload', 'merge');
+
+CREATE OR REPLACE FUNCTION ledger.drop_month(of_month text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM ledger.hold_month(of_month);
+    EXECUTE format('DROP TABLE public.%I', of_month);
+END
+$$;

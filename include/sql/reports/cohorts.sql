@@ -4,23 +4,16 @@
 -- whole: feed, user_id
 
 -- name: rows :: the report
--- PostgreSQL knows a few days of a month whose begin it does not know.
 SELECT feed, cohort, month, count(*) AS customers, sum(purchases)::bigint AS purchases
 FROM (
     SELECT
         feed,
-        month,
-        min(month) OVER (PARTITION BY feed, user_id) AS cohort,
+        date_trunc('month', local_day::timestamp)::date AS month,
+        min(date_trunc('month', local_day::timestamp)::date) OVER (PARTITION BY feed, user_id) AS cohort,
         sum(purchases)::bigint AS purchases
-    FROM (
-        SELECT
-            feed,
-            user_id,
-            date_trunc('month', greatest(local_day, '4713-01-01 BC')::timestamp)::date AS month,
-            purchases
-        FROM {sales} AS sales
-        WHERE purchases > 0 AND user_id IS NOT NULL
-    ) AS sold
-    GROUP BY feed, user_id, month
+    FROM {sales} AS sales
+    -- The first day that PostgreSQL knows has no first of its month.
+    WHERE purchases > 0 AND user_id IS NOT NULL AND local_day >= '4000-01-01 BC'
+    GROUP BY feed, user_id, date_trunc('month', local_day::timestamp)
 ) AS bought
 GROUP BY feed, cohort, month;

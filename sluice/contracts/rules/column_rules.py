@@ -81,6 +81,12 @@ def _required_changes(before: Column, after: Column) -> Iterator[Change]:
         yield Change(f"column {before.name} may be null now", "readers")
 
 
+def listed_texts(column: Column) -> tuple[str, ...] | None:
+    """The texts of the file that the column's contract lists as all that there are; None when it lists none."""
+    listed: tuple[str, ...] | None = column.declared.get("enum")
+    return listed
+
+
 def _enum(entries: Any, where: str) -> tuple[str, ...] | None:
     return tuple(file_text(entry.value, where) for entry in entries) or None
 

@@ -1,0 +1,182 @@
+"""Whatever rows events accepts, by whatever hand they come and go: a refresh counts what a count from nothing does."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal, localcontext
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.reports import refresh as refreshing
+from tests.counted_anew import differences
+from tests.loading import Connection, make_months
+
+EXAMPLES = int(os.environ.get("SLUICE_TEST_EXAMPLES", "25"))
+# 12,800 characters that no compression makes fit a row of an index.
+NOISE = "".join(uuid.uuid5(uuid.NAMESPACE_URL, str(number)).hex for number in range(400))
+TEXTS = [
+    None, "", " ", "a", "a", "b", "A", "NULL", "\\N", "'; DROP TABLE events; --", "{unit}", "%s", "œ☃🛒", "İ", "ß",
+    "\u202eevil", "\x01", "line\nbreak\ttab", "x" * 8_000, NOISE, NOISE + "x",
+]  # fmt: skip
+WHOLE = [None, None, 0, 1, -1, 2**63 - 1, -(2**63)]
+MONEY = [None, None, "0", "1", "0.0001", "-0.0001", "9999999999999999.9999", "-9999999999999999.9999", "NaN"]
+MOMENTS = [
+    "2025-06-01 10:05:00+00", "2025-06-01 10:55:00+00", "2025-06-01 23:59:59.999999+00", "2025-06-02 00:00:00+00",
+    "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00", "4714-11-24 00:00:00+00 BC", "4714-11-25 05:00+00 BC",
+    "294276-12-31 23:59:59.999999+00", "294276-12-31 00:00+00", "-infinity", "infinity",
+]  # fmt: skip
+KINDS = ["purchase", "purchase", "cancellation", "product_view", "add_to_cart", "remove_from_cart", "search", "", NOISE]
+EXTRA = [
+    None,
+    None,
+    {"currency": "usd"},
+    {"currency": "EUR"},
+    {"currency": NOISE},
+    {"currency": 7},
+    ["currency"],
+    "EUR",
+]
+EDGES: dict[str, list[Any]] = {
+    "event_type": KINDS,
+    "event_time": MOMENTS,
+    "user_id": TEXTS,
+    "product_id": TEXTS,
+    "category": TEXTS,
+    "price": MONEY,
+    "session_id": TEXTS,
+    "search_query": TEXTS,
+    "search_results_count": WHOLE,
+    "quantity": WHOLE,
+    "total_amount": MONEY,
+    "payment_method": TEXTS,
+    "extra": EXTRA,
+}
+FILES = {1: "events", 2: "events", 3: "till", 4: NOISE}
+_INSERT = sql.SQL(
+    "INSERT INTO events (event_id, file_id, record_number, {}) VALUES (gen_random_uuid(), %s, %s, {})"
+).format(sql.SQL(", ").join(map(sql.Identifier, EDGES)), sql.SQL(", ").join(sql.Placeholder() for _ in EDGES))
+_COME = """
+    INSERT INTO ledger.files (
+        file_id, name, path, sha256, bytes, landed_at, loaded_at, state, contract,
+        rows_read, rows_loaded, rows_rejected, rows_duplicate
+    )
+    OVERRIDING SYSTEM VALUE
+    VALUES (%(file)s, '', '', %(sha256)s, 0, now(), now(), 'loaded', %(feed)s, %(rows)s, %(rows)s, 0, 0)
+    ON CONFLICT (file_id) DO UPDATE
+    SET rows_read = files.rows_read + %(rows)s, rows_loaded = files.rows_loaded + %(rows)s
+"""
+# By the same number rows come together and go apart.
+_GO = "DELETE FROM events WHERE record_number %% %(modulus)s = %(rest)s"
+
+Row = tuple[Any, ...]
+rows = st.lists(st.tuples(*map(st.sampled_from, EDGES.values())), min_size=1, max_size=25)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.sampled_from(sorted(FILES)), rows),
+        st.tuples(st.just("come"), st.sampled_from(sorted(FILES)), rows),
+        st.tuples(st.just("go"), st.sampled_from([1, 2, 3, 5]), st.integers(0, 2)),
+        st.tuples(st.just("stay")),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def row(**values: Any) -> Row:
+    """A purchase of nothing by nobody on a day of June, but for ``values``."""
+    return tuple(({"event_type": "purchase", "event_time": MOMENTS[0]} | values).get(name) for name in EDGES)
+
+
+class Hand:
+    """Whoever brings rows past the loader and deletes them, and refreshes the reports after each step."""
+
+    def __init__(self, owner: Connection, used: Settings, reader: Connection) -> None:
+        self._owner, self._settings, self._reader = owner, used, reader
+        self._numbers = itertools.count()
+
+    def begin(self) -> None:
+        """Nothing is there any more, and the reports have to find out."""
+        make_months(self._owner, "2025-06-01")
+        self._owner.execute("DELETE FROM events")
+        self._owner.execute("DELETE FROM ledger.files")
+
+    def come(self, file: int, rows: list[Row]) -> None:
+        with self._owner.transaction(), self._owner.cursor() as cursor:
+            values = [[Jsonb(value) if isinstance(value, dict | list) else value for value in each] for each in rows]
+            for each in values:
+                each[-1] = Jsonb(each[-1]) if isinstance(each[-1], str) else each[-1]
+            cursor.executemany(_INSERT, [(file, next(self._numbers), *each) for each in values])
+            cursor.execute(_COME, {"file": file, "sha256": f"{file:064}", "feed": FILES[file], "rows": len(rows)})
+
+    def go(self, modulus: int, rest: int) -> None:
+        self._owner.execute(_GO, {"modulus": modulus, "rest": rest})
+
+    def stay(self) -> None:
+        pass
+
+    def refresh(self) -> None:
+        """By the reader; then all is compared."""
+        refreshing.refresh(self._reader, self._settings, "test")
+        assert differences(self._owner, self._settings) == {}
+        counted = self._owner.execute("SELECT (SELECT count(*) FROM events) - events AS n FROM report.last_refresh")
+        assert counted.fetchone() == {"n": 0}
+
+
+@pytest.fixture
+def hand(connection: Connection, settings: Settings) -> Iterator[Hand]:
+    with database.connect(settings.reader_dsn) as reader:
+        yield Hand(connection, settings, reader)
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(steps=steps, at_once=st.sampled_from([1, 250_000, 400_000]))
+# A sale of which all figures but its number are 0, or leave it 0, is in no report that lacks the number.
+@example(steps=[("come", 1, [row(event_type="cancellation", quantity=0, price="1")])], at_once=400_000)
+@example(steps=[("come", 1, [row(event_type="cancellation", user_id="a")] * 2), ("go", 2, 0)], at_once=1)
+# The first days and the last ones have no first of their month, or no day after.
+@example(steps=[("come", 1, [row(event_time=moment, user_id="a") for moment in MOMENTS])], at_once=1)
+def test_any_rows_come_and_go_and_each_refresh_gives_what_a_count_from_nothing_does(
+    hand: Hand, steps: list[tuple[Any, ...]], at_once: int
+) -> None:
+    hand.begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refreshing, "_EVENTS_AT_ONCE", at_once)
+        for name, *values in steps:
+            getattr(hand, name)(*values)
+            hand.refresh()
+
+
+def test_sums_that_are_larger_than_any_of_their_numbers_are_exact_and_leave_nothing_behind(
+    hand: Hand, connection: Connection
+) -> None:
+    most, price = 2**63 - 1, Decimal("9999999999999999.9999")
+    with localcontext(prec=60):
+        revenue = most * price
+    hand.begin()
+    for times in (1, 2, 3):
+        hand.come(1, [row(product_id="p", quantity=most, price=price)])
+        hand.refresh()
+        with localcontext(prec=60):
+            expected = {"units": times * most, "revenue": times * revenue}
+        for report in ("products", "revenue_by_hour", "sales_by_day", "categories"):
+            query = sql.SQL("SELECT units, revenue FROM {}").format(sql.Identifier("report", report))
+            assert connection.execute(query).fetchone() == expected, report
+    hand.go(1, 0)
+    hand.refresh()
+    for report in ("products", "revenue_by_hour", "sales_by_day", "categories", "totals", "orders_by_day"):
+        query = sql.SQL("SELECT FROM {}").format(sql.Identifier("report", report))
+        assert connection.execute(query).rowcount == 0, report
