@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sluice.base.settings import PROJECT
 from sluice.reports import definitions
 from sluice.reports.definitions import Kind, Report
 
+# Of the page that report_sales writes, by the name of the report that they show.
+PICTURES = PROJECT / "docs" / "reports"
 _BEGIN, _END = "<!-- reports: made by python -m sluice.reports.page -->\n", "<!-- reports end -->\n"
 
 
@@ -33,6 +36,18 @@ def _lines(reports: Sequence[Report]) -> Iterator[str]:
     for report in reports:
         if report.kind is Kind.CELLS:
             yield f"| `{report.name}` | {report.says} | {report.check_says or 'nothing'} |\n"
+    yield "\n## Each report\n"
+    for report in reports:
+        if report.kind is not Kind.CELLS:
+            yield from _section(report)
+
+
+def _section(report: Report) -> Iterator[str]:
+    """What a row is, a picture when there is one, and the SQL of the report's file."""
+    yield f"\n### report.{report.name}\n\n{report.says}.\n\n"
+    if (PICTURES / f"{report.name}.png").exists():
+        yield f"![report.{report.name}](reports/{report.name}.png)\n\n"
+    yield f"<details><summary>SQL</summary>\n\n```sql\n{report.rows}\n```\n\n</details>\n"
 
 
 if __name__ == "__main__":
