@@ -16,6 +16,7 @@ from dags import report_sales
 from sluice.base import database
 from sluice.base.settings import Settings
 from sluice.cli import main as cli
+from sluice.loading import expiry
 from sluice.reports import comparison, definitions, summary, tables
 from sluice.reports.definitions import Kind, Report
 from sluice.reports.refresh import RefreshError, Refreshing
@@ -437,8 +438,9 @@ def test_a_clock_that_was_set_back_does_not_stop_the_reports(
 def test_a_month_that_was_dropped_stays_counted(shop: Connection, reader: Connection, settings: Settings) -> None:
     refresh(reader, settings)
     before = everything(reader)
-    shop.execute("INSERT INTO ledger.retentions (expired_before) VALUES ('2025-07-01Z')")
-    shop.execute("TRUNCATE events")
+    expired = expiry.expire(replace(settings, keep_events_months=1))
+    assert expired is not None
+    assert "events_2025_06" in expired.months
     shop.execute("INSERT INTO ledger.report_changes (feed, day) VALUES ('events', '2025-06-01')")
     assert refresh(reader, settings).units == 0
     assert everything(reader) == before
