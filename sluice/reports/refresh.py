@@ -271,4 +271,18 @@ class Refreshing:
                 if report.name not in there:
                     raise RefreshError("its table is made by `make down && make up`", report.name)
                 found[report.name] = there[report.name]
+        for report in self.sums:
+            _refuse_what_cannot_be_kept_up(report, found)
         return found
+
+
+def _refuse_what_cannot_be_kept_up(report: Report, columns: dict[str, list[str]]) -> None:
+    """Raises RefreshError; it would be kept up for a while, until the first row or least value leaves."""
+    extremes = {*report.least, *report.greatest}
+    if not {*columns[report.name]} - {*report.key} - extremes:
+        raise RefreshError(f"{report.name}.sql has no figure that is a sum: add count(*)", report.name)
+    if extremes and not {*report.key} <= {*columns[report.of[0]]}:
+        raise RefreshError(
+            f"{report.name}.sql has least or greatest values, so its key is of columns as {report.of[0]} has them",
+            report.name,
+        )

@@ -204,6 +204,29 @@ def test_a_report_that_cannot_be_made_is_named_and_costs_no_other_its_table(
     assert 'column "pieces" does not exist' in said
 
 
+@pytest.mark.parametrize(
+    ("key", "query", "why"),
+    [
+        ("product_id", "product_id, min(price) AS least FROM", "mine.sql has no figure that is a sum: add count(*)"),
+        (
+            "product",
+            "lower(product_id) AS product, count(*) AS n, min(price) AS least FROM",
+            "mine.sql has least or greatest values, so its key is of columns as product_days has them",
+        ),
+    ],
+)
+def test_a_report_that_could_not_be_kept_up_for_long_is_refused_at_the_first_refresh(
+    copy: Path, write: Callable[[str, str], None], settings: Settings, key: str, query: str, why: str
+) -> None:
+    query = query.replace("price", "lowest_price")
+    write(
+        "mine",
+        f"-- report: a row\n-- key: feed, {key}\n-- of: product_days\n-- least: least\n\n"
+        f"-- name: rows :: it\nSELECT feed, {query} {{product_days}} AS days GROUP BY 1, 2;",
+    )
+    assert f"RefreshError: {why}" in run(copy).stderr
+
+
 ROWS = "\n\n-- name: rows :: it\nSELECT 1"
 
 

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from sluice.base import database
 from sluice.base.settings import Settings
+from sluice.reports import definitions, tables
 from sluice.reports import refresh as refreshing
 from tests.counted_anew import differences
 from tests.loading import Connection, make_months
@@ -180,3 +181,51 @@ def test_sums_that_are_larger_than_any_of_their_numbers_are_exact_and_leave_noth
     for report in ("products", "revenue_by_hour", "sales_by_day", "categories", "totals", "orders_by_day"):
         query = sql.SQL("SELECT FROM {}").format(sql.Identifier("report", report))
         assert connection.execute(query).rowcount == 0, report
+
+
+# What somebody may write: a sum that has nothing to add up, and cells without the key that counts as a whole.
+OWN = {
+    "paid_by_card": """\
+-- report: A day a row
+-- key: feed, day
+-- of: sales
+
+-- name: rows :: it
+SELECT feed, local_day AS day, sum(revenue) FILTER (WHERE payment_method = 'card') AS revenue, sum(units) AS units
+FROM {sales} AS sales
+GROUP BY feed, local_day
+""",
+    "visits_by_feed": """\
+-- report: A feed a row
+-- key: feed
+-- of: visits
+-- whole: feed, session_id
+
+-- name: rows :: it
+SELECT feed, count(*) AS visits FROM {visits} AS visits GROUP BY feed
+""",
+}
+
+
+def test_sums_of_nothing_are_0_and_cells_without_a_key_that_counts_as_a_whole_count_in_no_report(
+    hand: Hand, settings: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = [*definitions.read(), *(definitions.parse(name, text) for name, text in OWN.items())]
+    monkeypatch.setattr(definitions, "read", lambda: reports)
+    tables.make(settings.owner_dsn, reports)
+    hand.begin()
+    hand.refresh()
+    hand.come(
+        1, [row(session_id="s", payment_method=method, total_amount="1", user_id="a") for method in ("card", None)]
+    )
+    hand.refresh()
+    hand.come(2, [row(payment_method="cash"), row(payment_method="card", total_amount="2")])
+    hand.refresh()
+    expected = {"revenue": 3, "units": 4}
+    assert connection.execute("SELECT revenue, units FROM report.paid_by_card").fetchone() == expected
+    assert connection.execute("SELECT visits FROM report.visits_by_feed").fetchone() == {"visits": 1}
+    hand.go(2, 0)
+    hand.refresh()
+    hand.go(1, 0)
+    hand.refresh()
+    assert connection.execute("SELECT FROM report.paid_by_card").rowcount == 0
