@@ -62,7 +62,8 @@ EDGES: dict[str, list[Any]] = {
     "payment_method": TEXTS,
     "extra": EXTRA,
 }
-FILES = {1: "events", 2: "events", 3: "till", 4: NOISE}
+# A feed has the name of a contract, which an index of files by their feed must hold.
+FILES = {1: "events", 2: "events", 3: "till", 4: "'; DROP TABLE events; --"}
 _INSERT = sql.SQL(
     "INSERT INTO events (event_id, file_id, record_number, {}) VALUES (gen_random_uuid(), %s, %s, {})"
 ).format(sql.SQL(", ").join(map(sql.Identifier, EDGES)), sql.SQL(", ").join(sql.Placeholder() for _ in EDGES))
