@@ -22,7 +22,7 @@ from typing import Any
 
 from psycopg import sql
 
-from bench import report, reports_fill, scale_fill
+from bench import report, reports_fill
 from bench.costs import costs, timed, told
 from bench.peers.sluice_tasks import begin
 from bench.scale_loads import SMALL_ROWS, Loads, When, each_load_beside

@@ -102,7 +102,7 @@ def loads_beside(settings: Settings, epoch: int) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def each_load_beside(settings: Settings, epoch: int, when: When = _NOW) -> Iterator[dict[str, Any]]:
-    """The same; what is given is filled with the seconds of each load before the block (alone) and of each meanwhile."""
+    """The same; what is given is filled with the seconds of each load before the block, and of each meanwhile."""
     found: dict[str, Any] = {}
     ours, theirs = _SPAWN.Pipe()
     name = f"beside-{next(_numbers)}"
