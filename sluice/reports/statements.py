@@ -29,6 +29,27 @@ class Statements:
         """The report's own query; ``source`` gives what stands in the place of a name, its table when not given."""
         return self._own(report.rows, source)
 
+    # --- events
+
+    def make_rows_that_came(self) -> sql.Composed:
+        """An empty table of them."""
+        return queries.compose("refresh.make_rows_that_came", keys=columns(self._keys()))
+
+    def find_rows_that_came(self, *, is_whole: bool) -> sql.Composed:
+        """Fill it; without keys when units are counted as a whole."""
+        keys = [sql.SQL("CASE WHEN NOT {} THEN {} END").format(is_whole, sql.Identifier(name)) for name in self._keys()]
+        return queries.compose("refresh.find_rows_that_came", keys=comma(keys))
+
+    def fill_events(self, day: str, zone: sql.Composable) -> sql.Composed:
+        """Add the events of the batch's units on ``day``."""
+        unit = sql.SQL("{}::date").format(day)
+        kinds = sorted({report.within for report in self._reports.values() if report.within})
+        is_to_count = sql.SQL(" OR ").join(_is_to_count("events", unit, within) for within in kinds)
+        return queries.compose("refresh.fill_events", day=sql.Literal(day), zone=zone, is_to_count=is_to_count)
+
+    def _keys(self) -> list[str]:
+        return sorted({name for report in self._reports.values() for name in report.within})
+
     # --- cells
 
     def make_cells(self, cells: Report) -> sql.Composed:
@@ -37,15 +58,20 @@ class Statements:
 
     def fill_cells(self, cells: Report) -> sql.Composed:
         """Make the batch's cells."""
-        return queries.compose("refresh.fill_new_cells", **self._cells(cells), rows=self.rows(cells))
+        rows = self._own(cells.rows, events=_events_of(cells))
+        return queries.compose("refresh.fill_new_cells", **self._cells(cells), rows=rows)
 
     def check_cells(self, cells: Report) -> sql.Composed | None:
         """A query of one row, all true when the cells that were made pass their check; None without a check."""
-        return self._own(cells.check, lambda _: temporary(cells.name, "new")) if cells.check else None
+        if not cells.check:
+            return None
+        return self._own(cells.check, lambda _: temporary(cells.name, "new"), events=_events_of(cells))
 
     def difference(self, cells: Report, days: Sequence[str]) -> sql.Composed:
         """Find what goes and what comes; ``days`` are the batch's."""
-        return queries.compose("refresh.fill_differences", **self._cells(cells), days=sql.Literal(list(days)))
+        is_to_count = _is_to_count("cells", sql.SQL("cells.unit"), cells.within)
+        parts = {"days": sql.Literal(list(days)), "is_to_count": is_to_count}
+        return queries.compose("refresh.fill_differences", **self._cells(cells), **parts)
 
     def of_cells(self, query: str, cells: Report) -> sql.Composed:
         """A query that names the cells, ``gone``, ``come`` and ``new``."""
@@ -120,9 +146,11 @@ class Statements:
         """A query over a report's table and what all its cells give."""
         return queries.compose(query, table=self.table(report.name), rows=self.rows(report))
 
-    def _own(self, text: str, source: Callable[[str], sql.Composable] | None = None) -> sql.Composed:
+    def _own(
+        self, text: str, source: Callable[[str], sql.Composable] | None = None, events: sql.Composable = EVENTS
+    ) -> sql.Composed:
         names = {name: (source or self.table)(name) for name in self._reports if "{" + name + "}" in text}
-        return sql.SQL(text).format(**names, events=EVENTS)
+        return sql.SQL(text).format(**names, events=events)
 
     def _cells(self, cells: Report) -> dict[str, sql.Composable]:
         parts: dict[str, sql.Composable] = {word: temporary(cells.name, word) for word in ("new", "gone", "come")}
@@ -195,6 +223,17 @@ def columns(names: Sequence[str]) -> sql.Composed:
 def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     """``parts`` with commas between them."""
     return sql.SQL(", ").join(parts)
+
+
+def _events_of(cells: Report) -> sql.Composed:
+    is_to_count = _is_to_count("events", sql.SQL("events.unit"), cells.within)
+    return queries.compose("refresh.events_of_cells", is_to_count=is_to_count)
+
+
+def _is_to_count(of: str, unit: sql.Composable, within: Sequence[str]) -> sql.Composed:
+    """Whether a row of table ``of`` is of a unit and key of which a row came."""
+    keys, came = (comma([sql.Identifier(table, name) for name in within]) for table in (of, "came"))
+    return queries.compose("refresh.is_to_count", unit=unit, keys=keys, keys_that_came=came)
 
 
 def _was(name: str) -> sql.Identifier:

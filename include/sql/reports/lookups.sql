@@ -1,5 +1,6 @@
 -- cells: What a session and user looked for, a feed and a UTC day a row, without regard to case and outer blanks
 -- find: session_id, user_id
+-- within: session_id, user_id
 
 -- name: rows :: the cells
 SELECT
@@ -18,4 +19,4 @@ GROUP BY feed, unit, session_id, user_id, query;
 -- name: check :: its searches add up to those of the days, counted apart
 SELECT
     (SELECT coalesce(sum(searches), 0) FROM {lookups})
-    = (SELECT count(*) FROM {events} WHERE event_type = 'search' AND search_query IS NOT NULL) AS searches_add_up;
+    = (SELECT count(*) FROM {events} AS events WHERE event_type = 'search' AND search_query IS NOT NULL) AS searches_add_up;
