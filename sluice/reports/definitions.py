@@ -40,10 +40,10 @@ class Report:
     the file of that name, and ``{events}`` for the events of the days that are counted. ``of`` are the files that it
     reads.
 
-    Of cells: ``find`` are the columns that reports look cells up by; ``within`` are columns of ``events``, and of the cells,
-    that all events of a cell share. Of a report: ``key`` are the columns that tell rows apart, all others are sums, but
-    for ``least`` and ``greatest``; ``whole`` are the columns of a key whose cells count only together. ``check_says`` is
-    what the check of cells makes sure of, for people.
+    Of cells: ``find`` are the columns that reports look cells up by; ``within`` are columns of ``events``, and of the
+    cells, that all events of a cell share. Of a report: ``key`` are the columns that tell rows apart, all others are
+    sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose cells count only together.
+    ``check_says`` is what the check of cells makes sure of, for people.
     """
 
     name: str
