@@ -242,10 +242,8 @@ FROM counted;
 -- name: know_events :: nothing
 ANALYZE pg_temp.changed_events;
 
--- name: is_to_count :: whether something of a unit and {keys} came; {unit} is the unit
-hash_record_extended(ROW({unit}, {keys}), 0) IN (
-    SELECT hash_record_extended(ROW(came.unit, {keys_that_came}), 0) FROM pg_temp.rows_that_came AS came
-)
+-- name: is_to_count :: whether something of a unit and key came: both as {key}, and as {key_that_came}
+{key} IN (SELECT {key_that_came} FROM pg_temp.rows_that_came AS came)
 
 -- name: events_of_cells :: the events that cells with such keys are made of
 (SELECT events.* FROM pg_temp.changed_events AS events WHERE is_whole OR {is_to_count})
@@ -359,6 +357,7 @@ SELECT {of_delta}
 FROM {delta} AS delta
 JOIN {table} AS report ON {same_key}
 WHERE {left};
+ANALYZE {stale};
 
 -- name: add_delta :: nothing; the report is as its cells are, but for values of stale keys
 UPDATE {table} AS report
@@ -503,6 +502,10 @@ ALTER TABLE {table} {constraints};
 
 -- name: index_by_unit :: nothing
 CREATE INDEX ON {table} (unit);
+
+-- name: index_by_key :: nothing
+-- Texts may be of any length, which no index of sorted values takes.
+CREATE INDEX ON {table} ({key});
 
 -- name: index_by_text :: nothing
 -- A text may be of any length, which no index of sorted values takes.

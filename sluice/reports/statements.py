@@ -44,7 +44,7 @@ class Statements:
         """Add the events of the batch's units on ``day``."""
         unit = sql.SQL("{}::date").format(day)
         kinds = sorted({report.within for report in self._reports.values() if report.within})
-        is_to_count = sql.SQL(" OR ").join(_is_to_count("events", unit, within) for within in kinds)
+        is_to_count = sql.SQL(" OR ").join(_is_to_count("events", within, unit) for within in kinds)
         return queries.compose("refresh.fill_events", day=sql.Literal(day), zone=zone, is_to_count=is_to_count)
 
     def _keys(self) -> list[str]:
@@ -69,7 +69,7 @@ class Statements:
 
     def difference(self, cells: Report, days: Sequence[str]) -> sql.Composed:
         """Find what goes and what comes; ``days`` are the batch's."""
-        is_to_count = _is_to_count("cells", sql.SQL("cells.unit"), cells.within)
+        is_to_count = _is_to_count("cells", cells.within)
         parts = {"days": sql.Literal(list(days)), "is_to_count": is_to_count}
         return queries.compose("refresh.fill_differences", **self._cells(cells), **parts)
 
@@ -160,7 +160,9 @@ class Statements:
         return queries.compose(query, whole=columns(report.whole), **self._cells(self._reports[name]))
 
     def _report(self, report: Report) -> dict[str, sql.Composable]:
-        same = [sql.SQL("report.{0} = delta.{0}").format(sql.Identifier(name)) for name in report.key]
+        # The first is what the table has an index of.
+        same = [sql.SQL("{} = {}").format(hash_of(report.key, "report"), hash_of(report.key, "delta"))]
+        same += [sql.SQL("report.{0} = delta.{0}").format(sql.Identifier(name)) for name in report.key]
         return {
             "table": self.table(report.name),
             "delta": temporary(report.name, "delta"),
@@ -226,14 +228,21 @@ def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
 
 
 def _events_of(cells: Report) -> sql.Composed:
-    is_to_count = _is_to_count("events", sql.SQL("events.unit"), cells.within)
-    return queries.compose("refresh.events_of_cells", is_to_count=is_to_count)
+    return queries.compose("refresh.events_of_cells", is_to_count=_is_to_count("events", cells.within))
 
 
-def _is_to_count(of: str, unit: sql.Composable, within: Sequence[str]) -> sql.Composed:
-    """Whether a row of table ``of`` is of a unit and key of which a row came."""
-    keys, came = (comma([sql.Identifier(table, name) for name in within]) for table in (of, "came"))
-    return queries.compose("refresh.is_to_count", unit=unit, keys=keys, keys_that_came=came)
+def _is_to_count(of: str, within: Sequence[str], unit: sql.Composable | None = None) -> sql.Composed:
+    """Whether a row of table ``of`` is of a unit and key of which a row came; ``unit`` where the table has none."""
+    key = hash_of(within, of, unit or sql.Identifier(of, "unit"))
+    return queries.compose(
+        "refresh.is_to_count", key=key, key_that_came=hash_of(within, "came", sql.Identifier("came", "unit"))
+    )
+
+
+def hash_of(names: Sequence[str], of: str = "", *more: sql.Composable) -> sql.Composed:
+    """A number of these columns, of table ``of`` if given, and ``more``: equal where they are, NULLs among them."""
+    parts = [*more, *(sql.Identifier(*filter(None, (of, name))) for name in names)]
+    return sql.SQL("hash_record_extended(ROW({}), 0)").format(comma(parts))
 
 
 def _was(name: str) -> sql.Identifier:
