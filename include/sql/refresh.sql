@@ -123,7 +123,11 @@ GROUP BY 1, day;
 
 -- name: make_queue :: nothing; the units in order, in batches of {most} events or one unit; unknown ones are taken for many
 CREATE TEMPORARY TABLE queued_units ON COMMIT DROP AS
-SELECT feed, unit, is_whole, floor(sum(coalesce(events, 100000)) OVER (ORDER BY unit, feed) / {most}) AS batch
+SELECT
+    feed,
+    unit,
+    bool_or(is_whole) OVER (PARTITION BY unit) AS is_whole,
+    floor(sum(coalesce(events, 100000)) OVER (ORDER BY unit, feed) / {most}) AS batch
 FROM pg_temp.units_to_count;
 
 -- name: batches :: batch and how many units it has
@@ -132,6 +136,7 @@ SELECT batch, count(*) AS units FROM pg_temp.queued_units GROUP BY batch ORDER B
 -- name: take_batch :: nothing
 TRUNCATE pg_temp.changed_units, pg_temp.changed_events;
 INSERT INTO pg_temp.changed_units SELECT feed, unit, is_whole FROM pg_temp.queued_units WHERE batch = {batch};
+ANALYZE pg_temp.changed_units;
 
 -- name: days_of_batch :: the days of the batch as text, for no client knows all days that PostgreSQL has
 SELECT DISTINCT unit::text AS day FROM pg_temp.changed_units ORDER BY day;
@@ -163,24 +168,32 @@ CREATE TEMPORARY TABLE changed_events (
     total_amount         numeric,
     units                numeric,
     amount               numeric,
-    is_whole             boolean NOT NULL
+    kinds                integer NOT NULL
 ) ON COMMIT DROP;
 
--- name: fill_events :: nothing; the events of the batch's units on {day}, in {zone}: all, or those of cells to count
+-- name: fill_events :: nothing; the events of the batch's units on {day}, in {zone}, that cells of any kind count
 INSERT INTO pg_temp.changed_events
 WITH of_day AS MATERIALIZED (
-    SELECT
-        file_id, event_id, event_type, event_time, user_id, product_id, category, price, session_id, search_query,
-        search_results_count, quantity, total_amount, payment_method, extra ->> 'currency' AS own_currency
-    FROM public.events AS events
-    WHERE event_time >= {day}::date::timestamp AT TIME ZONE 'UTC'
-        AND event_time <= CASE
-            WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01'
-                THEN ({day}::date + 1)::timestamp AT TIME ZONE 'UTC'
-            ELSE 'infinity'
-        END
-        AND (event_time AT TIME ZONE 'UTC')::date = {day}::date
-        AND ((SELECT bool_or(is_whole) FROM pg_temp.changed_units WHERE unit = {day}::date) OR {is_to_count})
+    SELECT *
+    FROM (
+        SELECT
+            file_id, event_id, event_type, event_time, user_id, product_id, category, price, session_id, search_query,
+            search_results_count, quantity, total_amount, payment_method, extra ->> 'currency' AS own_currency,
+            CASE
+                WHEN (SELECT bool_or(is_whole) FROM pg_temp.changed_units WHERE unit = {day}::date) THEN -1
+                ELSE {kinds}
+            END AS kinds
+        FROM public.events AS events
+        WHERE event_time >= {day}::date::timestamp AT TIME ZONE 'UTC'
+            AND event_time <= CASE
+                WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01'
+                    THEN ({day}::date + 1)::timestamp AT TIME ZONE 'UTC'
+                ELSE 'infinity'
+            END
+            AND (event_time AT TIME ZONE 'UTC')::date = {day}::date
+        OFFSET 0 -- so that kinds are found out once
+    ) AS events
+    WHERE kinds <> 0
 ), of_files AS MATERIALIZED (
     -- One look for each file: a join would read all files when there are many.
     SELECT file_id, coalesce((SELECT contract FROM ledger.files WHERE files.file_id = named.file_id), 'unknown') AS feed
@@ -189,7 +202,6 @@ WITH of_day AS MATERIALIZED (
     SELECT
         of_day.*,
         of_files.feed,
-        is_whole,
         -- A moment that has no day in every zone is told in UTC.
         CASE WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01' THEN {zone} ELSE 'UTC' END AS zone,
         coalesce(counts_sales, true) AND event_type = 'purchase' AS is_purchase,
@@ -236,17 +248,17 @@ SELECT
     known_total,
     units,
     CASE WHEN is_purchase OR is_cancellation THEN coalesce(known_total, known_price * units, 0) END,
-    is_whole
+    kinds
 FROM counted;
 
 -- name: know_events :: nothing
 ANALYZE pg_temp.changed_events;
 
--- name: is_to_count :: whether something of a unit and key came: both as {key}, and as {key_that_came}
+-- name: has_come :: whether something came of a unit and key: the one is {key}, those that came are {key_that_came}
 {key} IN (SELECT {key_that_came} FROM pg_temp.rows_that_came AS came)
 
--- name: events_of_cells :: the events that cells with such keys are made of
-(SELECT events.* FROM pg_temp.changed_events AS events WHERE is_whole OR {is_to_count})
+-- name: events_of_cells :: the events of which cells are made that have the bit {kind}
+(SELECT events.* FROM pg_temp.changed_events AS events WHERE kinds & {kind} <> 0)
 
 -- name: make_cells :: nothing; tables for a batch's cells, for those that go and those that come
 CREATE TEMPORARY TABLE {new} (LIKE {cells}) ON COMMIT DROP;
@@ -260,26 +272,26 @@ INSERT INTO {new}
 
 -- name: fill_differences :: nothing; which cells go, and which come
 TRUNCATE {gone}, {come};
-INSERT INTO {gone}
-SELECT cells.ctid, cells.*
-FROM {cells} AS cells
-JOIN pg_temp.changed_units AS units ON units.feed = cells.feed AND units.unit = cells.unit
-WHERE cells.unit = ANY ({days}::date[])
-    AND (is_whole OR {is_to_count})
-    AND NOT EXISTS (
-        SELECT FROM {new} AS made
-        WHERE hash_record_extended(made, 0) = hash_record_extended(cells, 0) AND (made.*) IS NOT DISTINCT FROM (cells.*)
-    );
-INSERT INTO {come}
-SELECT made.*
-FROM {new} AS made
-WHERE NOT EXISTS (
-    SELECT FROM {cells} AS cells
+WITH standing AS MATERIALIZED (
+    SELECT cells.ctid AS at, cells AS cell
+    FROM {cells} AS cells
     JOIN pg_temp.changed_units AS units ON units.feed = cells.feed AND units.unit = cells.unit
-    WHERE cells.unit = ANY ({days}::date[])
-        AND (is_whole OR {is_to_count})
-        AND hash_record_extended(made, 0) = hash_record_extended(cells, 0)
-        AND (made.*) IS NOT DISTINCT FROM (cells.*)
+    WHERE cells.unit = ANY ({days}::date[]) AND (is_whole OR {has_come})
+), added AS (
+    INSERT INTO {come}
+    SELECT made.*
+    FROM {new} AS made
+    WHERE NOT EXISTS (
+        SELECT FROM standing
+        WHERE hash_record_extended(made, 0) = hash_record_extended(cell, 0) AND (made.*) IS NOT DISTINCT FROM cell
+    )
+)
+INSERT INTO {gone}
+SELECT at, (cell).*
+FROM standing
+WHERE NOT EXISTS (
+    SELECT FROM {new} AS made
+    WHERE hash_record_extended(made, 0) = hash_record_extended(cell, 0) AND (made.*) IS NOT DISTINCT FROM cell
 );
 ANALYZE {gone}, {come};
 

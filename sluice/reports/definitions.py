@@ -41,9 +41,9 @@ class Report:
     reads.
 
     Of cells: ``find`` are the columns that reports look cells up by; ``within`` are columns of ``events``, and of the
-    cells, that all events of a cell share. Of a report: ``key`` are the columns that tell rows apart, all others are
-    sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose cells count only together.
-    ``check_says`` is what the check of cells makes sure of, for people.
+    cells, that all events of a cell share, and have when it is one. Of a report: ``key`` are the columns that tell
+    rows apart, all others are sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose
+    cells count only together. ``check_says`` is what the check of cells makes sure of, for people.
     """
 
     name: str
@@ -65,6 +65,11 @@ class Report:
         """Differs when what it counts differs: then what stands is counted anew."""
         counts = (self.kind.value, self.of, self.rows, self.key, self.whole, self.least, self.greatest)
         return hashlib.sha256(repr(counts).encode()).hexdigest()
+
+
+def always_has(within: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the columns of ``within`` those that no cell is without: a single one."""
+    return within if len(within) == 1 else ()
 
 
 def read(folder: Path = FOLDER) -> list[Report]:

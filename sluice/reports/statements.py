@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from psycopg import sql
 
 from sluice.base import queries
-from sluice.reports.definitions import Kind, Report
+from sluice.reports.definitions import Kind, Report, always_has
 
 SCHEMA = "report"
 CELLS = "report_cells"
@@ -20,6 +20,8 @@ class Statements:
     def __init__(self, reports: Sequence[Report], columns: Mapping[str, Sequence[str]]) -> None:
         self._reports = {report.name: report for report in reports}
         self._columns = columns
+        # An event has a bit for each kind of cells that is to count it.
+        self._kinds = sorted({report.within for report in reports if report.kind is Kind.CELLS})
 
     def table(self, name: str) -> sql.Identifier:
         """Where the cells, the report or the view of that name stands."""
@@ -43,12 +45,16 @@ class Statements:
     def fill_events(self, day: str, zone: sql.Composable) -> sql.Composed:
         """Add the events of the batch's units on ``day``."""
         unit = sql.SQL("{}::date").format(day)
-        kinds = sorted({report.within for report in self._reports.values() if report.within})
-        is_to_count = sql.SQL(" OR ").join(_is_to_count("events", within, unit) for within in kinds)
-        return queries.compose("refresh.fill_events", day=sql.Literal(day), zone=zone, is_to_count=is_to_count)
+        kinds = []
+        for bit, within in enumerate(self._kinds):
+            counts = [sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in always_has(within)]
+            counts.append(_has_come(within, "events", unit))
+            kinds.append(sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(sql.SQL(" AND ").join(counts), 1 << bit))
+        parts = {"day": sql.Literal(day), "zone": zone, "kinds": sql.SQL(" | ").join(kinds)}
+        return queries.compose("refresh.fill_events", **parts)
 
     def _keys(self) -> list[str]:
-        return sorted({name for report in self._reports.values() for name in report.within})
+        return sorted({name for within in self._kinds for name in within})
 
     # --- cells
 
@@ -58,19 +64,18 @@ class Statements:
 
     def fill_cells(self, cells: Report) -> sql.Composed:
         """Make the batch's cells."""
-        rows = self._own(cells.rows, events=_events_of(cells))
+        rows = self._own(cells.rows, events=self._events_of(cells))
         return queries.compose("refresh.fill_new_cells", **self._cells(cells), rows=rows)
 
     def check_cells(self, cells: Report) -> sql.Composed | None:
         """A query of one row, all true when the cells that were made pass their check; None without a check."""
         if not cells.check:
             return None
-        return self._own(cells.check, lambda _: temporary(cells.name, "new"), events=_events_of(cells))
+        return self._own(cells.check, lambda _: temporary(cells.name, "new"), events=self._events_of(cells))
 
     def difference(self, cells: Report, days: Sequence[str]) -> sql.Composed:
         """Find what goes and what comes; ``days`` are the batch's."""
-        is_to_count = _is_to_count("cells", cells.within)
-        parts = {"days": sql.Literal(list(days)), "is_to_count": is_to_count}
+        parts = {"days": sql.Literal(list(days)), "has_come": _has_come(cells.within, "cells")}
         return queries.compose("refresh.fill_differences", **self._cells(cells), **parts)
 
     def of_cells(self, query: str, cells: Report) -> sql.Composed:
@@ -152,6 +157,10 @@ class Statements:
         names = {name: (source or self.table)(name) for name in self._reports if "{" + name + "}" in text}
         return sql.SQL(text).format(**names, events=events)
 
+    def _events_of(self, cells: Report) -> sql.Composed:
+        kind = 1 << self._kinds.index(cells.within)
+        return queries.compose("refresh.events_of_cells", kind=sql.Literal(kind))
+
     def _cells(self, cells: Report) -> dict[str, sql.Composable]:
         parts: dict[str, sql.Composable] = {word: temporary(cells.name, word) for word in ("new", "gone", "come")}
         return parts | {"cells": self.table(cells.name)}
@@ -227,16 +236,11 @@ def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
-def _events_of(cells: Report) -> sql.Composed:
-    return queries.compose("refresh.events_of_cells", is_to_count=_is_to_count("events", cells.within))
-
-
-def _is_to_count(of: str, within: Sequence[str], unit: sql.Composable | None = None) -> sql.Composed:
-    """Whether a row of table ``of`` is of a unit and key of which a row came; ``unit`` where the table has none."""
+def _has_come(within: Sequence[str], of: str, unit: sql.Composable | None = None) -> sql.Composed:
+    """Whether rows came of the unit and key of a row of table ``of``; ``unit`` where the table has none."""
     key = hash_of(within, of, unit or sql.Identifier(of, "unit"))
-    return queries.compose(
-        "refresh.is_to_count", key=key, key_that_came=hash_of(within, "came", sql.Identifier("came", "unit"))
-    )
+    key_that_came = hash_of(within, "came", sql.Identifier("came", "unit"))
+    return queries.compose("refresh.has_come", key=key, key_that_came=key_that_came)
 
 
 def hash_of(names: Sequence[str], of: str = "", *more: sql.Composable) -> sql.Composed:

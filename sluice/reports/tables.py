@@ -98,7 +98,7 @@ class _Making:
         return True
 
     def _index(self, report: Report) -> None:
-        kept = ("feed", "unit") if report.kind is Kind.CELLS else report.key
+        kept = report.key if report.kind is Kind.REPORT else ("feed", "unit", *definitions.always_has(report.within))
         constraints = [sql.SQL("ALTER COLUMN {} SET NOT NULL").format(sql.Identifier(name)) for name in kept]
         self._run("refresh.not_null", table=table(report), constraints=sql.SQL(", ").join(constraints))
         if report.kind is Kind.CELLS:
