@@ -238,9 +238,12 @@ bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000; WRITE=1)
 	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
 
-.PHONY: bench-scale bench-ledger bench-airflow
+.PHONY: bench-scale bench-reports bench-ledger bench-airflow
 bench-scale: $(VENV)/.dev ## Loads, unloads, the merge and a drop, the more events there are (ROWS=100000000 needs 42 GB; ONE_TABLE=1: as before there were months; WRITE=1)
 	@$(PYTHON) -m bench.scale $(if $(ROWS),--rows $(ROWS)) $(if $(ONE_TABLE),--one-table) $(KEEP)
+
+bench-reports: $(VENV)/.dev ## Refreshes of the reports and unloads, the more events there are, and loads beside them (ROWS=3000000; WRITE=1)
+	@$(PYTHON) -m bench.reports $(if $(ROWS),--rows $(ROWS)) $(if $(WINDOW),--window $(WINDOW)) $(if $(EVERY),--every $(EVERY)) $(KEEP)
 
 bench-ledger: $(VENV)/.dev ## What is asked of the ledger, with 10,000 and with many files in it (FILES=1000000; WRITE=1)
 	@$(PYTHON) -m bench.scale_ledger $(if $(FILES),--files $(FILES)) $(KEEP)

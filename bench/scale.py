@@ -18,14 +18,14 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import cpu, report, scale_fill
+from bench import report, scale_fill
+from bench.costs import costs, timed, told
 from bench.peers.base import TABLES
 from bench.peers.sluice_tasks import begin
 from bench.scale_loads import SMALL_ROWS, Loads, loads_beside
@@ -48,7 +48,6 @@ DAY_FILES, DAY_ROWS, CLASHES = 100, 10_000, 10  # a day of 1,000,000 events, 10 
 ROW_BYTES, WAL_BYTES, SPARE_BYTES = 320, 10_000_000_000, 2_000_000_000
 ROWS_PER_SECOND, SECONDS_A_SIZE, SECONDS_AT_THE_END = 50_000, 120, 400
 
-_WAL = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS bytes"
 _TABLE = """
     SELECT sum(pg_total_relation_size(relid))::bigint AS bytes, max(pg_indexes_size(relid))::bigint AS index_bytes,
         (SELECT count(*) FROM ledger.files) AS files
@@ -143,13 +142,13 @@ class Scale:
         for side in (self._full, self._empty):
             side.load(side.land(2 * LARGE_ROWS))  # a process's first file takes longer
             side.empty()
-        found = [_told(f"behind {size:,} events", self._at, size) for size in sizes(rows)]
+        found = [told(f"behind {size:,} events", self._at, size) for size in sizes(rows)]
         measured: dict[str, Any] = {"months": MONTHS, "one_table": self._one_table, "sizes": found}
         if rows and not self._one_table:
             merge.merge(self._full.settings)  # of what was loaded so far
-            measured["merge"] = _told("merge", self._merge, self._months[1])
-            measured["merge_beside"] = _told("merge beside loads", self._merge_beside, self._months[2])
-            measured["drop"] = _told("drop of a month", self._drop, self._months[0])
+            measured["merge"] = told("merge", self._merge, self._months[1])
+            measured["merge_beside"] = told("merge beside loads", self._merge_beside, self._months[2])
+            measured["drop"] = told("drop of a month", self._drop, self._months[0])
         self._full.close()
         self._empty.close()
         return measured
@@ -178,7 +177,7 @@ class Scale:
             landed = [(side, side.land(LARGE_ROWS), loads) for side, loads in pair]
             self._server.run("CHECKPOINT")
             for side, file_id, loads in landed[::-1] if number % 2 else landed:
-                loads.append(self._costs(side.load, file_id)[0])
+                loads.append(costs(self._server, side.load, file_id)[0])
         return {
             "rows_per_second": [LARGE_ROWS / one["seconds"] for one in full],
             "into_empty": [LARGE_ROWS / one["seconds"] for one in empty],
@@ -204,7 +203,7 @@ class Scale:
         for file_id in file_ids:
             self._full.load(file_id)
         with loads_beside(self._full.settings, self._full.epoch) as found:
-            found["unload_seconds"] = [_timed(self._unload, file_id)[0] for file_id in file_ids]
+            found["unload_seconds"] = [timed(self._unload, file_id)[0] for file_id in file_ids]
         return found
 
     def _unload(self, file_id: int) -> None:
@@ -214,7 +213,7 @@ class Scale:
         """Seconds in which all that this run has loaded is recounted, behind what was filled in."""
         settings = self._full.settings
         self._server.run("ANALYZE public.events", "ANALYZE ledger.files")  # as autovacuum does within a minute
-        seconds, found = _timed(partial(reconcile.reconcile, settings, settings.owner_dsn, days=1))
+        seconds, found = timed(partial(reconcile.reconcile, settings, settings.owner_dsn, days=1))
         assert found.holds, found.broken[:5]
         counts = found.contracts.values()
         rows, files = sum(count.rows_read for count in counts), sum(count.files for count in counts)
@@ -223,15 +222,15 @@ class Scale:
     def _merge(self, month: scale_fill.Span) -> dict[str, Any]:
         """The nightly merge after a day's events, some of whose ids are in ``month``."""
         self._load_a_day(month)
-        costs, merged = self._costs(merge.merge, self._full.settings)
+        cost, merged = costs(self._server, merge.merge, self._full.settings)
         assert (merged.conflicts, merged.left) == (DAY_FILES * CLASHES, []), merged
-        return merged.as_dict() | costs
+        return merged.as_dict() | cost
 
     def _merge_beside(self, month: scale_fill.Span) -> dict[str, Any]:
         """The same after another day, beside loads."""
         self._load_a_day(month)
         with loads_beside(self._full.settings, self._full.epoch) as found:
-            found["seconds"], merged = _timed(merge.merge, self._full.settings)
+            found["seconds"], merged = timed(merge.merge, self._full.settings)
         assert (merged.conflicts, merged.left) == (DAY_FILES * CLASHES, []), merged
         return found
 
@@ -248,37 +247,9 @@ class Scale:
         self._server.run("DELETE FROM ledger.report_changes", "CHECKPOINT")
         keeping = replace(self._full.settings, keep_events_months=MONTHS - 2)
         with loads_beside(self._full.settings, self._full.epoch) as found:
-            seconds, expired = _timed(expiry.expire, keeping)
+            seconds, expired = timed(expiry.expire, keeping)
         assert (expired.rows, expired.left) == (self._filled[month], []), expired
         return found | expired.as_dict() | {"seconds": seconds}
-
-    def _costs(self, action: Callable[..., Any], *asked: Any) -> tuple[dict[str, float], Any]:
-        """Seconds, CPU seconds of this process and of the server's, bytes of WAL; and what the action returned."""
-        used, own, wal = cpu.seconds(self._server.pid), time.process_time(), self._wal()
-        seconds, found = _timed(action, *asked)
-        return {
-            "seconds": seconds,
-            "server_cpu": cpu.seconds(self._server.pid) - used,
-            "client_cpu": time.process_time() - own,
-            "wal": self._wal() - wal,
-        }, found
-
-    def _wal(self) -> int:
-        return int(self._server.one(_WAL)["bytes"])
-
-
-def _told(what: str, measure: Callable[..., dict[str, Any]], *asked: Any) -> dict[str, Any]:
-    """What was measured, printed as soon as it is known."""
-    found = measure(*asked)
-    print(f"{what}: {found}", flush=True)
-    return found
-
-
-def _timed(action: Callable[..., Any], *asked: Any) -> tuple[float, Any]:
-    """Seconds, and what it returned."""
-    started = time.monotonic()
-    found = action(*asked)
-    return time.monotonic() - started, found
 
 
 def _mean(measured: list[dict[str, float]], name: str) -> float:

@@ -101,8 +101,8 @@ def fill(url: str, shares: dict[Span, int]) -> None:
     pieces = [(span, rows) for span, share in shares.items() for rows in _pieces(share)]
     with ThreadPoolExecutor(TASKS) as pool:
         list(pool.map(lambda piece: fill_piece(url, *piece), pieces))
-        list(pool.map(lambda month: _tidy(url, month), _partitions(url)))
-    _tidy(url, "files", schema="ledger")
+        list(pool.map(lambda month: tidy(url, month), partitions(url)))
+    tidy(url, "files", schema="ledger")
 
 
 def fill_piece(url: str, span: Span, rows: int) -> None:
@@ -118,15 +118,16 @@ def make_receipts(url: str, span: Span) -> None:
     """Receipts of the files that are filled into the span, all at once."""
     with database.connect(url) as connection:
         connection.execute(RECEIPTS, {"begins": span[0], "ends": span[1]})
-    _tidy(url, "files", schema="ledger")
+    tidy(url, "files", schema="ledger")
 
 
-def _partitions(url: str) -> list[str]:
+def partitions(url: str) -> list[str]:
+    """The names of the parts of ``events``."""
     with database.connect(url) as connection:
         return [row["month"] for row in connection.execute("SELECT month FROM ledger.months()")]
 
 
-def _tidy(url: str, table: str, schema: str = "public") -> None:
+def tidy(url: str, table: str, schema: str = "public") -> None:
     """What autovacuum would do at some time, and not while something is measured."""
     with database.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("VACUUM (FREEZE, ANALYZE) {}").format(sql.Identifier(schema, table)))

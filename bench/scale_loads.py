@@ -10,7 +10,8 @@ import re
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,24 @@ _SPAWN = multiprocessing.get_context("spawn")
 _numbers = itertools.count(1)
 
 
-class Loads:
-    """Lands and loads files of now, a few rows of each late, as a task of the stream does."""
+@dataclass(frozen=True)
+class When:
+    """When the events of a file happened: within ``span``, which ended so long ``ago``; a few rows are late."""
 
-    def __init__(self, settings: Settings, epoch: int, name: str) -> None:
+    span: timedelta = timedelta(days=1)
+    ago: timedelta = timedelta(0)
+
+
+_NOW = When()
+
+
+class Loads:
+    """Lands and loads files, of now or of ``when``, a few rows of each late, as a task of the stream does."""
+
+    def __init__(self, settings: Settings, epoch: int, name: str, when: When = _NOW) -> None:
         self.settings = settings
         self._name = name
+        self._when = when
         self._folder = Path(settings.home).with_suffix(".files")
         self._folder.mkdir(exist_ok=True)
         self._loader = FileLoader(settings, epoch)
@@ -42,7 +55,8 @@ class Loads:
     def land(self, rows: int, ids: Sequence[str] = ()) -> int:
         """A file in the ledger as landed, its first rows under these ids; its file_id."""
         path = self._folder / f"{self._name}-{next(self._files)}.csv"
-        write_file(path, rows=rows, seed=path.stem, shares=_SHARES, now=datetime.now(UTC))
+        now = datetime.now(UTC) - self._when.ago
+        write_file(path, rows=rows, seed=path.stem, shares=_SHARES, now=now, span=self._when.span)
         if ids:
             rename_rows(path, ids)
         file_id = register(self.settings, path)
@@ -79,26 +93,35 @@ def loads_beside(settings: Settings, epoch: int) -> Iterator[dict[str, Any]]:
     What is given is filled at the end: how many loads there were, and by how many seconds the longest was longer than
     the median of those before the block.
     """
+    with each_load_beside(settings, epoch) as found:
+        yield found
+    alone, meanwhile = found.pop("alone"), found.pop("meanwhile")
+    waited = max(0.0, max(meanwhile) - statistics.median(alone))
+    found |= {"loads_beside": len(meanwhile), "longest_wait_of_a_load": waited}
+
+
+@contextlib.contextmanager
+def each_load_beside(settings: Settings, epoch: int, when: When = _NOW) -> Iterator[dict[str, Any]]:
+    """The same; what is given is filled with the seconds of each load before the block, and of each meanwhile."""
     found: dict[str, Any] = {}
     ours, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_load_until_told, args=(settings, epoch, f"beside-{next(_numbers)}", theirs))
+    name = f"beside-{next(_numbers)}"
+    process = _SPAWN.Process(target=_load_until_told, args=(settings, epoch, name, when, theirs))
     process.start()
     theirs.close()
     try:
-        alone = ours.recv()
+        found["alone"] = ours.recv()
         yield found
         ours.send(None)
-        meanwhile = ours.recv()
-        waited = max(0.0, max(meanwhile) - statistics.median(alone))
-        found |= {"loads_beside": len(meanwhile), "longest_wait_of_a_load": waited}
+        found["meanwhile"] = ours.recv()
     finally:
         ours.close()
         process.join()
 
 
-def _load_until_told(settings: Settings, epoch: int, name: str, told: Connection) -> None:
+def _load_until_told(settings: Settings, epoch: int, name: str, when: When, told: Connection) -> None:
     logging.getLogger("sluice").setLevel(logging.ERROR)
-    loads = Loads(settings, epoch, name)
+    loads = Loads(settings, epoch, name, when)
     for _ in range(WARMING):
         loads.one()
     with contextlib.suppress(EOFError, BrokenPipeError):

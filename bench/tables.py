@@ -168,6 +168,55 @@ def _at_the_largest(measured: Result) -> list[str]:
     ]
 
 
+def reports(measured: Result) -> str:
+    """A row a size: the first refresh, a refresh after a small file, an unload; then what loads notice of it."""
+    sizes = measured["sizes"]
+    head = ["events", "first refresh", "report_cells and report", "refresh after 1,000 rows", "against the fewest",
+            "CPU, PostgreSQL", "WAL", "unload of 1,000 rows, reports and all"]  # fmt: skip
+    what = (
+        f"`make bench-reports ROWS={measured['rows']}`: {measured['a_day']:,} events a day; medians of "
+        f"{len(sizes[0]['refresh_seconds'])} refreshes, in brackets the longest."
+    )
+    shown = table(head, [_reports_at(one, sizes[0]) for one in sizes])
+    return "\n\n".join([f"{what} {_where(measured)}", shown, _beside_reports(measured), _rates(measured)])
+
+
+def _reports_at(one: Result, fewest: Result) -> list[str]:
+    seconds = one["refresh_seconds"]
+    return [
+        f"{one['rows']:,}",
+        f"{one['first']['seconds']:,.1f} s",
+        f"{one['bytes']['report_cells'] / 1e6:,.0f} and {one['bytes']['report'] / 1e6:,.0f} MB",
+        f"{_median(seconds):.2f} s ({max(seconds):.2f})",
+        f"{_median(seconds) / _median(fewest['refresh_seconds']):.2f}",
+        f"{one['refresh_cpu']:.2f} s",
+        f"{one['refresh_wal'] / 1e6:.1f} MB",
+        f"{_median(one['unload_seconds']):.2f} s",
+    ]
+
+
+def _beside_reports(measured: Result) -> str:
+    refreshes, unloads = (measured["beside"][name] for name in ("refreshes", "unloads"))
+    return (
+        f"Behind {measured['rows']:,} events, while another process loads such files: a refresh takes "
+        f"{_median(refreshes['refresh_seconds']):.2f} s, an unload {_median(unloads['unload_seconds']):.2f} s; "
+        f"of {refreshes['loads']:,} loads beside refreshes the longest took {refreshes['longest']:.2f} s, of "
+        f"{unloads['loads']:,} beside unloads {unloads['longest']:.2f} s, alone the median takes "
+        f"{refreshes['alone']:.2f} s."
+    )
+
+
+def _rates(measured: Result) -> str:
+    rates, last = measured["rates"], measured["sizes"][-1]
+    share = last["refresh_cpu"] / measured["interval"] / measured["machine"]["cores"]
+    return (
+        f"Two processes that load such files as fast as they can, in windows of {rates['window']:.0f} s: "
+        f"{_median(rates['without']):,.0f} rows/s without refreshes, {_median(rates['with']):,.0f} with one every "
+        f"{rates['every']:.0f} s, {rates['ratio']:.2f} of it. As shipped a refresh begins every "
+        f"{measured['interval']:.0f} s: after 1,000 rows it takes {100 * share:.2f} % of the cores."
+    )
+
+
 def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
@@ -279,6 +328,7 @@ TABLES = {
     "mover": mover,
     "scale": scale,
     "scale_before": scale,
+    "reports": reports,
     "ledger": ledger,
     "airflow": airflow,
 }

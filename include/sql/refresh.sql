@@ -14,6 +14,8 @@ SET LOCAL work_mem = '64MB';
 SET LOCAL jit = off;
 -- A basket is a text with a day in it, which is the same whoever refreshes.
 SET LOCAL datestyle = 'ISO';
+-- A refresh looks at its own tables once: a sample of so many rows tells enough of them, at a tenth of the usual cost.
+SET LOCAL default_statistics_target = 10;
 -- Airflow's sessions are not ours: also one of them that is frozen gives the reports free.
 SET LOCAL idle_in_transaction_session_timeout = '60s';
 LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE;
@@ -21,14 +23,17 @@ LOCK TABLE report.last_refresh IN SHARE ROW EXCLUSIVE MODE;
 -- name: take_changes :: one row: how many changes wait; all that this snapshot sees are taken
 CREATE TEMPORARY TABLE taken_changes ON COMMIT DROP AS
 SELECT change_id, file_id, feed, day FROM ledger.report_changes;
+-- A unit that is not counted as a whole has those cells counted of which an event came.
 CREATE TEMPORARY TABLE units_to_count (
-    feed   text NOT NULL,
-    unit   date NOT NULL,
-    events bigint
+    feed     text NOT NULL,
+    unit     date NOT NULL,
+    events   bigint,
+    is_whole boolean NOT NULL DEFAULT true
 ) ON COMMIT DROP;
 CREATE TEMPORARY TABLE changed_units (
-    feed text NOT NULL,
-    unit date NOT NULL
+    feed     text NOT NULL,
+    unit     date NOT NULL,
+    is_whole boolean NOT NULL DEFAULT true
 ) ON COMMIT DROP;
 -- Of a month that was dropped nothing can be counted any more. One that has expired is there until its last change is.
 CREATE TEMPORARY TABLE frozen_days ON COMMIT DROP AS
@@ -40,9 +45,18 @@ SELECT count(*) AS changes FROM pg_temp.taken_changes;
 -- name: forget_changes :: nothing
 DELETE FROM ledger.report_changes USING pg_temp.taken_changes AS taken WHERE report_changes.change_id = taken.change_id;
 
--- name: units_of_changes :: nothing; the units that changed
+-- name: make_rows_that_came :: nothing; an empty table: of each row that came its unit, and the {keys} of its cells
+CREATE TEMPORARY TABLE rows_that_came ON COMMIT DROP AS
+SELECT NULL::text AS feed, NULL::date AS unit, {keys} FROM public.events WITH NO DATA;
+
+-- name: count_rows_that_came :: one row: how many rows the files have of which some came
+SELECT coalesce(sum(rows_loaded), 0)::bigint AS rows
+FROM ledger.files
+WHERE file_id IN (SELECT file_id FROM pg_temp.taken_changes);
+
+-- name: find_rows_that_came :: nothing
 -- Files that follow one another are looked up together: their rows lie together, and one look takes as long as many.
-INSERT INTO pg_temp.units_to_count (feed, unit)
+INSERT INTO pg_temp.rows_that_came
 WITH changed AS (
     SELECT file_id, coalesce(contract, 'unknown') AS feed, first_event_time, last_event_time
     FROM ledger.files
@@ -60,36 +74,49 @@ WITH changed AS (
         ) AS gaps
     ) AS numbered
     GROUP BY run
-), days AS (
-    SELECT found.file_id, found.day
-    FROM runs
-    CROSS JOIN LATERAL (
-        SELECT DISTINCT file_id, (event_time AT TIME ZONE 'UTC')::date AS day
-        FROM public.events
-        WHERE file_id BETWEEN runs.first_file AND runs.last_file
-            AND event_time >= runs.since
-            AND event_time <= runs.until
-    ) AS found
 )
-SELECT feed, day
+SELECT DISTINCT feed, unit, {keys}
+FROM runs
+CROSS JOIN LATERAL (
+    SELECT *, (event_time AT TIME ZONE 'UTC')::date AS unit
+    FROM public.events
+    WHERE file_id BETWEEN runs.first_file AND runs.last_file
+        AND event_time >= runs.since
+        AND event_time <= runs.until
+) AS found
+JOIN changed USING (file_id);
+
+-- name: units_of_changes :: nothing; the units that changed, and how many events they may have
+INSERT INTO pg_temp.units_to_count
+SELECT
+    feed,
+    unit,
+    sum(came) + (
+        SELECT coalesce(sum(events), 0) FROM report_cells.visits WHERE visits.feed = changed.feed AND visits.unit = changed.unit
+    ),
+    bool_or(is_whole)
 FROM (
-    SELECT feed, day FROM days JOIN changed USING (file_id)
-    UNION
-    SELECT feed, day FROM pg_temp.taken_changes WHERE day IS NOT NULL
+    SELECT feed, unit, count(*) AS came, {is_whole} AS is_whole FROM pg_temp.rows_that_came GROUP BY feed, unit
+    UNION ALL
+    SELECT feed, day, 0, true FROM pg_temp.taken_changes WHERE day IS NOT NULL
 ) AS changed
-WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE day >= frozen.begins AND day < frozen.ends);
+WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends)
+GROUP BY feed, unit;
 
 -- name: units_of_feeds :: nothing; all units of the feeds {feeds}, which are counted in another way from now on
+DELETE FROM pg_temp.units_to_count WHERE feed = ANY ({feeds});
 INSERT INTO pg_temp.units_to_count (feed, unit)
 SELECT DISTINCT feed, unit
-FROM report_cells.visits
+FROM (
+    SELECT feed, unit FROM report_cells.visits
+    UNION ALL
+    SELECT feed, unit FROM pg_temp.rows_that_came
+) AS known
 WHERE feed = ANY ({feeds})
-    AND NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends)
-EXCEPT
-SELECT feed, unit FROM pg_temp.units_to_count;
+    AND NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends);
 
 -- name: units_of_all :: nothing; every unit that has events, and how many
-INSERT INTO pg_temp.units_to_count
+INSERT INTO pg_temp.units_to_count (feed, unit, events)
 SELECT coalesce(contract, 'unknown'), day, sum(counted.events)
 FROM (
     SELECT file_id, (event_time AT TIME ZONE 'UTC')::date AS day, count(*) AS events
@@ -102,7 +129,11 @@ GROUP BY 1, day;
 
 -- name: make_queue :: nothing; the units in order, in batches of {most} events or one unit; unknown ones are taken for many
 CREATE TEMPORARY TABLE queued_units ON COMMIT DROP AS
-SELECT feed, unit, (sum(coalesce(events, 100000)) OVER (ORDER BY unit, feed) / {most})::bigint AS batch
+SELECT
+    feed,
+    unit,
+    bool_or(is_whole) OVER (PARTITION BY unit) AS is_whole,
+    floor(sum(coalesce(events, 100000)) OVER (ORDER BY unit, feed) / {most}) AS batch
 FROM pg_temp.units_to_count;
 
 -- name: batches :: batch and how many units it has
@@ -110,7 +141,8 @@ SELECT batch, count(*) AS units FROM pg_temp.queued_units GROUP BY batch ORDER B
 
 -- name: take_batch :: nothing
 TRUNCATE pg_temp.changed_units, pg_temp.changed_events;
-INSERT INTO pg_temp.changed_units SELECT feed, unit FROM pg_temp.queued_units WHERE batch = {batch};
+INSERT INTO pg_temp.changed_units SELECT feed, unit, is_whole FROM pg_temp.queued_units WHERE batch = {batch};
+ANALYZE pg_temp.changed_units;
 
 -- name: days_of_batch :: the days of the batch as text, for no client knows all days that PostgreSQL has
 SELECT DISTINCT unit::text AS day FROM pg_temp.changed_units ORDER BY day;
@@ -141,27 +173,33 @@ CREATE TEMPORARY TABLE changed_events (
     quantity             bigint,
     total_amount         numeric,
     units                numeric,
-    amount               numeric
+    amount               numeric,
+    kinds                integer NOT NULL
 ) ON COMMIT DROP;
 
--- name: fill_events :: nothing; the events of the batch's units on {day}, in {zone}
--- A moment that has no day in every zone is told in UTC.
+-- name: fill_events :: nothing; the events of the batch's units on {day}, in {zone}, that cells of any kind count
 INSERT INTO pg_temp.changed_events
 WITH of_day AS MATERIALIZED (
-    SELECT
-        *,
-        CASE
-            WHEN event_time BETWEEN '4000-01-01 00:00+00 BC' AND '290000-01-01 00:00+00' THEN {zone}
-            ELSE 'UTC'
-        END AS zone
-    FROM public.events
-    WHERE event_time >= {day}::date::timestamp AT TIME ZONE 'UTC'
-        AND event_time <= CASE
-            WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01'
-                THEN ({day}::date + 1)::timestamp AT TIME ZONE 'UTC'
-            ELSE 'infinity'
-        END
-        AND (event_time AT TIME ZONE 'UTC')::date = {day}::date
+    SELECT *
+    FROM (
+        SELECT
+            file_id, event_id, event_type, event_time, user_id, product_id, category, price, session_id, search_query,
+            search_results_count, quantity, total_amount, payment_method, extra ->> 'currency' AS own_currency,
+            CASE
+                WHEN (SELECT bool_or(is_whole) FROM pg_temp.changed_units WHERE unit = {day}::date) THEN -1
+                ELSE {kinds}
+            END AS kinds
+        FROM public.events AS events
+        WHERE event_time >= {day}::date::timestamp AT TIME ZONE 'UTC'
+            AND event_time <= CASE
+                WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01'
+                    THEN ({day}::date + 1)::timestamp AT TIME ZONE 'UTC'
+                ELSE 'infinity'
+            END
+            AND (event_time AT TIME ZONE 'UTC')::date = {day}::date
+        OFFSET 0 -- so that kinds are found out once
+    ) AS events
+    WHERE kinds <> 0
 ), of_files AS MATERIALIZED (
     -- One look for each file: a join would read all files when there are many.
     SELECT file_id, coalesce((SELECT contract FROM ledger.files WHERE files.file_id = named.file_id), 'unknown') AS feed
@@ -170,21 +208,21 @@ WITH of_day AS MATERIALIZED (
     SELECT
         of_day.*,
         of_files.feed,
+        -- A moment that has no day in every zone is told in UTC.
+        CASE WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01' THEN {zone} ELSE 'UTC' END AS zone,
         coalesce(counts_sales, true) AND event_type = 'purchase' AS is_purchase,
         coalesce(counts_sales, true) AND event_type = 'cancellation' AS is_cancellation,
-        CASE
-            WHEN extra ->> 'currency' ~ '^[A-Za-z]{{3}}$' THEN upper(extra ->> 'currency')
-            ELSE coalesce(currency, '')
-        END AS currency,
+        CASE WHEN own_currency ~ '^[A-Za-z]{{3}}$' THEN upper(own_currency) ELSE coalesce(currency, '') END AS currency,
         nullif(price, 'NaN') AS known_price,
         nullif(total_amount, 'NaN') AS known_total
     FROM of_day
     JOIN of_files USING (file_id)
+    JOIN pg_temp.changed_units ON changed_units.feed = of_files.feed AND changed_units.unit = {day}::date
     LEFT JOIN report.feeds ON feeds.feed = of_files.feed
-    WHERE (of_files.feed, {day}::date) IN (SELECT feed, unit FROM pg_temp.changed_units)
 ), counted AS (
     SELECT
         *,
+        event_time AT TIME ZONE zone AS local_time,
         CASE
             WHEN is_purchase THEN coalesce(quantity, 1)
             WHEN is_cancellation THEN coalesce(quantity, -1)
@@ -197,9 +235,9 @@ SELECT
     event_id,
     event_type,
     event_time,
-    (event_time AT TIME ZONE zone)::date,
+    local_time::date,
     date_trunc('hour', event_time, zone),
-    extract(hour FROM event_time AT TIME ZONE zone)::integer,
+    extract(hour FROM local_time)::integer,
     user_id,
     product_id,
     category,
@@ -215,11 +253,18 @@ SELECT
     quantity,
     known_total,
     units,
-    CASE WHEN is_purchase OR is_cancellation THEN coalesce(known_total, known_price * units, 0) END
+    CASE WHEN is_purchase OR is_cancellation THEN coalesce(known_total, known_price * units, 0) END,
+    kinds
 FROM counted;
 
 -- name: know_events :: nothing
 ANALYZE pg_temp.changed_events;
+
+-- name: has_come :: whether something came of a unit and key: the one is {key}, those that came are {key_that_came}
+{key} IN (SELECT {key_that_came} FROM pg_temp.rows_that_came AS came)
+
+-- name: events_of_cells :: the events of which cells are made that have the bit {kind}
+(SELECT events.* FROM pg_temp.changed_events AS events WHERE kinds & {kind} <> 0)
 
 -- name: make_cells :: nothing; tables for a batch's cells, for those that go and those that come
 CREATE TEMPORARY TABLE {new} (LIKE {cells}) ON COMMIT DROP;
@@ -233,22 +278,26 @@ INSERT INTO {new}
 
 -- name: fill_differences :: nothing; which cells go, and which come
 TRUNCATE {gone}, {come};
+WITH standing AS MATERIALIZED (
+    SELECT cells.ctid AS at, cells AS cell
+    FROM {cells} AS cells
+    JOIN pg_temp.changed_units AS units ON units.feed = cells.feed AND units.unit = cells.unit
+    WHERE cells.unit = ANY ({days}::date[]) AND (is_whole OR {has_come})
+), added AS (
+    INSERT INTO {come}
+    SELECT made.*
+    FROM {new} AS made
+    WHERE NOT EXISTS (
+        SELECT FROM standing
+        WHERE hash_record_extended(made, 0) = hash_record_extended(cell, 0) AND (made.*) IS NOT DISTINCT FROM cell
+    )
+)
 INSERT INTO {gone}
-SELECT cells.ctid, cells.*
-FROM {cells} AS cells
-WHERE unit = ANY ({days}::date[])
-    AND (feed, unit) IN (SELECT feed, unit FROM pg_temp.changed_units)
-    AND NOT EXISTS (
-        SELECT FROM {new} AS made
-        WHERE hash_record_extended(made, 0) = hash_record_extended(cells, 0) AND (made.*) IS NOT DISTINCT FROM (cells.*)
-    );
-INSERT INTO {come}
-SELECT made.*
-FROM {new} AS made
+SELECT at, (cell).*
+FROM standing
 WHERE NOT EXISTS (
-    SELECT FROM {cells} AS cells
-    WHERE unit = ANY ({days}::date[])
-        AND hash_record_extended(made, 0) = hash_record_extended(cells, 0) AND (made.*) IS NOT DISTINCT FROM (cells.*)
+    SELECT FROM {new} AS made
+    WHERE hash_record_extended(made, 0) = hash_record_extended(cell, 0) AND (made.*) IS NOT DISTINCT FROM cell
 );
 ANALYZE {gone}, {come};
 
@@ -333,6 +382,7 @@ SELECT {of_delta}
 FROM {delta} AS delta
 JOIN {table} AS report ON {same_key}
 WHERE {left};
+ANALYZE {stale};
 
 -- name: add_delta :: nothing; the report is as its cells are, but for values of stale keys
 UPDATE {table} AS report
@@ -491,6 +541,10 @@ ALTER TABLE {table} {constraints};
 
 -- name: index_by_unit :: nothing
 CREATE INDEX ON {table} (unit);
+
+-- name: index_by_key :: nothing
+-- Texts may be of any length, which no index of sorted values takes.
+CREATE INDEX ON {table} ({key});
 
 -- name: index_by_text :: nothing
 -- A text may be of any length, which no index of sorted values takes.

@@ -23,7 +23,7 @@ class Kind(enum.Enum):
 
 
 # The words that a head of each kind has, and those that it may have.
-_NEEDS: dict[Kind, set[str]] = {Kind.CELLS: {"find"}, Kind.REPORT: {"key", "of"}, Kind.VIEW: {"after"}}
+_NEEDS: dict[Kind, set[str]] = {Kind.CELLS: {"find", "within"}, Kind.REPORT: {"key", "of"}, Kind.VIEW: {"after"}}
 _MAY: dict[Kind, set[str]] = {Kind.CELLS: set(), Kind.REPORT: {"whole", "least", "greatest"}, Kind.VIEW: set()}
 _WORDS = {kind.value for kind in Kind} | set().union(*_NEEDS.values(), *_MAY.values())
 
@@ -40,9 +40,10 @@ class Report:
     the file of that name, and ``{events}`` for the events of the days that are counted. ``of`` are the files that it
     reads.
 
-    Of cells: ``find`` are the columns that reports look cells up by. Of a report: ``key`` are the columns that tell
-    rows apart, all others are sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose cells
-    count only together. ``check_says`` is what the check of cells makes sure of, for people.
+    Of cells: ``find`` are the columns that reports look cells up by; ``within`` are columns of ``events``, and of the
+    cells, that all events of a cell share, and have when it is one. Of a report: ``key`` are the columns that tell
+    rows apart, all others are sums, but for ``least`` and ``greatest``; ``whole`` are the columns of a key whose
+    cells count only together. ``check_says`` is what the check of cells makes sure of, for people.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Report:
     least: tuple[str, ...] = ()
     greatest: tuple[str, ...] = ()
     find: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
     check: str = ""
     check_says: str = ""
 
@@ -63,6 +65,11 @@ class Report:
         """Differs when what it counts differs: then what stands is counted anew."""
         counts = (self.kind.value, self.of, self.rows, self.key, self.whole, self.least, self.greatest)
         return hashlib.sha256(repr(counts).encode()).hexdigest()
+
+
+def always_has(within: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the columns of ``within`` those that no cell is without: a single one."""
+    return within if len(within) == 1 else ()
 
 
 def read(folder: Path = FOLDER) -> list[Report]:
@@ -105,6 +112,7 @@ def parse(name: str, text: str) -> Report:
         least=_names(header.get("least", "")),
         greatest=_names(header.get("greatest", "")),
         find=_names(header.get("find", "")),
+        within=_names(header.get("within", "")),
         check=parts.get("check", ""),
         check_says=queries.descriptions(text).get("check", ""),
     )

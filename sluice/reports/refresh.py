@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 NOT_REFRESHED = "not refreshed: the next run of DAG report_sales takes the rows out"
 # So many events are counted at a time, or those of one unit: temporary tables grow no larger.
 _EVENTS_AT_ONCE = 400_000
+# So many rows that came are kept by their keys; the sets of keys fit into work_mem.
+_ROWS_BY_KEY = 1_000_000
 
 
 class RefreshError(RuntimeError):
@@ -123,6 +125,7 @@ class Refreshing:
         changed_feeds = feeds.write(connection, feeds.feeds(self._settings, connection))
         self._execute("refresh.take_changes")
         self._execute("refresh.make_events")
+        self._cursor.execute(self._statements.make_rows_that_came())
         for cells in self._cells:
             self._run(cells, self._statements.make_cells(cells))
         changes = queries.row(self._cursor, "refresh.count_taken")["changes"]
@@ -161,7 +164,11 @@ class Refreshing:
     # --- what changed
 
     def _count_changes(self, changed_feeds: set[str], reports: list[Report]) -> int:
-        self._execute("refresh.units_of_changes")
+        rows = queries.row(self._cursor, "refresh.count_rows_that_came")["rows"]
+        # What came is kept by its keys, unless it is so much that whole units are counted as fast.
+        is_whole = rows > _ROWS_BY_KEY
+        self._cursor.execute(self._statements.find_rows_that_came(is_whole=is_whole))
+        self._execute("refresh.units_of_changes", is_whole=sql.Literal(is_whole))
         if changed_feeds:
             self._execute("refresh.units_of_feeds", feeds=sql.Literal(sorted(changed_feeds)))
         return self._in_batches(lambda days: self._count_batch(days, reports))
@@ -236,7 +243,7 @@ class Refreshing:
 
     def _fill_events(self, days: list[str]) -> None:
         for day in days:
-            self._execute("refresh.fill_events", day=sql.Literal(day), zone=self._zone)
+            self._cursor.execute(self._statements.fill_events(day, self._zone))
         self._execute("refresh.know_events")
 
     def _make_cells(self, cells: Report) -> None:

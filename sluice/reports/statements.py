@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from psycopg import sql
 
 from sluice.base import queries
-from sluice.reports.definitions import Kind, Report
+from sluice.reports.definitions import Kind, Report, always_has
 
 SCHEMA = "report"
 CELLS = "report_cells"
@@ -20,6 +20,8 @@ class Statements:
     def __init__(self, reports: Sequence[Report], columns: Mapping[str, Sequence[str]]) -> None:
         self._reports = {report.name: report for report in reports}
         self._columns = columns
+        # An event has a bit for each kind of cells that is to count it.
+        self._kinds = sorted({report.within for report in reports if report.kind is Kind.CELLS})
 
     def table(self, name: str) -> sql.Identifier:
         """Where the cells, the report or the view of that name stands."""
@@ -29,6 +31,31 @@ class Statements:
         """The report's own query; ``source`` gives what stands in the place of a name, its table when not given."""
         return self._own(report.rows, source)
 
+    # --- events
+
+    def make_rows_that_came(self) -> sql.Composed:
+        """An empty table of them."""
+        return queries.compose("refresh.make_rows_that_came", keys=columns(self._keys()))
+
+    def find_rows_that_came(self, *, is_whole: bool) -> sql.Composed:
+        """Fill it; without keys when units are counted as a whole."""
+        keys = [sql.SQL("CASE WHEN NOT {} THEN {} END").format(is_whole, sql.Identifier(name)) for name in self._keys()]
+        return queries.compose("refresh.find_rows_that_came", keys=comma(keys))
+
+    def fill_events(self, day: str, zone: sql.Composable) -> sql.Composed:
+        """Add the events of the batch's units on ``day``."""
+        unit = sql.SQL("{}::date").format(day)
+        kinds = []
+        for bit, within in enumerate(self._kinds):
+            counts = [sql.SQL("{} IS NOT NULL").format(sql.Identifier(name)) for name in always_has(within)]
+            counts.append(_has_come(within, "events", unit))
+            kinds.append(sql.SQL("CASE WHEN {} THEN {} ELSE 0 END").format(sql.SQL(" AND ").join(counts), 1 << bit))
+        parts = {"day": sql.Literal(day), "zone": zone, "kinds": sql.SQL(" | ").join(kinds)}
+        return queries.compose("refresh.fill_events", **parts)
+
+    def _keys(self) -> list[str]:
+        return sorted({name for within in self._kinds for name in within})
+
     # --- cells
 
     def make_cells(self, cells: Report) -> sql.Composed:
@@ -37,15 +64,19 @@ class Statements:
 
     def fill_cells(self, cells: Report) -> sql.Composed:
         """Make the batch's cells."""
-        return queries.compose("refresh.fill_new_cells", **self._cells(cells), rows=self.rows(cells))
+        rows = self._own(cells.rows, events=self._events_of(cells))
+        return queries.compose("refresh.fill_new_cells", **self._cells(cells), rows=rows)
 
     def check_cells(self, cells: Report) -> sql.Composed | None:
         """A query of one row, all true when the cells that were made pass their check; None without a check."""
-        return self._own(cells.check, lambda _: temporary(cells.name, "new")) if cells.check else None
+        if not cells.check:
+            return None
+        return self._own(cells.check, lambda _: temporary(cells.name, "new"), events=self._events_of(cells))
 
     def difference(self, cells: Report, days: Sequence[str]) -> sql.Composed:
         """Find what goes and what comes; ``days`` are the batch's."""
-        return queries.compose("refresh.fill_differences", **self._cells(cells), days=sql.Literal(list(days)))
+        parts = {"days": sql.Literal(list(days)), "has_come": _has_come(cells.within, "cells")}
+        return queries.compose("refresh.fill_differences", **self._cells(cells), **parts)
 
     def of_cells(self, query: str, cells: Report) -> sql.Composed:
         """A query that names the cells, ``gone``, ``come`` and ``new``."""
@@ -130,9 +161,15 @@ class Statements:
         )
         return queries.compose(query, table=self.table(report.name), rows=rows)
 
-    def _own(self, text: str, source: Callable[[str], sql.Composable] | None = None) -> sql.Composed:
+    def _own(
+        self, text: str, source: Callable[[str], sql.Composable] | None = None, events: sql.Composable = EVENTS
+    ) -> sql.Composed:
         names = {name: (source or self.table)(name) for name in self._reports if "{" + name + "}" in text}
-        return sql.SQL(text).format(**names, events=EVENTS)
+        return sql.SQL(text).format(**names, events=events)
+
+    def _events_of(self, cells: Report) -> sql.Composed:
+        kind = 1 << self._kinds.index(cells.within)
+        return queries.compose("refresh.events_of_cells", kind=sql.Literal(kind))
 
     def _cells(self, cells: Report) -> dict[str, sql.Composable]:
         parts: dict[str, sql.Composable] = {word: temporary(cells.name, word) for word in ("new", "gone", "come")}
@@ -142,7 +179,9 @@ class Statements:
         return queries.compose(query, whole=columns(report.whole), **self._cells(self._reports[name]))
 
     def _report(self, report: Report) -> dict[str, sql.Composable]:
-        same = [sql.SQL("report.{0} = delta.{0}").format(sql.Identifier(name)) for name in report.key]
+        # The first is what the table has an index of.
+        same = [sql.SQL("{} = {}").format(hash_of(report.key, "report"), hash_of(report.key, "delta"))]
+        same += [sql.SQL("report.{0} = delta.{0}").format(sql.Identifier(name)) for name in report.key]
         return {
             "table": self.table(report.name),
             "delta": temporary(report.name, "delta"),
@@ -209,6 +248,19 @@ def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
 
 def _or_zero(name: str) -> sql.Composed:
     return sql.SQL("coalesce({0}, 0) AS {0}").format(sql.Identifier(name))
+
+
+def _has_come(within: Sequence[str], of: str, unit: sql.Composable | None = None) -> sql.Composed:
+    """Whether rows came of the unit and key of a row of table ``of``; ``unit`` where the table has none."""
+    key = hash_of(within, of, unit or sql.Identifier(of, "unit"))
+    key_that_came = hash_of(within, "came", sql.Identifier("came", "unit"))
+    return queries.compose("refresh.has_come", key=key, key_that_came=key_that_came)
+
+
+def hash_of(names: Sequence[str], of: str = "", *more: sql.Composable) -> sql.Composed:
+    """A number of these columns, of table ``of`` if given, and ``more``: equal where they are, NULLs among them."""
+    parts = [*more, *(sql.Identifier(*filter(None, (of, name))) for name in names)]
+    return sql.SQL("hash_record_extended(ROW({}), 0)").format(comma(parts))
 
 
 def _was(name: str) -> sql.Identifier:

@@ -12,7 +12,7 @@ from psycopg import sql
 from sluice.base import database, queries
 from sluice.reports import definitions
 from sluice.reports.definitions import Kind, Report
-from sluice.reports.statements import Statements, table, temporary
+from sluice.reports.statements import Statements, hash_of, table, temporary
 
 Connection = psycopg.Connection[dict[str, Any]]
 _log = logging.getLogger(__name__)
@@ -98,13 +98,14 @@ class _Making:
         return True
 
     def _index(self, report: Report) -> None:
-        kept = ("feed", "unit") if report.kind is Kind.CELLS else report.key
+        kept = report.key if report.kind is Kind.REPORT else ("feed", "unit", *definitions.always_has(report.within))
         constraints = [sql.SQL("ALTER COLUMN {} SET NOT NULL").format(sql.Identifier(name)) for name in kept]
         self._run("refresh.not_null", table=table(report), constraints=sql.SQL(", ").join(constraints))
         if report.kind is Kind.CELLS:
             self._run("refresh.index_by_unit", table=table(report))
-        # Of a key its last column tells most.
-        for name in report.find or report.key[-1:]:
+        if report.kind is Kind.REPORT:
+            self._run("refresh.index_by_key", table=table(report), key=hash_of(report.key))
+        for name in report.find:
             is_text = self._is_text(report, name)
             self._run(
                 "refresh.index_by_text" if is_text else "refresh.index_by_value",

@@ -1,5 +1,6 @@
 -- cells: A product and currency, a feed and a UTC day a row: how often it was seen, put into the cart and bought
 -- find: product_id
+-- within: product_id
 
 -- name: rows :: the cells
 SELECT
@@ -25,4 +26,4 @@ GROUP BY feed, unit, currency, product_id;
 -- name: check :: its events add up to those of the days that name a product, counted apart
 SELECT
     (SELECT coalesce(sum(events), 0) FROM {product_days})
-    = (SELECT count(*) FROM {events} WHERE product_id IS NOT NULL) AS events_add_up;
+    = (SELECT count(*) FROM {events} AS events WHERE product_id IS NOT NULL) AS events_add_up;

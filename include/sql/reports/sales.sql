@@ -1,5 +1,6 @@
 -- cells: What was bought or cancelled, a feed and a UTC day: a product, user, basket, hour and payment method a row
 -- find: hour, local_day, user_id, basket
+-- within: session_id, user_id
 
 -- Revenue counts purchases and cancellations, signed as they come: a cancellation carries a negative quantity and total.
 -- A feed without totals is price times quantity, one piece when it names no quantity. A sale with neither total nor price
@@ -15,6 +16,7 @@ SELECT
     local_day,
     hour_of_day,
     coalesce('session ' || session_id, 'user ' || user_id || ' on ' || local_day, 'event ' || event_id) AS basket,
+    session_id,
     user_id,
     product_id,
     category,
@@ -28,7 +30,7 @@ SELECT
 FROM {events} AS events
 WHERE is_purchase OR is_cancellation
 GROUP BY
-    feed, unit, currency, hour, local_day, hour_of_day, 7, user_id, product_id, category, payment_method;
+    feed, unit, currency, hour, local_day, hour_of_day, 7, session_id, user_id, product_id, category, payment_method;
 
 -- name: check :: its sales and revenue add up to those of the days, counted apart
 -- The amount of a sale is said here a second time, so that a mistake in one of them shows.
@@ -38,6 +40,6 @@ CROSS JOIN (
     SELECT
         count(*) AS sales,
         coalesce(sum(coalesce(total_amount, price * coalesce(quantity, CASE WHEN is_purchase THEN 1 ELSE -1 END))), 0) AS revenue
-    FROM {events}
+    FROM {events} AS events
     WHERE is_purchase OR is_cancellation
 ) AS counted;

@@ -1,7 +1,7 @@
 -- report: What report.searches is made of: how many users looked for it, and how many of them found nothing
 -- key: feed, query
 -- of: lookups
--- whole: feed, user_id
+-- whole: feed, user_and_query
 
 -- name: rows :: the report
 SELECT feed, query, count(*) AS users, count(*) FILTER (WHERE missed) AS users_without_result

@@ -1,5 +1,6 @@
 -- cells: A session and user, a feed and a UTC day a row: what they saw, put into the cart and bought; events without either are there too
 -- find: session_id, user_id
+-- within: session_id, user_id
 
 -- name: rows :: the cells
 SELECT
@@ -27,5 +28,5 @@ GROUP BY feed, unit, session_id, user_id;
 SELECT cells.events = counted.events AS events_add_up, cells.sales = counted.sales AS sales_add_up
 FROM (SELECT coalesce(sum(events), 0) AS events, coalesce(sum(purchases + cancellations), 0) AS sales FROM {visits}) AS cells
 CROSS JOIN (
-    SELECT count(*) AS events, count(*) FILTER (WHERE is_purchase OR is_cancellation) AS sales FROM {events}
+    SELECT count(*) AS events, count(*) FILTER (WHERE is_purchase OR is_cancellation) AS sales FROM {events} AS events
 ) AS counted;
