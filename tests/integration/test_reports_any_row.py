@@ -62,8 +62,8 @@ EDGES: dict[str, list[Any]] = {
     "payment_method": TEXTS,
     "extra": EXTRA,
 }
-# A feed has the name of a contract, which an index of files by their feed must hold.
-FILES = {1: "events", 2: "events", 3: "till", 4: "'; DROP TABLE events; --"}
+# The last one is of no contract: the ledger does not know the file.
+FILES = {1: "events", 2: "events", 3: "till", 4: "'{unit}' %s; --", 5: None}
 _INSERT = sql.SQL(
     "INSERT INTO events (event_id, file_id, record_number, {}) VALUES (gen_random_uuid(), %s, %s, {})"
 ).format(sql.SQL(", ").join(map(sql.Identifier, EDGES)), sql.SQL(", ").join(sql.Placeholder() for _ in EDGES))
@@ -76,6 +76,10 @@ _COME = """
     VALUES (%(file)s, '', '', %(sha256)s, 0, now(), now(), 'loaded', %(feed)s, %(rows)s, %(rows)s, 0, 0)
     ON CONFLICT (file_id) DO UPDATE
     SET rows_read = files.rows_read + %(rows)s, rows_loaded = files.rows_loaded + %(rows)s
+"""
+_COME_UNKNOWN = """
+    INSERT INTO ledger.report_changes (feed, day)
+    SELECT DISTINCT 'unknown', (event_time AT TIME ZONE 'UTC')::date FROM events WHERE file_id = %(file)s
 """
 # By the same number rows come together and go apart.
 _GO = "DELETE FROM events WHERE record_number %% %(modulus)s = %(rest)s"
@@ -102,8 +106,8 @@ def row(**values: Any) -> Row:
 class Hand:
     """Whoever brings rows past the loader and deletes them, and refreshes the reports after each step."""
 
-    def __init__(self, owner: Connection, used: Settings, reader: Connection) -> None:
-        self._owner, self._settings, self._reader = owner, used, reader
+    def __init__(self, owner: Connection, used: Settings, readers: list[Connection]) -> None:
+        self._owner, self._settings, self._readers = owner, used, itertools.cycle(readers)
         self._numbers = itertools.count()
 
     def begin(self) -> None:
@@ -118,7 +122,8 @@ class Hand:
             for each in values:
                 each[-1] = Jsonb(each[-1]) if isinstance(each[-1], str) else each[-1]
             cursor.executemany(_INSERT, [(file, next(self._numbers), *each) for each in values])
-            cursor.execute(_COME, {"file": file, "sha256": f"{file:064}", "feed": FILES[file], "rows": len(rows)})
+            query = _COME if FILES[file] else _COME_UNKNOWN
+            cursor.execute(query, {"file": file, "sha256": f"{file:064}", "feed": FILES[file], "rows": len(rows)})
 
     def go(self, modulus: int, rest: int) -> None:
         self._owner.execute(_GO, {"modulus": modulus, "rest": rest})
@@ -127,8 +132,8 @@ class Hand:
         pass
 
     def refresh(self) -> None:
-        """By the reader; then all is compared."""
-        refreshing.refresh(self._reader, self._settings, "test")
+        """By the next reader; then all is compared."""
+        refreshing.refresh(next(self._readers), self._settings, "test")
         assert differences(self._owner, self._settings) == {}
         counted = self._owner.execute("SELECT (SELECT count(*) FROM events) - events AS n FROM report.last_refresh")
         assert counted.fetchone() == {"n": 0}
@@ -136,8 +141,12 @@ class Hand:
 
 @pytest.fixture
 def hand(connection: Connection, settings: Settings) -> Iterator[Hand]:
-    with database.connect(settings.reader_dsn) as reader:
-        yield Hand(connection, settings, reader)
+    """Of two readers, to one of whom days and moments are other texts."""
+    with (
+        database.connect(settings.reader_dsn) as reader,
+        database.connect(settings.writer_dsn, timezone="Asia/Tokyo", datestyle="SQL, DMY") as elsewhere,
+    ):
+        yield Hand(connection, settings, [reader, elsewhere])
 
 
 @settings(
