@@ -202,23 +202,26 @@ WITH of_day AS MATERIALIZED (
     WHERE kinds <> 0
 ), of_files AS MATERIALIZED (
     -- One look for each file: a join would read all files when there are many.
-    SELECT file_id, coalesce((SELECT contract FROM ledger.files WHERE files.file_id = named.file_id), 'unknown') AS feed
+    SELECT file_id, feed, coalesce(counts_sales, true) AS counts_sales, coalesce(currency, '') AS feeds_currency
     FROM (SELECT DISTINCT file_id FROM of_day) AS named
+    CROSS JOIN LATERAL (
+        SELECT coalesce((SELECT contract FROM ledger.files WHERE files.file_id = named.file_id), 'unknown') AS feed
+    ) AS of_file
+    LEFT JOIN report.feeds USING (feed)
+    WHERE feed IN (SELECT feed FROM pg_temp.changed_units WHERE unit = {day}::date)
 ), judged AS (
     SELECT
         of_day.*,
-        of_files.feed,
+        feed,
         -- A moment that has no day in every zone is told in UTC.
         CASE WHEN {day}::date BETWEEN '4000-01-01 BC' AND '290000-01-01' THEN {zone} ELSE 'UTC' END AS zone,
-        coalesce(counts_sales, true) AND event_type = 'purchase' AS is_purchase,
-        coalesce(counts_sales, true) AND event_type = 'cancellation' AS is_cancellation,
-        CASE WHEN own_currency ~ '^[A-Za-z]{{3}}$' THEN upper(own_currency) ELSE coalesce(currency, '') END AS currency,
+        counts_sales AND event_type = 'purchase' AS is_purchase,
+        counts_sales AND event_type = 'cancellation' AS is_cancellation,
+        CASE WHEN own_currency ~ '^[A-Za-z]{{3}}$' THEN upper(own_currency) ELSE feeds_currency END AS currency,
         nullif(price, 'NaN') AS known_price,
         nullif(total_amount, 'NaN') AS known_total
     FROM of_day
     JOIN of_files USING (file_id)
-    JOIN pg_temp.changed_units ON changed_units.feed = of_files.feed AND changed_units.unit = {day}::date
-    LEFT JOIN report.feeds ON feeds.feed = of_files.feed
 ), counted AS (
     SELECT
         *,
@@ -326,17 +329,18 @@ SELECT * FROM (
 ) AS changed
 WHERE num_nulls({whole}) = 0
 
--- name: whole_before :: what a report reads of cells: all that are there of the keys
-(SELECT cells.* FROM {cells} AS cells JOIN keys USING ({whole}))
+-- name: whole_standing :: all cells that are there of the keys, each once: what a report reads of cells before
+{standing} AS MATERIALIZED (
+    SELECT cells.ctid AS at, cells.* FROM {cells} AS cells JOIN keys USING ({whole})
+)
 
 -- name: whole_after :: the same when the difference is made
 (
-    SELECT cells.*
-    FROM {cells} AS cells
-    JOIN keys USING ({whole})
-    WHERE NOT EXISTS (SELECT FROM {gone} AS gone WHERE gone.at = cells.ctid)
+    SELECT standing.*
+    FROM {standing} AS standing
+    WHERE NOT EXISTS (SELECT FROM {gone} AS gone WHERE gone.at = standing.at)
     UNION ALL
-    SELECT come.*
+    SELECT NULL, come.*
     FROM {come} AS come
     JOIN keys USING ({whole})
 )
@@ -361,7 +365,7 @@ ANALYZE {delta};
 CREATE TEMPORARY TABLE {delta} ON COMMIT DROP AS
 WITH keys AS MATERIALIZED (
     {keys}
-)
+), {standing}
 SELECT {key}, {figures}
 FROM (
     SELECT 1 AS sign, after.* FROM (

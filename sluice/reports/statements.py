@@ -86,7 +86,7 @@ class Statements:
 
     def make_delta(self, report: Report) -> sql.Composed:
         """What is added to the report when the difference of its cells is made, which must not have been made yet."""
-        parts = {
+        parts: dict[str, sql.Composable] = {
             "delta": temporary(report.name, "delta"),
             "key": columns(report.key),
             "figures": comma(self._figures(report)),
@@ -101,8 +101,10 @@ class Statements:
             "refresh.whole_keys", whole=columns(report.whole), changed=sql.SQL("\nUNION\n").join(changed)
         )
         after = self.rows(report, lambda name: self._whole("refresh.whole_after", report, name))
-        before = self.rows(report, lambda name: self._whole("refresh.whole_before", report, name))
-        return queries.compose("refresh.make_whole_delta", **parts, keys=keys, after=after, before=before)
+        before = self.rows(report, _standing)
+        standing = comma([self._whole("refresh.whole_standing", report, name) for name in report.of])
+        parts |= {"keys": keys, "standing": standing, "after": after, "before": before}
+        return queries.compose("refresh.make_whole_delta", **parts)
 
     def stale_keys(self, report: Report) -> sql.Composed | None:
         """Find keys of which a least or greatest value leaves, before ``add_delta``; None when it has neither."""
@@ -176,7 +178,8 @@ class Statements:
         return parts | {"cells": self.table(cells.name)}
 
     def _whole(self, query: str, report: Report, name: str) -> sql.Composed:
-        return queries.compose(query, whole=columns(report.whole), **self._cells(self._reports[name]))
+        parts = {"whole": columns(report.whole), "standing": _standing(name)}
+        return queries.compose(query, **parts, **self._cells(self._reports[name]))
 
     def _report(self, report: Report) -> dict[str, sql.Composable]:
         # The first is what the table has an index of.
@@ -261,6 +264,10 @@ def hash_of(names: Sequence[str], of: str = "", *more: sql.Composable) -> sql.Co
     """A number of these columns, of table ``of`` if given, and ``more``: equal where they are, NULLs among them."""
     parts = [*more, *(sql.Identifier(*filter(None, (of, name))) for name in names)]
     return sql.SQL("hash_record_extended(ROW({}), 0)").format(comma(parts))
+
+
+def _standing(name: str) -> sql.Identifier:
+    return sql.Identifier(f"{name}__standing")
 
 
 def _was(name: str) -> sql.Identifier:

@@ -1,4 +1,4 @@
-"""Of a day that rows came to, a refresh counts only the cells of what came: all that they share with others is there."""
+"""Of a day that rows came to, a refresh counts only the cells of what came, with all that these have of the day."""
 
 from __future__ import annotations
 
