@@ -158,7 +158,7 @@ def _figure(row: dict[str, Any]) -> Figure:
         direction="" if not more else "more" if more > 0 else "less",
         before=money(row["revenue_before"]),
         orders=whole(row["orders"]),
-        basket=money(ratio_of(row["revenue"], row["orders"])),
+        basket=money(ratio(row["revenue"], row["orders"])),
         units=whole(row["units"]),
     )
 

@@ -6,13 +6,12 @@ the feed names none).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 from sluice.reports.html.charts import Cell, Chart, Funnel, Grid, Heat, Series, Step, heat_step, plot, tick_along
-from sluice.reports.html.figures import Number, is_finite, money, ratio, share, short, whole
+from sluice.reports.html.figures import Number, money, ratio, share, short, whole
 from sluice.reports.html.spans import DAYS, WEEKDAYS, Span, day_title, day_word
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -62,7 +61,9 @@ def revenue_by_hour(rows: Rows, span: Span, currency: str) -> Chart | None:
         for place, (hour, _) in enumerate(hours)
         if hour.hour in (0, 12)
     ]
-    return plot("Revenue of each hour", titles, along, stack=[Series("", "first", [revenue.get(k, 0) for _, k in hours])])
+    return plot(
+        "Revenue of each hour", titles, along, stack=[Series("", "first", [revenue.get(k, 0) for _, k in hours])]
+    )
 
 
 def hour_of_week(rows: Rows, span: Span, currency: str) -> Chart | None:

@@ -59,7 +59,7 @@ class Snapshot:
         return Refreshed(datetime.fromisoformat(row["as_of"]), row["zone"], row["events"], row["sales"])
 
     def ask(self, name: str, **values: Any) -> Answer:
-        """The rows of query ``name``. What fails there fails alone; raises psycopg.Error when the connection is lost."""
+        """The rows of query ``name``. What fails fails alone; raises psycopg.Error when the connection is lost."""
         statement = self._cursor.mogrify(queries.text(name), values)
         try:
             with self._connection.transaction():
@@ -89,7 +89,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(connection: psycopg.Connection[Any]) -> Iterator[Snapshot]:
-    """A snapshot of all that is published, until the block ends; ``connection`` is in no transaction. Raises psycopg.Error."""
+    """A snapshot of what is published, until the block ends; ``connection`` is in no transaction. Raises psycopg.Error."""
     with connection.transaction():
         connection.execute(queries.text("page.begin"))
         yield Snapshot(connection)

@@ -33,7 +33,7 @@ class Part:
 SHOP = Part(
     "revenue-by-day",
     "Revenue by day",
-    "Purchases less cancellations, over all feeds that are the shop's, and the 28 days before as a line. The last day is "
+    "Purchases less cancellations, over all feeds that are the shop's. The line is the revenue of 28 days before. Today is "
     "not over.",
     "page.shop_days",
     pictures.shop_days,
@@ -135,8 +135,8 @@ VISITS = (
         "Sessions that put something in a cart: those that bought, and those that did not.",
         "page.abandoned_carts",
         pictures.abandoned_carts,
-        "Nothing was put in a cart in these days. The contract of the feed must make events of type 'add_to_cart', with "
-        "a session_id.",
+        "Nothing was put in a cart in these days. The contract of the feed must make events of type 'add_to_cart', "
+        "with a session_id.",
         "abandoned_carts",
     ),
     Part(
