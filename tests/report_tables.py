@@ -1,4 +1,4 @@
-"""What the reports publish, by name and columns: plain tables of them, for whoever reads the reports, to be filled freely."""
+"""What the reports publish, by name and columns, as plain tables that a test may fill with anything."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ PUBLISHED = {
     "feeds": "feed text, currency text, counts_sales boolean, is_generated boolean, is_of_shop boolean",
     "last_refresh": "built_by text, as_of timestamptz, zone text, events bigint, sales bigint, revenue numeric, "
     "seconds numeric, changes bigint",
-    "shop_days": "currency text, day date, purchases bigint, units numeric, orders bigint, buyers bigint, revenue numeric",
+    "shop_days": "currency text, day date, purchases bigint, units numeric, orders bigint, buyers bigint, "
+    "revenue numeric",
     "revenue_by_hour": f"feed text, currency text, hour timestamptz, {_SOLD}, revenue numeric",
     "revenue_by_day": f"feed text, currency text, day date, {_SOLD}, orders bigint, revenue numeric",
     "hour_of_week": "feed text, currency text, weekday integer, hour integer, purchases bigint, revenue numeric",
     "categories": "feed text, currency text, category text, purchases bigint, units numeric, revenue numeric",
     "payment_methods": "feed text, currency text, payment_method text, purchases bigint, revenue numeric",
-    "products": "feed text, currency text, product_id text, category text, lowest_price numeric, highest_price numeric, "
-    f"first_seen timestamptz, last_seen timestamptz, {_VIEWED}, units numeric, buyers bigint, revenue numeric",
+    "products": "feed text, currency text, product_id text, category text, lowest_price numeric, "
+    f"highest_price numeric, first_seen timestamptz, last_seen timestamptz, {_VIEWED}, "
+    "units numeric, buyers bigint, revenue numeric",
     "top_products": "feed text, currency text, product_id text, category text, revenue numeric, units numeric, "
     "buyers bigint, rank_by_revenue bigint, rank_by_units bigint, rank_by_buyers bigint",
     "funnel_by_day": "feed text, day date, sessions bigint, viewed bigint, carted bigint, bought bigint, "
@@ -36,12 +38,13 @@ PUBLISHED = {
     "abandoned_carts": "feed text, day date, carts bigint, abandoned bigint, value numeric",
     "searches": "feed text, query text, searches bigint, without_result bigint, sessions bigint, carted bigint, "
     "bought bigint",
-    "searches_without_result": "feed text, search_query text, searches bigint, users bigint, last_searched_at timestamptz",
+    "searches_without_result": "feed text, search_query text, searches bigint, users bigint, "
+    "last_searched_at timestamptz",
 }
 
 
 def make(connection: Connection) -> None:
-    """In place of all that schema ``report`` holds, empty tables that everybody may read. ``connection`` is the owner's."""
+    """In place of what schema ``report`` holds, empty tables that everybody may read. ``connection``: the owner's."""
     with connection.transaction():
         connection.execute("DROP SCHEMA report CASCADE")
         connection.execute("CREATE SCHEMA report")

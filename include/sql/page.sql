@@ -56,7 +56,7 @@ SELECT
         OR EXISTS (SELECT FROM report.searches WHERE searches.feed = feeds.feed) AS has_events
 FROM report.feeds AS feeds
 CROSS JOIN shop
-ORDER BY is_of_shop DESC, has_events DESC, is_generated, feeds.feed
+ORDER BY is_of_shop DESC, has_events DESC, last_day DESC NULLS LAST, feeds.feed
 LIMIT 25;
 
 -- name: shop_spans :: a row a currency and span of whole days up to yesterday: its figures, and those of the span before it

@@ -45,12 +45,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Place:
-    """What stands at one value of the horizontal axis; ``title`` is told where the pointer rests."""
+    """What stands at one value of the horizontal axis; ``title`` is told where the pointer rests.
+
+    ``is_open``: it is not over yet, and is drawn paler.
+    """
 
     x: float
     width: float
     title: str
     columns: tuple[Column, ...]
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,13 +123,14 @@ class Grid:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a funnel, its bar in per cent of the widest, and what is said on the way to the next."""
+    """One step of a funnel ``y`` from the top, its bar in per cent of the widest, and what is said below it."""
 
     name: str
     count: str
     share: str
     width: float
-    then: str = ""
+    then: str
+    y: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ class Funnel:
 
     kind: ClassVar[str] = "funnel"
     label: str
+    height: int
     steps: tuple[Step, ...]
 
 
@@ -148,17 +154,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Item:
-    """What heads a row of a table: a text of a feed, one below it, a bar."""
+    """What heads a row of a table: a text of a feed, one beside it, a bar below."""
 
     text: str
-    below: str = ""
+    beside: str = ""
     bar: Bar | None = None
     is_ours: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of one or two items and then numbers as text."""
+    """Rows of one item, or of a pair of them, and then numbers as text."""
 
     kind: ClassVar[str] = "table"
     heads: tuple[str, ...]
@@ -176,10 +182,11 @@ def plot(
     stack: Sequence[Series] = (),
     lines: Sequence[Series] = (),
     whole: bool = False,
+    is_open: bool = False,
 ) -> Plot:
     """A plot of as many places as there are ``titles``; ``along`` are the places that have a word below them.
 
-    ``whole``: its numbers are counts, and no tick stands between two of them.
+    ``whole``: its numbers are counts, and no tick stands between two of them. ``is_open``: its last place is not over.
     """
     sums = [sum((_drawn(series.numbers[place]) for series in stack), Decimal(0)) for place in range(len(titles))]
     axis = scale([*sums, *(number for line in lines for number in line.numbers)], whole=whole)
@@ -194,7 +201,13 @@ def plot(
         upright=ticks,
         along=tuple(tick_along((place + 0.5) * width, text) for place, text in along),
         places=tuple(
-            Place(round(place * width, 3), round(width, 3), title, _columns(axis, stack, place, width))
+            Place(
+                x=round(place * width, 3),
+                width=round(width, 3),
+                title=title,
+                columns=_columns(axis, stack, place, width),
+                is_open=is_open and place == len(titles) - 1,
+            )
             for place, title in enumerate(titles)
         ),
         lines=tuple(_line(axis, series, width) for series in lines),

@@ -23,6 +23,11 @@ def whole(number: Number | None) -> str:
     return _written(number, 0)
 
 
+def counted(number: Number | None, one: str) -> str:
+    """A count with its word, which has an s for all but one: ``1 order``, ``12 orders``."""
+    return f"{whole(number)} {one}{'' if number == 1 else 's'}"
+
+
 def money(number: Number | None) -> str:
     """An amount: ``12,345.60``."""
     return _written(number, 2)

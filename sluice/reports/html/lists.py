@@ -22,7 +22,7 @@ def products(rows: Rows, span: Span, currency: str) -> Chart | None:
     return _table(
         rows,
         ("product", "revenue", "units", "buyers"),
-        lambda row: (named(row["product_id"], below=row["category"] or ""),),
+        lambda row: (named(row["product_id"], beside=row["category"] or ""),),
         lambda row: (money(row["revenue"]), whole(row["units"]), whole(row["buyers"])),
         "revenue",
     )
@@ -62,14 +62,12 @@ def bought_together(rows: Rows, span: Span, currency: str) -> Chart | None:
 
 
 def searches(rows: Rows, span: Span, currency: str) -> Chart | None:
-    """Queries, how often nothing was found, and what the sessions did that searched."""
+    """Queries, how often nothing was found, and how many sessions then put something in a cart, or bought."""
     return _table(
         rows,
-        ("query", "searches", "nothing found", "sessions", "put in a cart", "bought"),
+        ("query", "searches", "none found", "in cart", "bought"),
         lambda row: (named(row["query"]),),
-        lambda row: tuple(
-            whole(row[column]) for column in ("searches", "without_result", "sessions", "carted", "bought")
-        ),
+        lambda row: tuple(whole(row[column]) for column in ("searches", "without_result", "carted", "bought")),
         "searches",
     )
 
@@ -85,11 +83,11 @@ def searches_without_result(rows: Rows, span: Span, currency: str) -> Chart | No
     )
 
 
-def named(text: str | None, below: str = "") -> Item:
+def named(text: str | None, beside: str = "") -> Item:
     """A text of a feed, or a word of ours where there is none."""
     if not text:
-        return Item(NO_NAME if text is None else EMPTY, shortened(below), is_ours=True)
-    return Item(shortened(text), shortened(below))
+        return Item(NO_NAME if text is None else EMPTY, shortened(beside), is_ours=True)
+    return Item(shortened(text), shortened(beside))
 
 
 def _or_others(row: dict[str, Any], text: str | None) -> Item:

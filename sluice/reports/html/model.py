@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.reports.html.charts import Chart
+from sluice.reports.html.charts import Chart, Plot
 from sluice.reports.html.figures import change, money, ratio, share, whole
 from sluice.reports.html.reading import Refreshed, Snapshot
 from sluice.reports.html.sections import SALES, SHOP, VISITS, Part
@@ -23,11 +23,12 @@ _SPANS = {1: "Yesterday", 7: "Last 7 days", 28: "Last 28 days"}
 
 @dataclass(frozen=True)
 class Card:
-    """A part with its picture, or with what there is to say in its place."""
+    """A part with its picture, or with what there is to say in its place; ``currency`` where it is about money."""
 
     anchor: str
     part: Part
     currency: str
+    is_open: bool
     chart: Chart | None
     sql: str
     error: str
@@ -67,6 +68,7 @@ class Feed:
     is_of_shop: bool
     is_generated: bool
     counts_sales: bool
+    has_currencies: bool
     until: str
     cards: tuple[Card, ...]
 
@@ -172,13 +174,15 @@ def _feed(snapshot: Snapshot, refreshed: Refreshed, row: dict[str, Any], anchor:
         for part in SALES
     ]
     currency = currencies[0] if len(currencies) == 1 else ""
-    cards += [_card(snapshot, part, span, anchor, currency, row["feed"]) for part in VISITS]
+    visits = [_card(snapshot, part, span, anchor, currency, row["feed"]) for part in VISITS]
+    cards += [replace(card, currency="") for card in visits]
     return Feed(
         anchor=anchor,
         name=shortened(row["feed"]),
         is_of_shop=row["is_of_shop"],
         is_generated=row["is_generated"],
         counts_sales=row["counts_sales"],
+        has_currencies=len(currencies) > 1,
         until=span.end.isoformat() if span.is_old else "",
         cards=tuple(cards),
     )
@@ -187,7 +191,8 @@ def _feed(snapshot: Snapshot, refreshed: Refreshed, row: dict[str, Any], anchor:
 def _card(snapshot: Snapshot, part: Part, span: Span, anchor: str, currency: str, feed: str = "") -> Card:
     answer = snapshot.ask(part.query, feed=feed, currency=currency, **span.values())
     chart = part.draw(answer.rows, span, shortened(currency, 20))
-    return Card(f"{anchor}-{part.name}", part, shortened(currency, 20), chart, answer.sql, answer.error)
+    is_open = isinstance(chart, Plot) and any(place.is_open for place in chart.places)
+    return Card(f"{anchor}-{part.name}", part, shortened(currency, 20), is_open, chart, answer.sql, answer.error)
 
 
 def _anchors(names: Sequence[str]) -> list[str]:

@@ -6,17 +6,21 @@ the feed names none).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 from sluice.reports.html.charts import Cell, Chart, Funnel, Grid, Heat, Series, Step, heat_step, plot, tick_along
-from sluice.reports.html.figures import Number, money, ratio, share, short, whole
+from sluice.reports.html.figures import Number, counted, money, ratio, share, whole
 from sluice.reports.html.spans import DAYS, WEEKDAYS, Span, day_title, day_word
 
 Rows: TypeAlias = list[dict[str, Any]]
 
 _COHORT_MONTHS = 12
+# Heights of a step of the funnel, and of a line below it.
+_STEP, _SAID = 42, 18
 
 
 def shop_days(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -28,17 +32,12 @@ def shop_days(rows: Rows, span: Span, currency: str) -> Chart | None:
     if not rows:
         return None
     titles = [
-        f"{day_title(day)}: {_amount(now, currency)}, {whole(_of(found, day.isoformat(), 'orders'))} orders; "
+        f"{day_title(day)}: {_amount(now, currency)}, {counted(_of(found, day.isoformat(), 'orders'), 'order')}; "
         f"28 days before: {_amount(then, currency)}"
         for (day, _), now, then in zip(days, revenue, before, strict=True)
     ]
-    return plot(
-        "Revenue of each day",
-        titles,
-        _days_along(span),
-        stack=[Series("revenue", "first", revenue)],
-        lines=[Series("28 days before", "second", before)],
-    )
+    lines = [Series("28 days before", "second", before)]
+    return _daily("Revenue of each day", titles, span, [Series("revenue", "first", revenue)], lines)
 
 
 def revenue_by_hour(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -53,7 +52,7 @@ def revenue_by_hour(rows: Rows, span: Span, currency: str) -> Chart | None:
     hours = [(hour, f"{hour:%Y-%m-%d %H}") for hour in span.hours]
     titles = [
         f"{day_title(hour.date())}, {hour:%H}:00: {_amount(revenue.get(key, 0), currency)}, "
-        f"{whole(purchases.get(key, 0))} purchases"
+        f"{counted(purchases.get(key, 0), 'purchase')}"
         for hour, key in hours
     ]
     along = [
@@ -61,9 +60,8 @@ def revenue_by_hour(rows: Rows, span: Span, currency: str) -> Chart | None:
         for place, (hour, _) in enumerate(hours)
         if hour.hour in (0, 12)
     ]
-    return plot(
-        "Revenue of each hour", titles, along, stack=[Series("", "first", [revenue.get(k, 0) for _, k in hours])]
-    )
+    stack = [Series("", "first", [revenue.get(key, 0) for _, key in hours])]
+    return plot("Revenue of each hour", titles, along, stack=stack, is_open=not span.is_old)
 
 
 def hour_of_week(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -80,7 +78,7 @@ def hour_of_week(rows: Rows, span: Span, currency: str) -> Chart | None:
         ),
         along=tuple(tick_along(hour * 100 / 24, f"{hour}:00") for hour in (0, 6, 12, 18)),
         least="0",
-        most=short(most),
+        most=whole(most),
     )
 
 
@@ -91,10 +89,10 @@ def orders_by_day(rows: Rows, span: Span, currency: str) -> Chart | None:
     found = {row["day"]: row for row in rows}
     orders = [_of(found, day.isoformat(), "orders") for day in span.days]
     titles = [
-        f"{day_title(day)}: {whole(number)} orders, {whole(_of(found, day.isoformat(), 'items'))} items"
+        f"{day_title(day)}: {counted(number, 'order')}, {counted(_of(found, day.isoformat(), 'items'), 'item')}"
         for day, number in zip(span.days, orders, strict=True)
     ]
-    return plot("Orders of each day", titles, _days_along(span), stack=[Series("", "first", orders)], whole=True)
+    return _daily("Orders of each day", titles, span, [Series("", "first", orders)], whole=True)
 
 
 def baskets(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -107,7 +105,7 @@ def baskets(rows: Rows, span: Span, currency: str) -> Chart | None:
         f"{day_title(day)}: {'no order' if basket is None else _amount(basket, currency) + ' an order'}"
         for day, basket in zip(span.days, worth, strict=True)
     ]
-    return plot("What an order was worth", titles, _days_along(span), lines=[Series("", "first", worth)])
+    return _daily("What an order was worth", titles, span, lines=[Series("", "first", worth)])
 
 
 def customers_by_day(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -122,7 +120,7 @@ def customers_by_day(rows: Rows, span: Span, currency: str) -> Chart | None:
         for day, one, other in zip(span.days, new, known, strict=True)
     ]
     stack = [Series("new", "first", new), Series("returning", "second", known)]
-    return plot("Customers of each day", titles, _days_along(span), stack=stack, whole=True)
+    return _daily("Customers of each day", titles, span, stack, whole=True)
 
 
 def abandoned_carts(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -134,12 +132,12 @@ def abandoned_carts(rows: Rows, span: Span, currency: str) -> Chart | None:
     carts = [_of(found, day.isoformat(), "carts") for day in span.days]
     bought = [max(all_of_them - abandoned, 0) for all_of_them, abandoned in zip(carts, left, strict=True)]
     titles = [
-        f"{day_title(day)}: {whole(all_of_them)} carts, {whole(abandoned)} abandoned "
+        f"{day_title(day)}: {counted(all_of_them, 'cart')}, {whole(abandoned)} abandoned "
         f"({share(ratio(abandoned, all_of_them))}), worth {_amount(_of(found, day.isoformat(), 'value'), currency)}"
         for day, all_of_them, abandoned in zip(span.days, carts, left, strict=True)
     ]
     stack = [Series("bought", "first", bought), Series("abandoned", "second", left)]
-    return plot("Carts of each day", titles, _days_along(span), stack=stack, whole=True)
+    return _daily("Carts of each day", titles, span, stack, whole=True)
 
 
 def funnel(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -151,8 +149,9 @@ def funnel(rows: Rows, span: Span, currency: str) -> Chart | None:
         "",
         f"{share(row['view_to_cart'])} of these also put something in a cart",
         f"{share(row['cart_to_buy'])} of these also bought",
-        f"{share(row['view_to_buy'])} of the sessions that viewed something bought",
+        f"{share(row['view_to_buy'])} of those that viewed a product",
     ]
+    tops = list(accumulate((_STEP + bool(said) * _SAID for said in then), initial=0))
     names = {"sessions": "Sessions", "viewed": "Viewed a product", "carted": "Put it in a cart", "bought": "Bought"}
     steps = [
         Step(
@@ -161,10 +160,11 @@ def funnel(rows: Rows, span: Span, currency: str) -> Chart | None:
             share="" if step == "sessions" else f"{share(ratio(row[step], row['sessions']))} of all",
             width=_per_cent(row[step], row["sessions"]),
             then=said,
+            y=top,
         )
-        for (step, name), said in zip(names.items(), then, strict=True)
+        for (step, name), said, top in zip(names.items(), then, tops[:-1], strict=True)
     ]
-    return Funnel("Sessions by step", tuple(steps))
+    return Funnel("Sessions by step", tops[-1], tuple(steps))
 
 
 def cohorts(rows: Rows, span: Span, currency: str) -> Chart | None:
@@ -195,12 +195,20 @@ def _cohort_cell(row: dict[str, Any] | None) -> Cell | None:
 def _hour_cell(name: str, hour: int, row: dict[str, Any] | None, most: Number, currency: str) -> Cell:
     purchases = row["purchases"] if row else 0
     revenue = row["revenue"] if row else 0
-    said = f"{name} {hour}:00 to {hour + 1}:00: {whole(purchases)} purchases, {_amount(revenue, currency)}"
+    said = f"{name} {hour}:00 to {hour + 1}:00: {counted(purchases, 'purchase')}, {_amount(revenue, currency)}"
     return Cell(heat_step(purchases, most), said)
 
 
-def _days_along(span: Span) -> list[tuple[int, str]]:
-    return [(place, day_word(span.days[place])) for place in range(0, DAYS + 1, 7)]
+def _daily(
+    label: str,
+    titles: Sequence[str],
+    span: Span,
+    stack: Sequence[Series] = (),
+    lines: Sequence[Series] = (),
+    whole: bool = False,
+) -> Chart:
+    along = [(place, day_word(span.days[place])) for place in range(0, DAYS + 1, 7)]
+    return plot(label, titles, along, stack=stack, lines=lines, whole=whole, is_open=not span.is_old)
 
 
 def _of(found: dict[str, dict[str, Any]], key: str, column: str) -> Number:

@@ -89,7 +89,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(connection: psycopg.Connection[Any]) -> Iterator[Snapshot]:
-    """A snapshot of what is published, until the block ends; ``connection`` is in no transaction. Raises psycopg.Error."""
+    """A snapshot until the block ends; ``connection`` is in no transaction before. Raises psycopg.Error."""
     with connection.transaction():
         connection.execute(queries.text("page.begin"))
         yield Snapshot(connection)

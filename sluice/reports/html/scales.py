@@ -26,7 +26,7 @@ class Scale:
 
 
 def scale(numbers: Iterable[Number | None], whole: bool = False, steps: int = 4) -> Scale:
-    """A scale for all finite ones of ``numbers``, of about ``steps`` steps; ``whole``: no tick between whole numbers."""
+    """A scale for the finite ones of ``numbers``, of about ``steps`` steps; ``whole``: ticks are whole numbers."""
     finite = [Decimal(number) for number in numbers if number is not None and is_finite(number)]
     low, high = min([*finite, Decimal(0)]), max([*finite, Decimal(0)])
     if low == high:

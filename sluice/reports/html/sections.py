@@ -17,7 +17,8 @@ OF_EVENTS = "docs/contracts.md says how a contract fills them."
 class Part:
     """One picture or list: ``query`` is its name under include/sql, ``csv`` the file that has all rows.
 
-    ``says`` is what is counted, ``empty`` what to do when nothing is there. ``wide``: it takes the width of the page.
+    ``says`` is what is counted, ``empty`` what to do when nothing is there. ``shape``: wide, it takes
+    the width of the page, or tall, it stands beside two others.
     """
 
     name: str
@@ -27,19 +28,18 @@ class Part:
     draw: Callable[[Rows, Span, str], Chart | None]
     empty: str
     csv: str
-    wide: bool = False
+    shape: str = ""
 
 
 SHOP = Part(
     "revenue-by-day",
     "Revenue by day",
-    "Purchases less cancellations, over all feeds that are the shop's. The line is the revenue of 28 days before. Today is "
-    "not over.",
+    "Purchases less cancellations, over all feeds that are the shop's; the line is the revenue of 28 days before.",
     "page.shop_days",
     pictures.shop_days,
     "Nothing was sold in these days. make load FILE=… loads a file of sales.",
     "shop_days",
-    wide=True,
+    shape="wide",
 )
 
 # Of a feed and currency: shown when the feed counts sales.
@@ -88,6 +88,7 @@ SALES = (
         lists.products,
         f"No sale names a product. The contract of the feed must fill product_id: {OF_EVENTS}",
         "products",
+        shape="tall",
     ),
     Part(
         "categories",
@@ -156,12 +157,12 @@ VISITS = (
         pictures.cohorts,
         f"No purchase names its user. The contract of the feed must fill user_id: {OF_EVENTS}",
         "cohorts",
-        wide=True,
+        shape="wide",
     ),
     Part(
         "searches",
         "Searches",
-        "What was most looked for, and what the sessions that searched did.",
+        "What was most looked for; how many of the sessions that did put something in a cart, and how many bought.",
         "page.searches",
         lists.searches,
         "Nothing was looked for. The contract of the feed must make events of type 'search', with a search_query.",
