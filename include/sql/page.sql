@@ -229,7 +229,7 @@ SELECT
     left(search_query, 200) AS search_query,
     searches,
     users,
-    date_trunc('second', last_searched_at AT TIME ZONE zone)::text AS last_searched_at
+    (last_searched_at AT TIME ZONE zone)::date::text AS last_day
 FROM report.searches_without_result
 CROSS JOIN (SELECT zone FROM report.last_refresh) AS refreshed
 WHERE feed = %(feed)s

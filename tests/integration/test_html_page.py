@@ -459,7 +459,7 @@ def test_no_moment_or_sum_is_too_large_for_the_page(
         add(reports, "hour_of_week", weekday=1, hour=3, purchases=2**62, **money)
     written, page = write(settings, reader)
     written.check()
-    assert "1.00e400" in page
+    assert "1e400" in page
     assert "NaN" in page
     assert huge in (written.page.with_suffix("") / "categories.csv").read_text()
     assert "99999-12-31" in (written.page.with_suffix("") / "revenue_by_day.csv").read_text()

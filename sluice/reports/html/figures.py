@@ -73,7 +73,8 @@ def _written(number: Number | None, places: int) -> str:
     if value.is_infinite():
         return "∞" if value > 0 else "\u2212∞"
     if abs(value) >= _LONGEST:
-        return _signed(f"{value:.2e}".replace("e+", "e"))
+        digits, _, exponent = f"{value:.2e}".partition("e+")
+        return _signed(f"{digits.rstrip('0').rstrip('.')}e{exponent}")
     written = f"{value:,.{places}f}"
     return _signed(written.removeprefix("-") if not written.strip("-0.,") else written)
 

@@ -78,7 +78,7 @@ def searches_without_result(rows: Rows, span: Span, currency: str) -> Chart | No
         rows,
         ("query", "searches", "users", "last"),
         lambda row: (named(row["search_query"]),),
-        lambda row: (whole(row["searches"]), whole(row["users"]), row["last_searched_at"] or ""),
+        lambda row: (whole(row["searches"]), whole(row["users"]), row["last_day"] or ""),
         "searches",
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sluice.reports.html.charts import Chart, Plot
+from sluice.reports.html.charts import Chart
 from sluice.reports.html.figures import change, money, ratio, share, whole
 from sluice.reports.html.reading import Refreshed, Snapshot
 from sluice.reports.html.sections import SALES, SHOP, VISITS, Part
@@ -28,7 +28,6 @@ class Card:
     anchor: str
     part: Part
     currency: str
-    is_open: bool
     chart: Chart | None
     sql: str
     error: str
@@ -191,8 +190,7 @@ def _feed(snapshot: Snapshot, refreshed: Refreshed, row: dict[str, Any], anchor:
 def _card(snapshot: Snapshot, part: Part, span: Span, anchor: str, currency: str, feed: str = "") -> Card:
     answer = snapshot.ask(part.query, feed=feed, currency=currency, **span.values())
     chart = part.draw(answer.rows, span, shortened(currency, 20))
-    is_open = isinstance(chart, Plot) and any(place.is_open for place in chart.places)
-    return Card(f"{anchor}-{part.name}", part, shortened(currency, 20), is_open, chart, answer.sql, answer.error)
+    return Card(f"{anchor}-{part.name}", part, shortened(currency, 20), chart, answer.sql, answer.error)
 
 
 def _anchors(names: Sequence[str]) -> list[str]:

@@ -147,9 +147,9 @@ def funnel(rows: Rows, span: Span, currency: str) -> Chart | None:
     row = rows[0]
     then = [
         "",
-        f"{share(row['view_to_cart'])} of these also put something in a cart",
-        f"{share(row['cart_to_buy'])} of these also bought",
-        f"{share(row['view_to_buy'])} of those that viewed a product",
+        _said(row["view_to_cart"], "of these also put something in a cart"),
+        _said(row["cart_to_buy"], "of these also bought"),
+        _said(row["view_to_buy"], "of those that viewed a product"),
     ]
     tops = list(accumulate((_STEP + bool(said) * _SAID for said in then), initial=0))
     names = {"sessions": "Sessions", "viewed": "Viewed a product", "carted": "Put it in a cart", "bought": "Bought"}
@@ -214,6 +214,10 @@ def _daily(
 def _of(found: dict[str, dict[str, Any]], key: str, column: str) -> Number:
     number = found[key][column] if key in found else 0
     return 0 if number is None else number
+
+
+def _said(part: Decimal | None, of_what: str) -> str:
+    return "" if part is None else f"{share(part)} {of_what}"
 
 
 def _amount(number: Number | None, currency: str) -> str:

@@ -10,7 +10,7 @@ from sluice.reports.html.charts import Chart
 from sluice.reports.html.pictures import Rows
 from sluice.reports.html.spans import Span
 
-OF_EVENTS = "docs/contracts.md says how a contract fills them."
+_HOW = "docs/contracts.md says how."
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ SALES = (
         "The 20 of most revenue, of all time.",
         "page.products",
         lists.products,
-        f"No sale names a product. The contract of the feed must fill product_id: {OF_EVENTS}",
+        f"No sale names a product. The contract of the feed must fill product_id: {_HOW}",
         "products",
         shape="tall",
     ),
@@ -96,7 +96,7 @@ SALES = (
         "By revenue, of all time.",
         "page.categories",
         lists.categories,
-        f"No sale names a category. The contract of the feed may fill category: {OF_EVENTS}",
+        f"No sale names a category. The contract of the feed may fill category: {_HOW}",
         "categories",
     ),
     Part(
@@ -105,7 +105,7 @@ SALES = (
         "By revenue, of all time.",
         "page.payment_methods",
         lists.payment_methods,
-        f"No sale names how it was paid. The contract of the feed may fill payment_method: {OF_EVENTS}",
+        f"No sale names how it was paid. The contract of the feed may fill payment_method: {_HOW}",
         "payment_methods",
     ),
 )
@@ -118,7 +118,7 @@ VISITS = (
         "Sessions of all time that took each step; some buy without a cart, or were cut before their first view.",
         "page.funnel",
         pictures.funnel,
-        f"No event has a session. The contract of the feed must fill session_id: {OF_EVENTS}",
+        f"No event has a session. The contract of the feed must fill session_id: {_HOW}",
         "funnel",
     ),
     Part(
@@ -127,7 +127,7 @@ VISITS = (
         "Users who bought on a day: for the first time, or again.",
         "page.customers_by_day",
         pictures.customers_by_day,
-        f"No purchase of these days names its user. The contract of the feed must fill user_id: {OF_EVENTS}",
+        f"No purchase of these days names its user. The contract of the feed must fill user_id: {_HOW}",
         "customers_by_day",
     ),
     Part(
@@ -155,7 +155,7 @@ VISITS = (
         "Customers by the month of their first purchase: the share that bought so many months later.",
         "page.cohorts",
         pictures.cohorts,
-        f"No purchase names its user. The contract of the feed must fill user_id: {OF_EVENTS}",
+        f"No purchase names its user. The contract of the feed must fill user_id: {_HOW}",
         "cohorts",
         shape="wide",
     ),
