@@ -32,7 +32,7 @@ SELECT
     is_of_shop,
     ARRAY(
         SELECT days.currency
-        FROM report.revenue_by_day AS days
+        FROM report.sales_by_day AS days
         WHERE days.feed = feeds.feed
         GROUP BY 1
         ORDER BY count(*) DESC, 1
@@ -41,7 +41,7 @@ SELECT
     greatest(
         (
             SELECT max(days.day)
-            FROM report.revenue_by_day AS days
+            FROM report.sales_by_day AS days
             WHERE days.feed = feeds.feed AND days.day BETWEEN '0002-01-01' AND shop.today
         ),
         (
@@ -50,10 +50,7 @@ SELECT
             WHERE days.feed = feeds.feed AND days.day BETWEEN '0002-01-01' AND shop.today
         )
     )::text AS last_day,
-    EXISTS (SELECT FROM report.funnel WHERE funnel.feed = feeds.feed)
-        OR EXISTS (SELECT FROM report.revenue_by_day AS days WHERE days.feed = feeds.feed)
-        OR EXISTS (SELECT FROM report.products WHERE products.feed = feeds.feed)
-        OR EXISTS (SELECT FROM report.searches WHERE searches.feed = feeds.feed) AS has_events
+    EXISTS (SELECT FROM report.totals WHERE totals.feed = feeds.feed AND totals.events > 0) AS has_events
 FROM report.feeds AS feeds
 CROSS JOIN shop
 ORDER BY is_of_shop DESC, has_events DESC, last_day DESC NULLS LAST, feeds.feed
@@ -69,7 +66,7 @@ known AS (
         max(day) FILTER (WHERE day BETWEEN '0002-01-01' AND shop.today) AS last_day,
         sum(revenue) FILTER (WHERE day BETWEEN shop.today - 28 AND shop.today - 1) AS lately
     FROM shop
-    CROSS JOIN report.shop_days
+    CROSS JOIN report.shop_by_day
     GROUP BY currency
     ORDER BY lately DESC NULLS LAST, currency
     LIMIT 5
@@ -89,16 +86,16 @@ SELECT
 FROM shop
 CROSS JOIN known
 CROSS JOIN (VALUES (1), (7), (28)) AS spans (days)
-LEFT JOIN report.shop_days AS sold
+LEFT JOIN report.shop_by_day AS sold
     ON sold.currency = known.currency AND sold.day BETWEEN shop.today - 2 * spans.days AND shop.today - 1
 GROUP BY known.currency, known.last_day, known.lately, spans.days, shop.today
 ORDER BY known.lately DESC NULLS LAST, known.currency, spans.days;
 
--- name: shop_days :: a day a row in which something was sold, over two spans of days
+-- name: shop_by_day :: a day a row in which something was sold, over two spans of days
 SELECT day::text AS day, orders, revenue
-FROM report.shop_days
+FROM report.shop_by_day
 WHERE currency = %(currency)s AND day BETWEEN %(day_before)s AND %(last_day)s
-ORDER BY shop_days.day
+ORDER BY shop_by_day.day
 LIMIT 100;
 
 -- name: revenue_by_hour :: an hour of the shop's zone a row in which something was sold; a clock set back gives one twice
@@ -118,7 +115,7 @@ ORDER BY weekday, hour
 LIMIT 168;
 
 -- name: orders_by_day :: a day a row in which something was ordered
-SELECT day::text AS day, orders, items, revenue / nullif(orders, 0) AS basket
+SELECT day::text AS day, orders, products, revenue / nullif(orders, 0) AS basket
 FROM report.orders_by_day
 WHERE feed = %(feed)s AND currency = %(currency)s AND day BETWEEN %(first_day)s AND %(last_day)s
 ORDER BY orders_by_day.day
@@ -211,7 +208,7 @@ ORDER BY orders DESC, bought_together.product_id, bought_together.other_product_
 LIMIT 10;
 
 -- name: abandoned_carts :: a day a row in which something was put in a cart
-SELECT day::text AS day, carts, abandoned, value
+SELECT day::text AS day, carts, abandoned, abandoned_value
 FROM report.abandoned_carts
 WHERE feed = %(feed)s AND day BETWEEN %(first_day)s AND %(last_day)s
 ORDER BY abandoned_carts.day

@@ -8,13 +8,13 @@ FROM report.feeds
 ORDER BY feeds.feed
 LIMIT 20001;
 
--- name: shop_days :: a currency and day a row, over the feeds that are the shop's
-SELECT left(currency, 1000) AS currency, day::text AS day, purchases, units, orders, buyers, revenue
-FROM report.shop_days
-ORDER BY shop_days.day DESC, shop_days.currency
+-- name: shop_by_day :: a currency and day a row, over the feeds that are the shop's
+SELECT left(currency, 1000) AS currency, day::text AS day, purchases, cancellations, units, orders, buyers, revenue
+FROM report.shop_by_day
+ORDER BY shop_by_day.day DESC, shop_by_day.currency
 LIMIT 20001;
 
--- name: revenue_by_day :: a feed, currency and day a row
+-- name: sales_by_day :: a feed, currency and day a row
 SELECT
     left(feed, 1000) AS feed,
     left(currency, 1000) AS currency,
@@ -23,9 +23,8 @@ SELECT
     cancellations,
     units,
     buyers,
-    orders,
     revenue
-FROM report.revenue_by_day AS days
+FROM report.sales_by_day AS days
 ORDER BY days.day DESC, days.feed, days.currency
 LIMIT 20001;
 
@@ -46,13 +45,13 @@ ORDER BY hours.hour DESC, hours.feed, hours.currency
 LIMIT 20001;
 
 -- name: hour_of_week :: a feed, currency and hour of the week a row; weekday 1 is Monday
-SELECT left(feed, 1000) AS feed, left(currency, 1000) AS currency, weekday, hour, purchases, revenue
+SELECT left(feed, 1000) AS feed, left(currency, 1000) AS currency, weekday, hour, purchases, units, revenue
 FROM report.hour_of_week AS hours
 ORDER BY hours.feed, hours.currency, weekday, hour
 LIMIT 20001;
 
 -- name: orders_by_day :: a feed, currency and day a row
-SELECT left(feed, 1000) AS feed, left(currency, 1000) AS currency, day::text AS day, orders, items, units, revenue
+SELECT left(feed, 1000) AS feed, left(currency, 1000) AS currency, day::text AS day, orders, products, units, revenue
 FROM report.orders_by_day AS days
 ORDER BY days.day DESC, days.feed, days.currency
 LIMIT 20001;
@@ -91,6 +90,7 @@ SELECT
     left(currency, 1000) AS currency,
     left(category, 1000) AS category,
     purchases,
+    cancellations,
     units,
     revenue
 FROM report.categories
@@ -115,7 +115,7 @@ ORDER BY days.day DESC, days.feed
 LIMIT 20001;
 
 -- name: cohorts :: a feed, month of the first purchase and month a row
-SELECT left(feed, 1000) AS feed, cohort::text AS cohort, month::text AS month, customers
+SELECT left(feed, 1000) AS feed, cohort::text AS cohort, month::text AS month, customers, purchases
 FROM report.cohorts
 ORDER BY cohorts.cohort DESC, cohorts.month, cohorts.feed
 LIMIT 20001;
@@ -131,13 +131,21 @@ ORDER BY orders DESC, pairs.feed, pairs.product_id, pairs.other_product_id
 LIMIT 20001;
 
 -- name: abandoned_carts :: a feed and day a row
-SELECT left(feed, 1000) AS feed, day::text AS day, carts, abandoned, value
+SELECT left(feed, 1000) AS feed, day::text AS day, carts, abandoned, abandoned_value
 FROM report.abandoned_carts AS days
 ORDER BY days.day DESC, days.feed
 LIMIT 20001;
 
 -- name: searches :: a feed and query a row
-SELECT left(feed, 1000) AS feed, left(query, 1000) AS query, searches, without_result, sessions, carted, bought
+SELECT
+    left(feed, 1000) AS feed,
+    left(query, 1000) AS query,
+    searches,
+    without_result,
+    users,
+    sessions,
+    carted,
+    bought
 FROM report.searches
 ORDER BY searches DESC, searches.feed, searches.query
 LIMIT 20001;

@@ -6,8 +6,8 @@ import csv
 import io
 import re
 import threading
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,8 +16,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from dags import report_sales
 from sluice.base import database, queries
 from sluice.base.settings import Settings
+from sluice.generator.files import write_file
+from sluice.generator.records import Shares
+from sluice.reports import refresh
 from sluice.reports.html import reading, writing
 from sluice.reports.html.sections import CSV_FILES
 from sluice.reports.html.writing import PageError, Written
@@ -71,11 +75,13 @@ def feed(reports: Connection, name: str, **values: object) -> None:
 def sold(reports: Connection, name: str = "shop", day: date = TODAY, revenue: object = 10, **more: object) -> None:
     """A day of a feed, as the day's reports have it."""
     sale = {"purchases": 1, "units": 1, "orders": 1, "buyers": 1, "currency": "EUR", "revenue": revenue} | more
-    add(reports, "revenue_by_day", feed=name, day=day, **sale)
-    add(reports, "shop_days", day=day, **sale)
+    add(reports, "shop_by_day", day=day, **sale)
+    del sale["orders"]
+    add(reports, "sales_by_day", feed=name, day=day, **sale)
 
 
 def visited(reports: Connection, name: str = "shop") -> None:
+    add(reports, "totals", feed=name, events=9)
     add(reports, "funnel", feed=name, sessions=4, viewed=3, carted=2, bought=1, view_to_cart=Decimal("0.6667"))
 
 
@@ -447,11 +453,11 @@ def test_no_moment_or_sum_is_too_large_for_the_page(
         for revenue in (huge, f"-{huge}", "-5", "NaN"):
             sold(reports, day=day, revenue=revenue, currency="EUR", units=huge)  # type: ignore[arg-type]
             money = {"feed": "shop", "currency": "EUR", "revenue": revenue}
-            add(reports, "orders_by_day", day=day, orders=2**62, items=2**62, units=huge, **money)
+            add(reports, "orders_by_day", day=day, orders=2**62, products=2**62, units=huge, **money)
             add(reports, "categories", category=day, purchases=2**62, units=huge, **money)
         add(reports, "revenue_by_hour", hour=day, purchases=2**62, **money)
         add(reports, "customers_by_day", feed="shop", day=day, new_customers=2**62, returning_customers=2**62)
-        add(reports, "abandoned_carts", feed="shop", day=day, carts=2**62, abandoned=1, value=huge)
+        add(reports, "abandoned_carts", feed="shop", day=day, carts=2**62, abandoned=1, abandoned_value=huge)
         add(reports, "cohorts", feed="shop", cohort=day, month=day, customers=2**62)
         add(reports, "searches_without_result", feed="shop", search_query=day, searches=2**62, last_searched_at=day)
         add(reports, "products", product_id=day, first_seen=day, last_seen=day, highest_price=huge, **money)
@@ -462,7 +468,7 @@ def test_no_moment_or_sum_is_too_large_for_the_page(
     assert "1e400" in page
     assert "NaN" in page
     assert huge in (written.page.with_suffix("") / "categories.csv").read_text()
-    assert "99999-12-31" in (written.page.with_suffix("") / "revenue_by_day.csv").read_text()
+    assert "99999-12-31" in (written.page.with_suffix("") / "sales_by_day.csv").read_text()
 
 
 def test_more_cancelled_than_sold_is_drawn_below_the_axis(
@@ -477,6 +483,44 @@ def test_more_cancelled_than_sold_is_drawn_below_the_axis(
     assert "−50.00" in page
     assert ">−50<" in page, "a tick below zero"
     assert 'class="third"' in page
+
+
+# --- of reports that were refreshed
+
+
+@pytest.fixture
+def loaded(settings: Settings, load: Callable[..., int], reader: Connection, tmp_path: Path) -> Settings:
+    """Generated events of two days, loaded and refreshed."""
+    file = tmp_path / "events.csv"
+    now = datetime.fromisoformat("2026-11-30T11:00:00Z")
+    write_file(
+        file, rows=3000, shares=Shares(0, 0, 0), seed="page", now=now, span=timedelta(hours=48), ordered_ids=False
+    )
+    load(file.read_bytes(), "events.csv")
+    refresh.refresh(reader, settings, "test")
+    return settings
+
+
+def test_everything_that_the_page_asks_of_the_reports_is_published(loaded: Settings, reader: Connection) -> None:
+    written, page = write(loaded, reader)
+    written.check()
+    row = reader.execute("SELECT sum(revenue) AS revenue, count(*) AS rows FROM report.sales_by_day").fetchone()
+    assert row is not None
+    sold = list(csv.DictReader((written.page.with_suffix("") / "sales_by_day.csv").open(encoding="utf-8-sig")))
+    assert (sum(Decimal(day["revenue"]) for day in sold), len(sold)) == (row["revenue"], row["rows"])
+    assert "This could not be read" not in page
+    assert len(re.findall(r"<h3>(?:Funnel|Products|Searches)", page)) == 3
+
+
+def test_the_task_of_the_dag_writes_the_page_and_fails_when_it_lacks_something(
+    loaded: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SLUICE_READER", loaded.reader_dsn)
+    report_sales.write_page.function()
+    assert (loaded.report_dir / "latest.html").is_file()
+    connection.execute("DROP VIEW report.searches_without_result")
+    with pytest.raises(PageError, match="searches_without_result"):
+        report_sales.write_page.function()
 
 
 # --- the files

@@ -158,7 +158,7 @@ def test_a_part_without_rows_says_what_to_do(part: Any) -> None:
 
 
 def test_days_without_a_sale_are_columns_of_nothing_and_each_day_is_there() -> None:
-    chart = pictures.shop_days([{"day": "2026-11-29", "revenue": Decimal(5), "orders": 1}], SPAN, "EUR")
+    chart = pictures.shop_by_day([{"day": "2026-11-29", "revenue": Decimal(5), "orders": 1}], SPAN, "EUR")
     assert isinstance(chart, Plot)
     assert len(chart.places) == 29
     assert [len(place.columns) for place in chart.places[-2:]] == [1, 0]

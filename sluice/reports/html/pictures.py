@@ -23,7 +23,7 @@ _COHORT_MONTHS = 12
 _STEP, _SAID = 42, 18
 
 
-def shop_days(rows: Rows, span: Span, currency: str) -> Chart | None:
+def shop_by_day(rows: Rows, span: Span, currency: str) -> Chart | None:
     """Revenue of each day as a column, that of 28 days before as a line."""
     found = {row["day"]: row for row in rows}
     days = [(day, day - timedelta(DAYS)) for day in span.days]
@@ -89,7 +89,7 @@ def orders_by_day(rows: Rows, span: Span, currency: str) -> Chart | None:
     found = {row["day"]: row for row in rows}
     orders = [_of(found, day.isoformat(), "orders") for day in span.days]
     titles = [
-        f"{day_title(day)}: {counted(number, 'order')}, {counted(_of(found, day.isoformat(), 'items'), 'item')}"
+        f"{day_title(day)}: {counted(number, 'order')}, {counted(_of(found, day.isoformat(), 'products'), 'product')}"
         for day, number in zip(span.days, orders, strict=True)
     ]
     return _daily("Orders of each day", titles, span, [Series("", "first", orders)], whole=True)
@@ -128,13 +128,15 @@ def abandoned_carts(rows: Rows, span: Span, currency: str) -> Chart | None:
     if not rows:
         return None
     found = {row["day"]: row for row in rows}
-    left = [_of(found, day.isoformat(), "abandoned") for day in span.days]
-    carts = [_of(found, day.isoformat(), "carts") for day in span.days]
-    bought = [max(all_of_them - abandoned, 0) for all_of_them, abandoned in zip(carts, left, strict=True)]
+    days = [day.isoformat() for day in span.days]
+    carts, left, worth = (
+        [_of(found, day, column) for day in days] for column in ("carts", "abandoned", "abandoned_value")
+    )
+    bought = [max(begun - abandoned, 0) for begun, abandoned in zip(carts, left, strict=True)]
     titles = [
-        f"{day_title(day)}: {counted(all_of_them, 'cart')}, {whole(abandoned)} abandoned "
-        f"({share(ratio(abandoned, all_of_them))}), worth {_amount(_of(found, day.isoformat(), 'value'), currency)}"
-        for day, all_of_them, abandoned in zip(span.days, carts, left, strict=True)
+        f"{day_title(day)}: {counted(begun, 'cart')}, {whole(abandoned)} abandoned "
+        f"({share(ratio(abandoned, begun))}), worth {_amount(value, currency)}"
+        for day, begun, abandoned, value in zip(span.days, carts, left, worth, strict=True)
     ]
     stack = [Series("bought", "first", bought), Series("abandoned", "second", left)]
     return _daily("Carts of each day", titles, span, stack, whole=True)

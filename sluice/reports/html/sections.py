@@ -35,10 +35,10 @@ SHOP = Part(
     "revenue-by-day",
     "Revenue by day",
     "Purchases less cancellations, over all feeds that are the shop's; the line is the revenue of 28 days before.",
-    "page.shop_days",
-    pictures.shop_days,
+    "page.shop_by_day",
+    pictures.shop_by_day,
     "Nothing was sold in these days. make load FILE=… loads a file of sales.",
-    "shop_days",
+    "shop_by_day",
     shape="wide",
 )
 
@@ -65,7 +65,7 @@ SALES = (
     Part(
         "orders",
         "Orders",
-        "An order is what one session buys; a sale without a session is one by itself.",
+        "An order is what one session buys; without a session, what one user buys on a day.",
         "page.orders_by_day",
         pictures.orders_by_day,
         "Nothing was ordered in these days. Earlier days are in the CSV file.",
@@ -181,8 +181,8 @@ VISITS = (
 
 # The CSV files: the name of the query under include/sql and of the file, and what a row is.
 CSV_FILES = {
-    "shop_days": ("page_csv.shop_days", "the shop's days: a currency and day a row"),
-    "revenue_by_day": ("page_csv.revenue_by_day", "a feed, currency and day a row"),
+    "shop_by_day": ("page_csv.shop_by_day", "the shop's days: a currency and day a row"),
+    "sales_by_day": ("page_csv.sales_by_day", "a feed, currency and day a row"),
     "revenue_by_hour": ("page_csv.revenue_by_hour", "a feed, currency and hour a row"),
     "hour_of_week": ("page_csv.hour_of_week", "a feed, currency, weekday (1 is Monday) and hour a row"),
     "orders_by_day": ("page_csv.orders_by_day", "a feed, currency and day a row"),
