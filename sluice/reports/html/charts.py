@@ -15,8 +15,8 @@ from sluice.reports.html.figures import Number, is_finite, short
 from sluice.reports.html.scales import Scale, scale
 
 HEIGHT = 168
-# A letter of a tick, and the room beside it.
-_LETTER, _MARGIN = 6.6, 10
+# A letter of a tick in a wide font, and the room beside it.
+_LETTER, _MARGIN = 7.7, 9
 # The share of a column's place that is the column.
 _FILLED = 0.78
 # Heat has so many steps above nothing.
