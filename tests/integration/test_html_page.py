@@ -78,6 +78,7 @@ def sold(reports: Connection, name: str = "shop", day: date = TODAY, revenue: ob
     add(reports, "shop_by_day", day=day, **sale)
     del sale["orders"]
     add(reports, "sales_by_day", feed=name, day=day, **sale)
+    add(reports, "totals", feed=name, events=1)
 
 
 def visited(reports: Connection, name: str = "shop") -> None:
@@ -89,6 +90,12 @@ def write(settings: Settings, reader: Connection) -> tuple[Written, str]:
     """What was written, and the text of the page."""
     written = writing.write(settings, reader)
     return written, written.page.read_text(encoding="utf-8")
+
+
+def cells(written: Written, name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    raw = (written.page.with_suffix("") / f"{name}.csv").read_bytes()
+    return list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
 
 
 class Elements(HTMLParser):
@@ -420,9 +427,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(settings: Settings, reports: Connect
             for value in row:
                 assert value[:1] not in ("=", "+", "@", "\t", "\r", "\n", "＝")
                 assert not value.startswith("-") or Decimal(value) < 0
-    products = list(
-        csv.DictReader((written.page.with_suffix("") / "products.csv").open(encoding="utf-8-sig", newline=""))
-    )
+    products = cells(written, "products")
     assert {row["revenue"] for row in products} == {"-5.50"}, "numbers of ours are numbers"
     assert {row["product_id"].removeprefix("'") for row in products} >= {"=1+1", "-1", 'fine, "too"'}
 
@@ -506,10 +511,10 @@ def test_everything_that_the_page_asks_of_the_reports_is_published(loaded: Setti
     written.check()
     row = reader.execute("SELECT sum(revenue) AS revenue, count(*) AS rows FROM report.sales_by_day").fetchone()
     assert row is not None
-    sold = list(csv.DictReader((written.page.with_suffix("") / "sales_by_day.csv").open(encoding="utf-8-sig")))
+    sold = cells(written, "sales_by_day")
     assert (sum(Decimal(day["revenue"]) for day in sold), len(sold)) == (row["revenue"], row["rows"])
     assert "This could not be read" not in page
-    assert len(re.findall(r"<h3>(?:Funnel|Products|Searches)", page)) == 3
+    assert len(re.findall(r"<h3>(?:Products|Funnel|Searches|Searches without result)\b", page)) == 4
 
 
 def test_the_task_of_the_dag_writes_the_page_and_fails_when_it_lacks_something(

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, TypeAlias
 
 from sluice.reports.html.charts import Cell, Chart, Funnel, Grid, Heat, Series, Step, heat_step, plot, tick_along
-from sluice.reports.html.figures import Number, counted, money, ratio, share, whole
+from sluice.reports.html.figures import NONE, Number, counted, money, ratio, share, whole
 from sluice.reports.html.spans import DAYS, WEEKDAYS, Span, day_title, day_word
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -24,17 +24,17 @@ _STEP, _SAID = 42, 18
 
 
 def shop_by_day(rows: Rows, span: Span, currency: str) -> Chart | None:
-    """Revenue of each day as a column, that of 28 days before as a line."""
-    found = {row["day"]: row for row in rows}
-    days = [(day, day - timedelta(DAYS)) for day in span.days]
-    revenue = [_of(found, day.isoformat(), "revenue") for day, _ in days]
-    before = [_of(found, day.isoformat(), "revenue") for _, day in days]
+    """Revenue of each day as a column; that of 28 days before as a line, which begins with the first day of any."""
     if not rows:
         return None
+    found = {row["day"]: row for row in rows}
+    days = [(day.isoformat(), (day - timedelta(DAYS)).isoformat()) for day in span.days]
+    revenue = [_of(found, day, "revenue") for day, _ in days]
+    before = [_of(found, day, "revenue") if day >= min(found) else None for _, day in days]
     titles = [
         f"{day_title(day)}: {_amount(now, currency)}, {counted(_of(found, day.isoformat(), 'orders'), 'order')}; "
         f"28 days before: {_amount(then, currency)}"
-        for (day, _), now, then in zip(days, revenue, before, strict=True)
+        for day, now, then in zip(span.days, revenue, before, strict=True)
     ]
     lines = [Series("28 days before", "second", before)]
     return _daily("Revenue of each day", titles, span, [Series("revenue", "first", revenue)], lines)
@@ -223,7 +223,7 @@ def _said(part: Decimal | None, of_what: str) -> str:
 
 
 def _amount(number: Number | None, currency: str) -> str:
-    return f"{money(number)} {currency}".rstrip()
+    return NONE if number is None else f"{money(number)} {currency}".rstrip()
 
 
 def _per_cent(part: Number, all_of_it: Number) -> float:
