@@ -14,6 +14,7 @@ from airflow.sdk import dag, task
 
 from sluice.base.settings import load
 from sluice.reports import comparison, refresh, summary
+from sluice.reports.html import writing
 
 READER = "sluice_reader"
 
@@ -41,6 +42,17 @@ def tell_summary() -> None:
 
 
 @task(on_failure_callback=note_failure)
+def write_page() -> None:
+    """Write the page of the day and its CSV files, and say where; fails in the end when some could not be read."""
+    hook = PostgresHook(postgres_conn_id=READER)
+    with hook.get_conn() as connection:
+        written = writing.write(load(), connection)
+    for line in written.lines():
+        hook.log.info("%s", line)
+    written.check()
+
+
+@task(on_failure_callback=note_failure)
 def compare_one_day(run_id: str | None = None) -> None:
     """Once a day count a random day and report again; fails when what stands is something else."""
     with PostgresHook(postgres_conn_id=READER).get_conn() as connection:
@@ -57,7 +69,7 @@ def compare_one_day(run_id: str | None = None) -> None:
 )
 def report_sales() -> None:
     """Wire the refresh."""
-    refresh_reports() >> [tell_summary(), compare_one_day()]
+    refresh_reports() >> [tell_summary(), write_page(), compare_one_day()]
 
 
 report_sales()

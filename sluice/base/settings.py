@@ -102,6 +102,8 @@ class Settings:
     report_every_seconds: float = 300.0
     shop_zone: str = "UTC"
     shop_feeds: str = ""
+    report_folder: str = "reports"
+    keep_report_days: float = 30.0
     keep_house_every_seconds: float = 3600.0
     keep_runs_hours: float = 24.0
     keep_logs_days: float = 2.0
@@ -130,6 +132,11 @@ class Settings:
     def archive_dir(self) -> Path:
         """Where finished files are kept, in a folder by state and day."""
         return self.home_dir / "archive"
+
+    @property
+    def report_dir(self) -> Path:
+        """Where the pages of the reports are written; a relative value is held against the state folder."""
+        return self.home_dir / self.report_folder
 
     @property
     def checkpoint_dir(self) -> Path:

@@ -20,7 +20,7 @@ ONCE = {"secrets", "init", "web-port"}
 # Where state and servers are is fixed by the compose file; the rest is passed on.
 FIXED = {
     *("home", "database_url", "writer_url", "reader_url", "airflow_database_url", "postgres_bin", "postgres_port"),
-    *("contracts", "spark_master", "spark_conf", "incoming_group"),
+    *("contracts", "spark_master", "spark_conf", "incoming_group", "report_folder"),
 }
 
 
