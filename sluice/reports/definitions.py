@@ -23,8 +23,8 @@ class Kind(enum.Enum):
 
 
 # The words that a head of each kind has, and those that it may have.
-_NEEDS: dict[Kind, set[str]] = {Kind.CELLS: {"find", "within"}, Kind.REPORT: {"key", "of"}, Kind.VIEW: {"after"}}
-_MAY: dict[Kind, set[str]] = {Kind.CELLS: set(), Kind.REPORT: {"whole", "least", "greatest"}, Kind.VIEW: set()}
+_NEEDS: dict[Kind, set[str]] = {Kind.CELLS: {"find"}, Kind.REPORT: {"key", "of"}, Kind.VIEW: {"after"}}
+_MAY: dict[Kind, set[str]] = {Kind.CELLS: {"within"}, Kind.REPORT: {"whole", "least", "greatest"}, Kind.VIEW: set()}
 _WORDS = {kind.value for kind in Kind} | set().union(*_NEEDS.values(), *_MAY.values())
 
 

@@ -24,7 +24,7 @@ def chores() -> DAG:
 
 def test_a_refresh_is_one_task_after_which_it_is_told_and_compared(reports: DAG) -> None:
     assert {task.task_id for task in reports.roots} == {"refresh_reports"}
-    assert {task.task_id for task in reports.leaves} == {"tell_summary", "compare_one_day"}
+    assert {task.task_id for task in reports.leaves} == {"tell_summary", "write_page", "compare_one_day"}
 
 
 def test_a_refresh_is_tried_again_and_a_comparison_is_not(reports: DAG) -> None:
