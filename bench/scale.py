@@ -8,6 +8,7 @@ largest: the nightly merge after a day of 1,000,000 events, alone and beside loa
 The events filled in are of files of 100 rows: 1,000,000 files at 100,000,000 events.
 
 --one-table keeps all events in one partition with one key, as before there were months: the same rows, the same loads.
+SLUICE_EVENTS_PARTITION is the size of the partitions; what is measured at the end is so with months alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from bench.peers.sluice_tasks import begin
 from bench.scale_loads import SMALL_ROWS, Loads, loads_beside
 from bench.server import Bench, bench
 from sluice.base import database
-from sluice.base.settings import Settings
+from sluice.base.settings import Settings, load
 from sluice.ledger import migrate
 from sluice.loading import expiry, merge
 from sluice.loading.unload import unload_file
@@ -108,7 +109,7 @@ class Side(Loads):
     """A database of the server with a stream of its own, and this process, which loads into it."""
 
     def __init__(self, folder: Path, url: str, *, one_table: bool) -> None:
-        settings = Settings(home=str(folder), database_url=url)
+        settings = Settings(home=str(folder), database_url=url, events_partition=load().events_partition)
         if one_table:
             with database.connect(url) as connection:
                 for statement in _ONE_TABLE:
@@ -144,7 +145,7 @@ class Scale:
             side.empty()
         found = [told(f"behind {size:,} events", self._at, size) for size in sizes(rows)]
         measured: dict[str, Any] = {"months": MONTHS, "one_table": self._one_table, "sizes": found}
-        if rows and not self._one_table:
+        if rows and not self._one_table and self._full.settings.events_partition == "month":
             merge.merge(self._full.settings)  # of what was loaded so far
             measured["merge"] = told("merge", self._merge, self._months[1])
             measured["merge_beside"] = told("merge beside loads", self._merge_beside, self._months[2])
@@ -163,7 +164,7 @@ class Scale:
         share = size // MONTHS
         more = {month: share - there for month, there in self._filled.items() if share > there}
         started = time.monotonic()
-        scale_fill.fill(self._server.url, more)
+        scale_fill.fill(self._server.url, more, self._full.settings.events_partition)
         self._filled |= dict.fromkeys(more, share)
         return sum(more.values()) / (time.monotonic() - started)
 

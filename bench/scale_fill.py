@@ -81,7 +81,7 @@ RECEIPTS = """
     WHERE files.file_id = made.file_id
 """
 
-MAKE_MONTH = "SELECT FROM ledger.make_month(%s::date)"
+MAKE_MONTH = "SELECT FROM ledger.make_month(%s::date, %s)"
 
 
 def months(now: datetime, count: int) -> list[Span]:
@@ -92,12 +92,16 @@ def months(now: datetime, count: int) -> list[Span]:
     return list(itertools.pairwise(ends))
 
 
-def fill(url: str, shares: dict[Span, int]) -> None:
-    """So many rows more into each of these spans; every share a few transactions, several at once."""
+def fill(url: str, shares: dict[Span, int], partition: str = "month") -> None:
+    """So many rows more into each of these spans; every share a few transactions, several at once.
+
+    ``partition`` is how much time a partition of events holds.
+    """
     with database.connect(url) as connection:
         connection.execute(TEMPLATE)
-        for begins, _ in shares:
-            connection.execute(MAKE_MONTH, [begins.date()])
+        for begins, ends in shares:
+            for day in range((ends - begins).days):
+                connection.execute(MAKE_MONTH, [(begins + timedelta(days=day)).date(), partition])
     pieces = [(span, rows) for span, share in shares.items() for rows in _pieces(share)]
     with ThreadPoolExecutor(TASKS) as pool:
         list(pool.map(lambda piece: fill_piece(url, *piece), pieces))
