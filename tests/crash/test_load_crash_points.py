@@ -57,8 +57,8 @@ def kill_a_load(point: str, once: Path, epoch: int, file_id: int) -> None:
 
 
 def rows_of(connection: Connection, file_id: int) -> int:
-    """Rows of this file that anyone can see, wherever they are."""
-    tables = ("events", "ledger.rejects", "ledger.duplicates")
+    """Rows of this file that anyone can see, wherever they are, and what the reports are told of them."""
+    tables = ("events", "ledger.rejects", "ledger.duplicates", "ledger.report_changes")
     counts = [connection.execute(f"SELECT FROM {name} WHERE file_id = {file_id}").rowcount for name in tables]  # type: ignore[call-overload]
     return sum(counts)
 
@@ -137,6 +137,7 @@ def test_a_load_killed_after_its_commit_leaves_every_row_and_whoever_comes_next_
     kill_a_load(point, tmp_path / "died", epoch, file_id)
     everything = {older: (1, 0, 0), file_id: (3, 2, 2)}
     assert recount(connection) == everything
+    assert rows_of(connection, file_id) == 3 + 2 + 2 + 1
     assert reconcile(settings, settings.reader_dsn).holds, "also while the file is still in the processing folder"
     is_moved = point == "archive.after_move"
     assert names_in(settings.processing_dir) == ([] if is_moved else ["mixed.csv"])
