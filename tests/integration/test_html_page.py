@@ -113,6 +113,9 @@ class Elements(HTMLParser):
         self.tags.append(tag)
         self.attributes += attrs
 
+    def handle_endtag(self, tag: str) -> None:
+        self.text += " " * (tag in ("td", "th", "dt", "dd"))
+
     def handle_data(self, data: str) -> None:
         self.text += data
 
@@ -186,7 +189,7 @@ def test_headlines_are_whole_days_against_as_many_before(
     text = said(page)
     assert "Yesterday 2026-11-29 100.00 EUR as much as 100.00 before" in text, "today is not over, and is not in it"
     assert "Last 7 days 2026-11-23 to 2026-11-29 700.00 EUR as much as 700.00 before" in text
-    assert "Last 28 days 2026-11-02 to 2026-11-29 2,800.00 EUR ▲ 100.0\u00a0% more than 1,400.00 before" in text
+    assert "Last 28 days 2026-11-02 to 2026-11-29 2,800.00 EUR ▲ 100.0 % more than 1,400.00 before" in text
     assert page.count("Mon 2026-11-30: 1,000.00 EUR, 1 order; 28 days before: 100.00 EUR") == 1
 
 
@@ -317,10 +320,12 @@ def test_a_lost_connection_is_no_page(settings: Settings, reports: Connection, r
     refreshed(reports)
     reports.execute("DROP TABLE report.searches")
     reports.execute(
-        "CREATE VIEW report.searches AS SELECT 'shop' AS feed, pg_terminate_backend(pg_backend_pid())::text AS query"
+        "CREATE VIEW report.searches AS SELECT 'shop' AS feed, pg_terminate_backend(pg_backend_pid())::text AS query, "
+        "1 AS searches, 1 AS without_result, 1 AS carted, 1 AS bought"
     )
     reports.execute("GRANT SELECT ON report.searches TO PUBLIC")
     feed(reports, "shop")
+    visited(reports)
     with pytest.raises(psycopg.OperationalError):
         writing.write(settings, reader)
     assert not list(settings.report_dir.glob("*.html"))
@@ -388,7 +393,7 @@ def test_every_text_of_a_feed_is_text_in_the_page(settings: Settings, nasty: Con
         assert text in found.text
     assert '<bdi title="عربي\u200f 123">عربي\u200f 123</bdi>' in page
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066\u2067]", page)
-    assert "x" * 300 not in page.replace("x" * 1_000_000, ""), "long texts are cut, but for the SQL"
+    assert "x" * 100 not in page, "long texts are cut"
 
 
 def test_the_page_names_nothing_outside_of_its_folder(
@@ -400,7 +405,7 @@ def test_the_page_names_nothing_outside_of_its_folder(
         value or "" for name, value in found.attributes if name in ("href", "src", "action", "data", "xlink:href")
     }
     for place in places:
-        assert re.fullmatch(r"#[\w-]+|reports-2026-11-30/[a-z_]+\.csv", place), place
+        assert re.fullmatch(r"#[\w.-]+|reports-2026-11-30/[a-z_]+\.csv", place), place
         if not place.startswith("#"):
             assert (written.page.parent / place).is_file()
     ids = [value for name, value in found.attributes if name == "id"]

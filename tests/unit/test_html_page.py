@@ -23,7 +23,7 @@ from sluice.reports.html.folder import Folder, FolderError, opened
 from sluice.reports.html.scales import scale
 from sluice.reports.html.sections import CSV_FILES, SALES, SHOP, VISITS
 from sluice.reports.html.spans import Span
-from sluice.reports.html.text import isolated, shortened, visible
+from sluice.reports.html.text import shortened, visible
 
 HUGE = Decimal(10) ** 400
 QUARTERS = [0, Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), 1]
@@ -56,10 +56,6 @@ def test_what_cannot_be_seen_is_shown_by_a_sign(text: str, seen: str) -> None:
 def test_a_long_text_ends_in_an_ellipsis_and_is_no_longer_than_it_may_be() -> None:
     assert shortened("x" * 1_000_000, 80) == "x" * 79 + "…"
     assert shortened("x" * 80, 80) == "x" * 80
-
-
-def test_a_text_in_a_title_cannot_turn_what_follows_it() -> None:
-    assert isolated("\u202eabc\u2069") == "\u2068\\u202eabc\\u2069\u2069"
 
 
 # --- numbers

@@ -13,7 +13,7 @@ from sluice.reports.html.figures import change, money, ratio, share, whole
 from sluice.reports.html.reading import Refreshed, Snapshot
 from sluice.reports.html.sections import SALES, SHOP, VISITS, Part
 from sluice.reports.html.spans import Span
-from sluice.reports.html.text import shortened
+from sluice.reports.html.text import shortened, visible_lines
 
 # A page for people has an end; what is beyond is in the CSV files.
 MOST_FEEDS = 24
@@ -96,6 +96,7 @@ class Page:
     totals_sql: str
     totals_error: str
     feeds: tuple[Feed, ...]
+    feeds_error: str
     waiting: tuple[str, ...]
     are_more_feeds: bool
     csv_files: tuple[CsvFile, ...]
@@ -109,10 +110,10 @@ def day_of(refreshed: Refreshed | None) -> str:
 def make(snapshot: Snapshot, refreshed: Refreshed | None, csv_files: Sequence[CsvFile]) -> Page:
     """The page of what ``refreshed`` published."""
     if refreshed is None:
-        return Page(day_of(None), "", "", "", "", (), "", "", (), (), False, tuple(csv_files))
+        return Page(day_of(None), "", "", "", "", (), "", "", (), "", (), False, tuple(csv_files))
     spans = snapshot.ask("page.shop_spans")
-    listed = snapshot.ask("page.feeds").rows
-    known = listed[:MOST_FEEDS]
+    listed = snapshot.ask("page.feeds")
+    known = listed.rows[:MOST_FEEDS]
     anchors = _anchors([row["feed"] for row in known])
     return Page(
         day=day_of(refreshed),
@@ -121,30 +122,31 @@ def make(snapshot: Snapshot, refreshed: Refreshed | None, csv_files: Sequence[Cs
         events=whole(refreshed.events),
         sales=whole(refreshed.sales),
         totals=tuple(_totals(snapshot, refreshed, spans.rows)),
-        totals_sql=spans.sql,
+        totals_sql=visible_lines(spans.sql),
         totals_error=spans.error,
         feeds=tuple(
             _feed(snapshot, refreshed, row, anchor)
             for row, anchor in zip(known, anchors, strict=True)
             if row["has_events"]
         ),
+        feeds_error=listed.error,
         waiting=tuple(shortened(row["feed"]) for row in known if not row["has_events"]),
-        are_more_feeds=len(listed) > MOST_FEEDS,
+        are_more_feeds=len(listed.rows) > MOST_FEEDS,
         csv_files=tuple(csv_files),
     )
 
 
 def _totals(snapshot: Snapshot, refreshed: Refreshed, rows: list[dict[str, Any]]) -> Iterator[Totals]:
-    for currency in dict.fromkeys(row["currency"] for row in rows):
+    currencies = list(dict.fromkeys(row["currency"] for row in rows))
+    for place, currency in enumerate(currencies):
         own = [row for row in rows if row["currency"] == currency]
         last_day = own[0]["last_day"]
         span = Span.up_to(refreshed.as_of, refreshed.zone, last_day)
-        anchor = "shop" + _slug(currency)
         yield Totals(
             currency=shortened(currency, 20),
             figures=tuple(map(_figure, own)),
             silent_since=last_day if span.is_old else "",
-            card=_card(snapshot, SHOP, span, anchor, currency),
+            card=_card(snapshot, SHOP, span, f"shop_{place}" if place else "shop", currency),
         )
 
 
@@ -168,8 +170,8 @@ def _feed(snapshot: Snapshot, refreshed: Refreshed, row: dict[str, Any], anchor:
     span = Span.up_to(refreshed.as_of, refreshed.zone, row["last_day"])
     currencies = row["currencies"][:MOST_CURRENCIES] or [""]
     cards = [
-        _card(snapshot, part, span, anchor + (_slug(currency) if len(currencies) > 1 else ""), currency, row["feed"])
-        for currency in (currencies if row["counts_sales"] else [])
+        _card(snapshot, part, span, f"{anchor}_{place}" if place else anchor, currency, row["feed"])
+        for place, currency in enumerate(currencies if row["counts_sales"] else [])
         for part in SALES
     ]
     currency = currencies[0] if len(currencies) == 1 else ""
@@ -190,18 +192,14 @@ def _feed(snapshot: Snapshot, refreshed: Refreshed, row: dict[str, Any], anchor:
 def _card(snapshot: Snapshot, part: Part, span: Span, anchor: str, currency: str, feed: str = "") -> Card:
     answer = snapshot.ask(part.query, feed=feed, currency=currency, **span.values())
     chart = part.draw(answer.rows, span, shortened(currency, 20))
-    return Card(f"{anchor}-{part.name}", part, shortened(currency, 20), chart, answer.sql, answer.error)
+    return Card(f"{anchor}-{part.name}", part, shortened(currency, 20), chart, visible_lines(answer.sql), answer.error)
 
 
 def _anchors(names: Sequence[str]) -> list[str]:
     """A place on the page for each feed: its name, as far as an address can have it, and never one twice."""
     made: list[str] = []
     for number, name in enumerate(names, start=1):
-        anchor = f"feed{_slug(name)}"
-        made.append(anchor if anchor not in made and _slug(name) else f"feed{_slug(name)}-{number}")
+        word = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+        anchor = f"feed-{word}"
+        made.append(anchor if word and anchor not in made else f"{anchor}.{number}")
     return made
-
-
-def _slug(name: str) -> str:
-    word = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
-    return f"-{word}" if word else ""

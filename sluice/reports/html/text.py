@@ -10,8 +10,6 @@ import unicodedata
 # A name of a product, a query; what is longer ends in an ellipsis. In lists the page is made for names of about 30.
 LONGEST = 80
 ELLIPSIS = "…"
-# Isolate what may run from right to left where no <bdi> can stand: in the title of a picture.
-_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 # Control pictures have the order of the controls.
 _PICTURES = 0x2400
 _DELETE, _PICTURE_OF_DELETE = "\x7f", "\u2421"
@@ -26,16 +24,16 @@ def visible(text: str) -> str:
     return "".join(map(_seen, text))
 
 
+def visible_lines(text: str) -> str:
+    """As ``visible``, for a text of ours in several lines that holds names of feeds: its line ends stay."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     """``text`` in at most ``most`` characters, visible; the last one is an ellipsis where more stood."""
     if len(text) <= most:
         return visible(text)
     return visible(text[: most - 1]).rstrip() + ELLIPSIS
-
-
-def isolated(text: str, most: int = LONGEST) -> str:
-    """As ``shortened``, for an attribute or a title, which cannot hold a <bdi>."""
-    return f"{_ISOLATE}{shortened(text, most)}{_END_OF_ISOLATE}"
 
 
 def _seen(sign: str) -> str:
