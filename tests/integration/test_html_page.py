@@ -304,6 +304,17 @@ def test_a_query_that_takes_too_long_costs_its_section_only(
     assert set(written.failures) == {"page.cohorts", "page_csv.cohorts"}
 
 
+def test_a_page_that_takes_too_long_is_written_without_the_rest(
+    settings: Settings, reports: Connection, reader: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed(reports)
+    monkeypatch.setattr(reading, "PATIENCE_SECONDS", 0)
+    written, page = write(settings, reader)
+    assert "left out, for the page has taken 0 s" in page
+    with pytest.raises(PageError, match="page_csv"):
+        written.check()
+
+
 def test_all_of_the_page_is_of_one_moment_and_nothing_can_be_written(
     settings: Settings, reports: Connection, reader: Connection
 ) -> None:

@@ -99,7 +99,7 @@ class Page:
     feeds_error: str
     waiting: tuple[str, ...]
     are_more_feeds: bool
-    csv_files: tuple[CsvFile, ...]
+    csv_files: tuple[CsvFile, ...] = ()
 
 
 def day_of(refreshed: Refreshed | None) -> str:
@@ -107,10 +107,10 @@ def day_of(refreshed: Refreshed | None) -> str:
     return f"{datetime.now(UTC) if refreshed is None else refreshed.as_of:%Y-%m-%d}"
 
 
-def make(snapshot: Snapshot, refreshed: Refreshed | None, csv_files: Sequence[CsvFile]) -> Page:
-    """The page of what ``refreshed`` published."""
+def make(snapshot: Snapshot, refreshed: Refreshed | None) -> Page:
+    """The page of what ``refreshed`` published, but for its CSV files."""
     if refreshed is None:
-        return Page(day_of(None), "", "", "", "", (), "", "", (), "", (), False, tuple(csv_files))
+        return Page(day_of(None), "", "", "", "", (), "", "", (), "", (), False)
     spans = snapshot.ask("page.shop_spans")
     listed = snapshot.ask("page.feeds")
     known = listed.rows[:MOST_FEEDS]
@@ -132,7 +132,6 @@ def make(snapshot: Snapshot, refreshed: Refreshed | None, csv_files: Sequence[Cs
         feeds_error=listed.error,
         waiting=tuple(shortened(row["feed"]) for row in known if not row["has_events"]),
         are_more_feeds=len(listed.rows) > MOST_FEEDS,
-        csv_files=tuple(csv_files),
     )
 
 

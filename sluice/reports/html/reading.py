@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 # One more row than a file takes tells that there are more.
 CSV_ROWS = 20_000
 _ROWS_AT_A_TIME = 1000
+# Refreshes wait for the page: what has not begun by then is left out of it.
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -47,28 +50,30 @@ class Snapshot:
         self._connection = connection
         # It puts values into the text by itself: what is shown is what was run.
         self._cursor = psycopg.ClientCursor(connection, row_factory=dict_row)
+        self._deadline = time.monotonic() + PATIENCE_SECONDS
         # What could not be read, by query: what PostgreSQL said.
         self.failures: dict[str, str] = {}
 
     def refreshed(self) -> Refreshed | None:
-        """The last refresh; None before the first one, or where its table cannot be read."""
-        rows = self.ask("page.refresh").rows
-        if not rows:
+        """The last refresh; None before the first one. Raises psycopg.Error."""
+        row = queries.one(self._cursor, "page.refresh")
+        if row is None:
             return None
-        row = rows[0]
         return Refreshed(datetime.fromisoformat(row["as_of"]), row["zone"], row["events"], row["sales"])
 
     def ask(self, name: str, **values: Any) -> Answer:
         """The rows of query ``name``. What fails fails alone; raises psycopg.Error when the connection is lost."""
         statement = self._cursor.mogrify(queries.text(name), values)
         try:
+            self._refuse_when_late()
             with self._connection.transaction():
                 return Answer(self._cursor.execute(statement).fetchall(), statement)
         except psycopg.Error as error:
             return Answer([], statement, self.note(name, error))
 
-    def table(self, name: str) -> Iterator[tuple[Any, ...]]:
+    def table(self, name: str) -> Generator[tuple[Any, ...], None, None]:
         """The names of the columns of query ``name``, then its rows, a thousand at a time. Raises psycopg.Error."""
+        self._refuse_when_late()
         with (
             self._connection.transaction(),
             psycopg.ServerCursor(self._connection, "page_table", row_factory=tuple_row) as cursor,
@@ -85,6 +90,10 @@ class Snapshot:
         _log.warning("%s cannot be read: %s", name, str(error).strip())
         self.failures[name] = str(error).strip().partition("\n")[0]
         return self.failures[name]
+
+    def _refuse_when_late(self) -> None:
+        if time.monotonic() > self._deadline:
+            raise psycopg.errors.QueryCanceled(f"left out, for the page has taken {PATIENCE_SECONDS:g} s")
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,12 @@ def write(settings: Settings, connection: psycopg.Connection[Any]) -> Written:
         with reading.snapshot(connection) as snapshot:
             refreshed = snapshot.refreshed()
             day = model.day_of(refreshed)
-            files = [] if refreshed is None else list(_csv_files(snapshot, folder, day))
-            page = rendering.html(model.make(snapshot, refreshed, files))
+            page = model.make(snapshot, refreshed)
+            files = () if refreshed is None else tuple(_csv_files(snapshot, folder, day))
+        rendered = rendering.html(replace(page, csv_files=files))
         for name in (keeping.page_name(day), keeping.LATEST):
             with folder.replacing(name) as file:
-                file.write(page)
+                file.write(rendered)
         deleted = keeping.tidy(folder, day, settings.keep_report_days)
         there = sum(not file.error for file in files)
         return Written(folder.path / keeping.page_name(day), there, tuple(deleted), snapshot.failures)
@@ -66,8 +68,8 @@ def _csv_files(snapshot: Snapshot, folder: Folder, day: str) -> Iterator[CsvFile
     with folder.inner(keeping.folder_name(day)) as inner:
         for name, (query, says) in CSV_FILES.items():
             try:
-                with inner.replacing(f"{name}.csv") as file:
-                    rows, is_cut = spreadsheets.write(file, snapshot.table(query), reading.CSV_ROWS)
+                with inner.replacing(f"{name}.csv") as file, closing(snapshot.table(query)) as table:
+                    rows, is_cut = spreadsheets.write(file, table, reading.CSV_ROWS)
             except psycopg.Error as error:
                 yield CsvFile(name, says, 0, error=snapshot.note(query, error))
                 continue
