@@ -332,7 +332,7 @@ def test_a_lost_connection_is_no_page(settings: Settings, reports: Connection, r
     reports.execute("DROP TABLE report.searches")
     reports.execute(
         "CREATE VIEW report.searches AS SELECT 'shop' AS feed, pg_terminate_backend(pg_backend_pid())::text AS query, "
-        "1 AS searches, 1 AS without_result, 1 AS carted, 1 AS bought"
+        "1 AS searches, 1 AS without_result, 1 AS users, 1 AS sessions, 1 AS carted, 1 AS bought"
     )
     reports.execute("GRANT SELECT ON report.searches TO PUBLIC")
     feed(reports, "shop")
