@@ -94,7 +94,7 @@ def fill(url: str, rows: int, last_day: date) -> None:
     pieces = range(-(-rows // PIECE))
     with database.connect(url) as connection:
         for day in range(len(pieces) * DAYS + 2):
-            connection.execute(scale_fill.MAKE_MONTH, [last_day - timedelta(days=day)])
+            connection.execute(scale_fill.MAKE_MONTH, [last_day - timedelta(days=day), "month"])
     # Oldest first, as they would have been loaded.
     with ThreadPoolExecutor(scale_fill.TASKS) as pool:
         list(pool.map(lambda piece: _fill_piece(url, piece, min(PIECE, rows - piece * PIECE)), reversed(pieces)))

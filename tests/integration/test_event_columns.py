@@ -15,6 +15,8 @@ from sluice.contracts import event_columns
 from sluice.contracts.event_columns import EXTRA, MUST_BE_FILLED, PLACE, SIGNED, same_content
 from sluice.contracts.parse import parse_contract
 from sluice.contracts.sql.output import output
+from sluice.reports import definitions
+from sluice.reports.statements import Statements
 from tests.loading import Connection, event_id, make_months
 
 HERE = "EVENT_COLUMNS of sluice/contracts/event_columns.py"
@@ -102,12 +104,13 @@ _compared = sql.SQL("NOT {}").format(same_content("staged", "present"))
 
 def _reports(connection: Connection) -> Iterator[str]:
     """A sentence when a refresh cannot read the table as it is; all reports are made of what it reads."""
-    parts = {"day": sql.Literal("2026-11-22"), "zone": sql.Literal("UTC")}
+    statements = Statements(definitions.read(), {})
     with connection.transaction(force_rollback=True):
         connection.execute(queries.compose("refresh.take_changes"))
         connection.execute(queries.compose("refresh.make_events"))
         try:
-            connection.execute(queries.compose("refresh.fill_events", **parts))
+            connection.execute(statements.make_rows_that_came())
+            connection.execute(statements.fill_events("2026-11-22", sql.Literal("UTC")))
         except psycopg.errors.UndefinedColumn as error:
             yield f"fill_events of include/sql/refresh.sql: {error.diag.message_primary}"
 

@@ -5,12 +5,7 @@ SELECT oid, format('%s %s', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, 
 FROM pg_class
 WHERE relnamespace IN ('report'::regnamespace, 'report_cells'::regnamespace)
     AND relkind IN ('r', 'v')
-    AND (
-        relname IN (SELECT name FROM report_cells.built)
-        OR relname IN (
-            'last_refresh', 'revenue_by_hour', 'funnel', 'top_products', 'searches_without_result', 'users', 'products', 'sessions'
-        )
-    );
+    AND relname NOT IN ('feeds', 'built', 'comparisons');
 
 INSERT INTO ledger.dropped_views (schema_name, view_name, owner, kind, definition)
 WITH RECURSIVE above AS (
