@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.base import queries
-from tests.loading import Connection
+from tests.loading import Connection, make_months
 
 _FILES = """
     INSERT INTO ledger.files (
@@ -59,3 +59,25 @@ def test_it_does_not_read_the_table_of_the_files(long_ledger: Connection, name: 
     rows = long_ledger.execute(f"EXPLAIN {query}", values).fetchall()  # type: ignore[call-overload]
     plan = "\n".join(row["QUERY PLAN"] for row in rows)
     assert "Seq Scan on files" not in plan, plan
+
+
+_EVENTS = """
+    INSERT INTO public.events (event_id, event_type, event_time, user_agent, file_id, record_number)
+    SELECT
+        gen_random_uuid(), 'search', '2026-11-22T10:00:00Z', repeat('wide', 400), (one - 1) / 1000 + 1,
+        (one - 1) % 1000 + 1
+    FROM generate_series(1, 20000) AS one
+"""
+
+
+def test_records_are_not_held_against_each_row_of_files_that_postgresql_knows_nothing_of(
+    long_ledger: Connection,
+) -> None:
+    make_months(long_ledger, "2026-11-22")
+    long_ledger.execute(_EVENTS)
+    wanted = {"file_ids": [1 + one % 20 for one in range(200)], "records": [1 + one // 20 for one in range(200)]}
+    query, values = queries.text("ledger/reconcile.sampled_events"), wanted | {"first": 1, "last": 20}
+    assert len(long_ledger.execute(query, values).fetchall()) == 200  # type: ignore[call-overload]
+    rows = long_ledger.execute(f"EXPLAIN {query}", values).fetchall()  # type: ignore[call-overload]
+    plan = "\n".join(row["QUERY PLAN"] for row in rows)
+    assert "Nested Loop" not in plan, plan
