@@ -3,9 +3,9 @@
     python -m bench.airflow_week [--days 7] [--minutes 7] [--every 2] [--write]
 
 A pipeline of its own runs for some minutes; the generator, a DAG too, lands the files. What its finished runs left in
-the metadata is copied into the past, as often as makes the days. Pages are asked for through the web server before and
-after, and the records are deleted as the DAG keep_house does it: once all that is older than a day, and once more, as
-an hour later.
+the metadata is copied into the past, as often as makes the days. Pages are asked for through the web server before,
+after, and when the metadata is cleaned, as the DAG keep_house does it: all that is older than a day, and once more, as
+an hour later. At last all is cleaned but what active runs left: a table that is long then grows without end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ import json
 import statistics
 import time
 import urllib.request
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -28,18 +32,33 @@ from sluice.running import airflow_metadata
 from sluice.running.pipeline import WEB_USER, Running
 
 Connection = psycopg.Connection[dict[str, Any]]
-ASKED = 7
-# What a page of a DAG asks for first, and the list of all.
+ASKED = 20
+LEFT_ROWS = 50  # a table that has more when all is cleaned is told
+HOUR = timedelta(hours=1)
+# What the home page, the list of DAGs and a DAG's own pages ask for; {run}: its newest run, {day}: a day ago.
 PAGES = {
+    "home: runs and tasks of a day": "/ui/dashboard/historical_metrics_data?start_date={day}",
+    "home: DAGs by state": "/ui/dashboard/dag_stats",
     "the list of DAGs": "/ui/dags?dag_runs_limit=14&limit=50",
-    "runs of ingest_events": "/ui/grid/runs/ingest_events?limit=10&order_by=-run_after",
-    "grid of ingest_events": "/ui/grid/structure/ingest_events?limit=10&order_by=-run_after",
-    "runs of generate_events": "/ui/grid/runs/generate_events?limit=10&order_by=-run_after",
-    "grid of generate_events": "/ui/grid/structure/generate_events?limit=10&order_by=-run_after",
-    "table of runs": "/api/v2/dags/generate_events/dagRuns?limit=50&order_by=-run_after",
-    "table of tasks": "/api/v2/dags/generate_events/dagRuns/~/taskInstances?limit=50&order_by=-start_date",
+    "ingest_events: runs": "/ui/grid/runs/ingest_events?limit=10&order_by=-run_after",
+    "ingest_events: grid": "/ui/grid/structure/ingest_events?limit=10&order_by=-run_after",
+    "generate_events: runs": "/ui/grid/runs/generate_events?limit=10&order_by=-run_after",
+    "generate_events: grid": "/ui/grid/structure/generate_events?limit=10&order_by=-run_after",
+    "generate_events: tasks of a run": "/ui/grid/ti_summaries/generate_events?run_ids={run}",
+    "generate_events: newest run": "/ui/dags/generate_events/latest_run",
+    "generate_events: failed in a day": (
+        "/api/v2/dags/generate_events/dagRuns/~/taskInstances?limit=14&order_by=-run_after&run_after_gte={day}&state=failed"
+    ),
+    "generate_events: table of runs": "/api/v2/dags/generate_events/dagRuns?limit=50&order_by=-run_after",
+    "generate_events: table of tasks": (
+        "/api/v2/dags/generate_events/dagRuns/~/taskInstances?limit=50&order_by=-start_date"
+    ),
+    "generate_events: calendar of a year": "/ui/calendar/generate_events?logical_date_gte={year}&granularity=daily",
+    "generate_events: audit log": "/api/v2/eventLogs?dag_id=generate_events&limit=50&order_by=-when",
 }
 _TABLES = ("dag_run", "task_instance", "log", "xcom")
+_SIZE = "SELECT pg_database_size(current_database()) AS n"
+_ALL_TABLES = "SELECT tablename AS name FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) ORDER BY 1"
 _COLUMNS = """
     SELECT attname AS name, format_type(atttypid, NULL) AS type
     FROM pg_attribute
@@ -75,34 +94,26 @@ def measure(pipeline: Pipeline, seconds: float, days: float) -> dict[str, Any]:
     running = pipeline.instance.running()
     assert running is not None
     web = Web(running, pipeline.instance.secrets()["web_password"])
-    environment = pipeline.instance.environment(running, pipeline.environment)
+    clean = partial(_cleaned, pipeline, pipeline.instance.environment(running, pipeline.environment))
     url = pipeline.instance.role_url("airflow", running.postgres_port)
-    few = web.milliseconds()
     with database.connect(url, search_path=database.AIRFLOWS_PATH) as connection:
+        asked = {"few": web.milliseconds()}
         copy_into_the_past(connection, seconds, round(days * 86_400 / seconds))
-        rows = {table: _count(connection, table) for table in _TABLES}
-        runs = connection.execute(
-            "SELECT dag_id, count(*) AS n FROM dag_run GROUP BY dag_id ORDER BY dag_id"
-        ).fetchall()
-        size = _one(connection, "SELECT pg_database_size(current_database()) AS n")
-        many = web.milliseconds()
-        print(f"{rows} {few} {many}", flush=True)
-        cleaning = [_cleaned(pipeline, environment) for _ in range(2)]
-        left = {table: _count(connection, table) for table in _TABLES}
-    pages = [{"page": page, "few_ms": few[page], "many_ms": many[page]} for page in PAGES]
-    return {
-        "rows": rows,
-        "runs": {row["dag_id"]: row["n"] for row in runs},
-        "bytes": size,
-        "pages": pages,
-        "cleaning": cleaning,
-        "left": left,
-    }
+        found = {"rows": _counts(connection), "runs": _runs(connection), "bytes": _one(connection, _SIZE)}
+        print(found, flush=True)
+        asked["many"] = web.milliseconds()
+        now = datetime.now(UTC)
+        found["cleaning"] = [clean(now), clean(now + HOUR)]
+        asked["cleaned"] = web.milliseconds()
+        found["left"] = _counts(connection)
+        clean(now + timedelta(hours=pipeline.settings.keep_runs_hours) + HOUR)
+        found["left_of_all"] = {table: rows for table, rows in _all_counts(connection).items() if rows > LEFT_ROWS}
+    return found | {"pages": [{"page": page} | {when: asked[when][page] for when in asked} for page in PAGES]}
 
 
-def _cleaned(pipeline: Pipeline, environment: dict[str, str]) -> float:
+def _cleaned(pipeline: Pipeline, environment: dict[str, str], now: datetime) -> float:
     started = time.monotonic()
-    airflow_metadata.clean_metadata(load(pipeline.environment), environ=environment)
+    airflow_metadata.clean_metadata(load(pipeline.environment), now=now, environ=environment)
     return time.monotonic() - started
 
 
@@ -152,8 +163,19 @@ def _copied(table: str, name: str, kind: str) -> sql.Composable | None:
     return sql.SQL("row.{}").format(sql.Identifier(name))
 
 
-def _count(connection: Connection, table: str) -> int:
-    return _one(connection, sql.SQL("SELECT count(*) AS n FROM {}").format(sql.Identifier(table)))
+def _counts(connection: Connection, tables: Iterable[str] = _TABLES) -> dict[str, int]:
+    count = sql.SQL("SELECT count(*) AS n FROM {}")
+    return {table: _one(connection, count.format(sql.Identifier(table))) for table in tables}
+
+
+def _all_counts(connection: Connection) -> dict[str, int]:
+    """Rows of each table of the metadata."""
+    return _counts(connection, [row["name"] for row in connection.execute(_ALL_TABLES)])
+
+
+def _runs(connection: Connection) -> dict[str, int]:
+    runs = connection.execute("SELECT dag_id, count(*) AS n FROM dag_run GROUP BY dag_id ORDER BY dag_id")
+    return {row["dag_id"]: row["n"] for row in runs}
 
 
 def _one(connection: Connection, query: Any) -> int:
@@ -171,9 +193,20 @@ class Web:
         self._headers = {"Content-Type": "application/json"}
         self._headers["Authorization"] = f"Bearer {json.loads(self._ask('/auth/token', body))['access_token']}"
 
-    def milliseconds(self) -> dict[str, float]:
-        """Median of each page's answer."""
-        return {name: statistics.median(self._timed(path) for _ in range(ASKED)) for name, path in PAGES.items()}
+    def milliseconds(self) -> dict[str, dict[str, float]]:
+        """Median and 95th percentile of each page's answer."""
+        now = datetime.now(UTC)
+        run = json.loads(self._ask(PAGES["generate_events: newest run"]))["run_id"]
+        told = {
+            "run": quote(run),
+            "day": quote((now - timedelta(days=1)).isoformat()),
+            "year": quote((now - timedelta(days=365)).isoformat()),
+        }
+        return {name: self._asked(path.format(**told)) for name, path in PAGES.items()}
+
+    def _asked(self, path: str) -> dict[str, float]:
+        times = [self._timed(path) for _ in range(ASKED)]
+        return {"p50": statistics.median(times), "p95": statistics.quantiles(times, n=20)[-1]}
 
     def _timed(self, path: str) -> float:
         started = time.monotonic()

@@ -190,18 +190,24 @@ def _grown(one: Result) -> str:
 def airflow(measured: Result) -> str:
     """Airflow's metadata after so many days: rows, what cleaning takes, and the pages before and after."""
     cleaned, again = measured["cleaning"]
-    rows, left = (
-        ", ".join(f"{count:,} in {table}" for table, count in measured[of].items()) for of in ("rows", "left")
-    )
+    rows, left, of_all = (_rows_of_tables(measured[of]) for of in ("rows", "left", "left_of_all"))
     runs = ", ".join(f"{count:,} of {dag}" for dag, count in measured["runs"].items())
     what = (
         f"`make bench-airflow DAYS={measured['days']:g}`: a file every {measured['every']:g} s, landed by the "
         f"generator's DAG, for {measured['days']:g} days without cleaning. {_where(measured)} Rows: {rows}; runs: "
-        f"{runs}; {measured['bytes'] / 1e6:,.0f} MB. `keep_house` cleans that in {cleaned:.0f} s, "
-        f"and in {again:.0f} s an hour later; left are {left}."
+        f"{runs}; {measured['bytes'] / 1e6:,.0f} MB. `keep_house` cleans that in {cleaned:.0f} s, and an hour later "
+        f"in {again:.0f} s; left are {left}. Of all but the newest runs that would leave: {of_all or 'nothing'}."
     )
-    pages = [[one["page"], f"{one['few_ms']:.0f}", f"{one['many_ms']:.0f}"] for one in measured["pages"]]
-    return "\n\n".join([what, table(["answer of the web server, ms", "after minutes", "after days"], pages)])
+    head = ["answer of the web server, ms: p50 (p95)", "after minutes", "after days", "cleaned"]
+    pages = [
+        [one["page"], *(f"{one[when]['p50']:.0f} ({one[when]['p95']:.0f})" for when in ("few", "many", "cleaned"))]
+        for one in measured["pages"]
+    ]
+    return "\n\n".join([what, table(head, pages)])
+
+
+def _rows_of_tables(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} in {name}" for name, count in counts.items())
 
 
 _COSTS = ("server_cpu", "workers_cpu")
