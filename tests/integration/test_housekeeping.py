@@ -333,7 +333,7 @@ def test_no_log_folder_is_no_error(tmp_path: Path) -> None:
 # --- Airflow's metadata
 
 
-def test_a_dag_with_an_active_run_older_than_the_age_is_cleaned_only_up_to_its_start(
+def test_dags_with_an_active_run_older_than_the_age_are_cleaned_only_up_to_the_start_of_the_oldest(
     settings: Settings, connection: psycopg.Connection[Row]
 ) -> None:
     connection.execute("CREATE TABLE dag_run (dag_id text, state text, start_date timestamptz)")
@@ -345,10 +345,10 @@ def test_a_dag_with_an_active_run_older_than_the_age_is_cleaned_only_up_to_its_s
         """
     )
     now = datetime(2025, 1, 10, tzinfo=UTC)
-    everything, stuck = airflow_metadata.plan_cleaning(settings, connection, now=now)
-    assert (everything.before, everything.all_but) == (datetime(2025, 1, 9, tzinfo=UTC), ("stuck",))
-    assert (stuck.only, stuck.before.date().isoformat()) == (("stuck",), "2025-01-01")
-    assert "--skip-archive" in stuck.arguments
+    everything, others = airflow_metadata.plan_cleaning(settings, connection, now=now)
+    assert (everything.before.date().isoformat(), everything.all_but) == ("2025-01-01", ())
+    assert (others.before, others.all_but) == (datetime(2025, 1, 9, tzinfo=UTC), ("stuck",))
+    assert "--skip-archive" in others.arguments
 
 
 def test_one_cleaning_is_enough_when_no_old_run_is_active(
