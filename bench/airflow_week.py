@@ -3,9 +3,10 @@
     python -m bench.airflow_week [--days 7] [--minutes 7] [--every 2] [--write]
 
 A pipeline of its own runs for some minutes; the generator, a DAG too, lands the files. What its finished runs left in
-the metadata is copied into the past, as often as makes the days. Pages are asked for through the web server before,
-after, and when the metadata is cleaned, as the DAG keep_house does it: all that is older than a day, and once more, as
-an hour later. At last all is cleaned but what active runs left: a table that is long then grows without end.
+the metadata is copied into the past, until the generator has run as often as it does in so many days. Pages are asked
+for through the web server before, after, and when the metadata is cleaned, as the DAG keep_house does it: all that is
+older than a day, and once more, as an hour later. At last all is cleaned but what active runs left: a table that is
+long then grows without end.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ _COLUMNS = """
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
     ORDER BY attnum
 """
+_GENERATED = "SELECT count(*) AS n FROM finished WHERE dag_id = 'generate_events'"
 _FINISHED = """
     CREATE TEMPORARY TABLE finished AS
     SELECT id, dag_id, run_id, run_after
@@ -85,12 +87,12 @@ def main() -> None:
     with Pipeline(**changes) as pipeline:
         pipeline.start()
         time.sleep(60 * parsed.minutes)
-        measured = measure(pipeline, 60 * parsed.minutes, parsed.days)
+        measured = measure(pipeline, 60 * parsed.minutes, parsed.days, parsed.every)
     report.publish(report.result("airflow", every=parsed.every, days=parsed.days, **measured), keep=parsed.write)
 
 
-def measure(pipeline: Pipeline, seconds: float, days: float) -> dict[str, Any]:
-    """What the last ``seconds`` left in the metadata, as many times as make ``days``."""
+def measure(pipeline: Pipeline, seconds: float, days: float, every: float) -> dict[str, Any]:
+    """What the last ``seconds`` left in the metadata, as many times as make ``days`` of a file ``every`` so many."""
     running = pipeline.instance.running()
     assert running is not None
     web = Web(running, pipeline.instance.secrets()["web_password"])
@@ -98,7 +100,7 @@ def measure(pipeline: Pipeline, seconds: float, days: float) -> dict[str, Any]:
     url = pipeline.instance.role_url("airflow", running.postgres_port)
     with database.connect(url, search_path=database.AIRFLOWS_PATH) as connection:
         asked = {"few": web.milliseconds()}
-        copy_into_the_past(connection, seconds, round(days * 86_400 / seconds))
+        copy_into_the_past(connection, seconds, days * 86_400, every)
         found = {"rows": _counts(connection), "runs": _runs(connection), "bytes": _one(connection, _SIZE)}
         print(found, flush=True)
         asked["many"] = web.milliseconds()
@@ -117,11 +119,15 @@ def _cleaned(pipeline: Pipeline, environment: dict[str, str], now: datetime) -> 
     return time.monotonic() - started
 
 
-def copy_into_the_past(connection: Connection, seconds: float, copies: int) -> None:
-    """So many copies of what the runs of the last ``seconds`` left, each so many seconds further back."""
+def copy_into_the_past(connection: Connection, seconds: float, back: float, every: float) -> None:
+    """Copy what the runs of the last ``seconds`` left as often as fills ``back`` seconds with a file ``every`` so many.
+
+    A busy scheduler runs the generator less often. No two runs of a DAG may be of one moment.
+    """
     connection.execute(_FINISHED, [seconds])
+    span = every * _one(connection, _GENERATED) + 0.000001
     for table in _TABLES:
-        connection.execute(_copy(connection, table), {"seconds": seconds, "copies": copies})
+        connection.execute(_copy(connection, table), {"seconds": span, "copies": round(back / span)})
         connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
 
 

@@ -214,7 +214,6 @@ class Scale:
     def _recount(self) -> dict[str, Any]:
         """Seconds in which all that this run has loaded is recounted, behind what was filled in."""
         settings = self._full.settings
-        self._server.run("ANALYZE public.events", "ANALYZE ledger.files")  # as autovacuum does within a minute
         seconds, found = _timed(partial(reconcile.reconcile, settings, settings.owner_dsn, days=1))
         assert found.holds, found.broken[:5]
         counts = found.contracts.values()
