@@ -76,6 +76,8 @@ def measure(server: Bench, rows: int, *, window: float, every: float, pairs: int
     for size in sizes(rows):
         sized = Sized(server, size)
         found.append(told(f"behind {size:,} events", sized.measure))
+        if size < rows:
+            sized.close()
     measured: dict[str, Any] = {"rows": rows, "a_day": reports_fill.ROWS_OF_A_DAY, "sizes": found}
     measured["interval"] = Settings.report_every_seconds
     measured["beside"] = told("beside loads", sized.beside_loads)
