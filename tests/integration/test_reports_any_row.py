@@ -22,7 +22,7 @@ from sluice.reports import refresh as refreshing
 from tests.counted_anew import differences
 from tests.loading import Connection, make_months
 
-EXAMPLES = int(os.environ.get("SLUICE_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("SLUICE_TEST_EXAMPLES", "12"))
 # 12,800 characters that no compression makes fit a row of an index.
 NOISE = "".join(uuid.uuid5(uuid.NAMESPACE_URL, str(number)).hex for number in range(400))
 TEXTS = [
@@ -94,7 +94,7 @@ steps = st.lists(
         st.tuples(st.just("stay")),
     ),
     min_size=1,
-    max_size=6,
+    max_size=5,
 )
 
 
