@@ -160,18 +160,19 @@ def hand(connection: Connection, settings: Settings) -> Iterator[Hand]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(steps=steps, at_once=st.sampled_from([1, 250_000, 400_000]))
+@given(steps=steps, at_once=st.sampled_from([1, 20, 400_000]), by_key=st.sampled_from([5, 1_000_000]))
 # A sale of which all figures but its number are 0, or leave it 0, is in no report that lacks the number.
-@example(steps=[("come", 1, [row(event_type="cancellation", quantity=0, price="1")])], at_once=400_000)
-@example(steps=[("come", 1, [row(event_type="cancellation", user_id="a")] * 2), ("go", 2, 0)], at_once=1)
+@example(steps=[("come", 1, [row(event_type="cancellation", quantity=0, price="1")])], at_once=400_000, by_key=5)
+@example(steps=[("come", 1, [row(event_type="cancellation", user_id="a")] * 2), ("go", 2, 0)], at_once=1, by_key=5)
 # The first days and the last ones have no first of their month, or no day after.
-@example(steps=[("come", 1, [row(event_time=moment, user_id="a") for moment in MOMENTS])], at_once=1)
+@example(steps=[("come", 1, [row(event_time=moment, user_id="a") for moment in MOMENTS])], at_once=1, by_key=5)
 def test_any_rows_come_and_go_and_each_refresh_gives_what_a_count_from_nothing_does(
-    hand: Hand, steps: list[tuple[Any, ...]], at_once: int
+    hand: Hand, steps: list[tuple[Any, ...]], at_once: int, by_key: int
 ) -> None:
     hand.begin()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refreshing, "_EVENTS_AT_ONCE", at_once)
+        patch.setattr(refreshing, "_ROWS_BY_KEY", by_key)
         for name, *values in steps:
             getattr(hand, name)(*values)
             hand.refresh()

@@ -21,6 +21,7 @@ from sluice.loading import expiry, merge
 from sluice.loading.load_file import FileLoader
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
+from sluice.reports import comparison
 from sluice.reports import refresh as refreshing
 from tests.counted_anew import differences, oracle_differences
 from tests.loading import HEADER, Connection, event_id, recount, write_contract
@@ -166,11 +167,12 @@ class Shop:
         self.refresh("reader")
 
     def end(self) -> None:
-        """The last word, and a refresh that has nothing to do."""
+        """The last word, a refresh that has nothing to do, and a comparison that finds nothing."""
         self.refresh("reader")
         with database.connect(self.settings.reader_dsn) as reader:
             done = refreshing.refresh(reader, self.settings, "again")
-        assert (done.changes, done.units, done.whole) == (0, 0, ())
+            assert (done.changes, done.units, done.whole) == (0, 0, ())
+            assert not comparison.compare(reader, self.settings, "compared")
         recount(self.owner)
 
     # --- what may happen
@@ -285,13 +287,14 @@ def shop(own_contracts: Settings, connection: Connection, epoch: int) -> Shop:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(steps=steps, at_once=st.sampled_from([1, 250_000, 400_000]))
+@given(steps=steps, at_once=st.sampled_from([1, 20, 400_000]), by_key=st.sampled_from([5, 1_000_000]))
 def test_after_whatever_happened_the_reports_are_what_a_count_from_nothing_gives(
-    shop: Shop, steps: list[tuple[Any, ...]], at_once: int
+    shop: Shop, steps: list[tuple[Any, ...]], at_once: int, by_key: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        # Units are taken for 100,000 events: each by itself, two or three, or four at a time.
+        # Units each by itself, some, or all at a time; of what came by its keys, or as a whole.
         patch.setattr(refreshing, "_EVENTS_AT_ONCE", at_once)
+        patch.setattr(refreshing, "_ROWS_BY_KEY", by_key)
         shop.begin()
         try:
             for name, *values in steps:
