@@ -39,7 +39,7 @@ CELLS = """\
 SELECT feed, unit, user_id, count(*) AS events FROM {events} AS events GROUP BY feed, unit, user_id;
 
 -- name: check :: every event is counted
-SELECT (SELECT sum(events) FROM {busy_users}) = (SELECT count(*) FROM {events}) AS no_event_is_missing
+SELECT (SELECT sum(events) FROM {busy_users}) = (SELECT count(*) FROM {events} AS events) AS no_event_is_missing
 """
 Refreshed = tuple[list[str], list[str], int]
 
