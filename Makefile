@@ -243,7 +243,7 @@ bench-scale: $(VENV)/.dev ## Loads, unloads, the merge and a drop, the more even
 	@$(PYTHON) -m bench.scale $(if $(ROWS),--rows $(ROWS)) $(if $(ONE_TABLE),--one-table) $(KEEP)
 
 bench-reports: $(VENV)/.dev ## Refreshes of the reports and unloads, the more events there are, and loads beside them (ROWS=3000000; WRITE=1)
-	@$(PYTHON) -m bench.reports $(if $(ROWS),--rows $(ROWS)) $(if $(WINDOW),--window $(WINDOW)) $(if $(EVERY),--every $(EVERY)) $(KEEP)
+	@$(PYTHON) -m bench.reports $(if $(ROWS),--rows $(ROWS)) $(if $(WINDOW),--window $(WINDOW)) $(KEEP)
 
 bench-ledger: $(VENV)/.dev ## What is asked of the ledger, with 10,000 and with many files in it (FILES=1000000; WRITE=1)
 	@$(PYTHON) -m bench.scale_ledger $(if $(FILES),--files $(FILES)) $(KEEP)

@@ -1,22 +1,21 @@
 """What keeping the reports up costs, with few and with many events behind it.
 
-    python -m bench.reports [--rows 3000000] [--window 60] [--every 30] [--pairs 3] [--write]
+    python -m bench.reports [--rows 3000000] [--window 30] [--pairs 3] [--write]
 
 A database for each number of events, as many of them a day: 41,000. The first refresh counts all from nothing; then
 twenty times a file of 1,000 rows of now is loaded, 2 of 100 rows hours to days old, and the reports are refreshed; then
 some of these files are taken back. With the most events the same while another process loads, and how fast two
-processes load with refreshes and without: each pair of windows on days of their own, so that all begin alike.
+processes load while refreshes follow one another, and without: each pair of windows on days of their own, so that all
+begin alike. SLUICE_REPORT_SHARE says how much of the time refreshes take as shipped.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import logging
 import statistics
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,19 +57,18 @@ def main() -> None:
     """Measure; print the table, keep it with --write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=SOME)
-    parser.add_argument("--window", type=float, default=60.0)
-    parser.add_argument("--every", type=float, default=30.0)
+    parser.add_argument("--window", type=float, default=30.0)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--write", action="store_true")
     parsed = parser.parse_args()
     logging.getLogger("sluice").setLevel(logging.ERROR)
     with bench() as server:
-        measured = measure(server, parsed.rows, window=parsed.window, every=parsed.every, pairs=parsed.pairs)
+        measured = measure(server, parsed.rows, window=parsed.window, pairs=parsed.pairs)
         measured["server"] = server.told()
     report.publish(report.result("reports", **measured), keep=parsed.write)
 
 
-def measure(server: Bench, rows: int, *, window: float, every: float, pairs: int) -> dict[str, Any]:
+def measure(server: Bench, rows: int, *, window: float, pairs: int) -> dict[str, Any]:
     """At each size up to ``rows``; beside loads at the largest."""
     found: list[dict[str, Any]] = []
     for size in sizes(rows):
@@ -79,9 +77,9 @@ def measure(server: Bench, rows: int, *, window: float, every: float, pairs: int
         if size < rows:
             sized.close()
     measured: dict[str, Any] = {"rows": rows, "a_day": reports_fill.ROWS_OF_A_DAY, "sizes": found}
-    measured["interval"] = Settings.report_every_seconds
+    measured |= {"interval": Settings.report_every_seconds, "share": Settings.report_share}
     measured["beside"] = told("beside loads", sized.beside_loads)
-    measured["rates"] = told("loads with refreshes and without", sized.rates, window, every, pairs)
+    measured["rates"] = told("loads with refreshes and without", sized.rates, window, pairs)
     sized.close()
     return measured
 
@@ -127,29 +125,31 @@ class Sized:
             found[name] = done | {"loads": len(loads["meanwhile"]), "alone": alone, "longest": longest}
         return found
 
-    def rates(self, window: float, every: float, pairs: int) -> dict[str, Any]:
-        """Rows per second of the processes of a stream together, in turns with refreshes and without."""
+    def rates(self, window: float, pairs: int) -> dict[str, Any]:
+        """Rows per second of the processes of a stream together, in turns while refreshes go on and without."""
         found: dict[str, list[float]] = {"with": [], "without": [], "seconds": []}
         for pair in range(pairs):
             for refreshes in (True, False) if pair % 2 else (False, True):
-                speed, done = self._rate(window, every if refreshes else 0)
+                speed, done = self._rate(window, refreshes)
                 found["with" if refreshes else "without"].append(speed)
                 found["seconds"] += [one["seconds"] for one in done]
                 self._refresh()
         ratio = statistics.median(found["with"]) / statistics.median(found["without"])
-        return {"window": window, "every": every, "ratio": ratio, **found}
+        return {"window": window, "ratio": ratio, **found}
 
     def close(self) -> None:
         """End the session."""
         self._loads.close()
 
-    def _rate(self, window: float, every: float) -> tuple[float, list[dict[str, Any]]]:
-        """Rows per second in one window, with a refresh ``every`` seconds unless that is 0; and these refreshes."""
+    def _rate(self, window: float, refreshes: bool) -> tuple[float, list[dict[str, Any]]]:
+        """Rows per second in one window, in which refreshes follow one another or none is; and these refreshes."""
         day, done = self._another_day(), []
         with contextlib.ExitStack() as stack:
             beside = [stack.enter_context(each_load_beside(self._settings, self._epoch, day)) for _ in range(LOADERS)]
-            for _ in _ticks(window, every):
+            ends = time.monotonic() + window
+            while refreshes and time.monotonic() < ends:
                 done.append(costs(self._server, self._refresh)[0])
+            time.sleep(max(0.0, ends - time.monotonic()))
         return sum(SMALL_ROWS * len(one["meanwhile"]) / sum(one["meanwhile"]) for one in beside), done
 
     def _refreshes(self) -> dict[str, Any]:
@@ -193,17 +193,6 @@ class Sized:
         with database.connect(self._url) as connection:
             for row in connection.execute(_TABLES).fetchall():
                 connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(row["schema"], row["name"])))
-
-
-def _ticks(window: float, every: float) -> Iterator[None]:
-    """One each ``every`` seconds of the ``window``, the first after half of that; without any, the window passes."""
-    begun = time.monotonic()
-    for due in itertools.count(every / 2, every) if every else ():
-        if due >= window:
-            break
-        time.sleep(max(0.0, begun + due - time.monotonic()))
-        yield
-    time.sleep(max(0.0, begun + window - time.monotonic()))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from sluice.base.settings import load
 from sluice.reports import comparison, refresh, summary
@@ -26,10 +27,17 @@ def note_failure(context: dict[str, Any]) -> None:
 
 
 @task(retries=2, retry_delay=timedelta(seconds=10), on_failure_callback=note_failure)
-def refresh_reports(run_id: str | None = None) -> None:
-    """Count what changed since the last refresh. Airflow fills ``run_id`` in."""
+def refresh_reports(run_id: str | None = None, dag_run: Any = None) -> None:
+    """Count what changed since the last refresh. Airflow fills the parameters in.
+
+    A run of the schedule is skipped while refreshes have had their share of the time; somebody's own never is.
+    """
+    settings = load()
     with PostgresHook(postgres_conn_id=READER).get_conn() as connection:
-        refresh.refresh(connection, load(), str(run_id))
+        if dag_run and dag_run.run_type == "scheduled" and (seconds := refresh.due_in(connection, settings)):
+            share = f"SLUICE_REPORT_SHARE={settings.report_share:g}"
+            raise AirflowSkipException(f"the last refresh took long: {share} of the time is over in {seconds} s")
+        refresh.refresh(connection, settings, str(run_id))
 
 
 @task

@@ -103,6 +103,9 @@ FROM (
 WHERE NOT EXISTS (SELECT FROM pg_temp.frozen_days AS frozen WHERE unit >= frozen.begins AND unit < frozen.ends)
 GROUP BY feed, unit;
 
+-- name: count_events_to_count :: one row: how many events the units have of which all are counted
+SELECT coalesce(sum(events) FILTER (WHERE is_whole), 0)::bigint AS events FROM pg_temp.units_to_count;
+
 -- name: units_of_feeds :: nothing; all units of the feeds {feeds}, which are counted in another way from now on
 DELETE FROM pg_temp.units_to_count WHERE feed = ANY ({feeds});
 INSERT INTO pg_temp.units_to_count (feed, unit)
@@ -476,17 +479,23 @@ INSERT INTO report_cells.built (name, digest, zone) VALUES ({name}, {digest}, {z
 -- name: publish :: nothing; what the last refresh was
 DELETE FROM ledger.failed_refresh;
 DELETE FROM report.last_refresh;
-INSERT INTO report.last_refresh (built_by, as_of, zone, changes, seconds, events, sales, revenue)
+INSERT INTO report.last_refresh (built_by, as_of, zone, changes, seconds, is_whole, events, sales, revenue)
 SELECT
     {run_id},
     now(),
     {zone},
     {changes},
     extract(epoch FROM clock_timestamp() - now()),
+    {is_whole},
     coalesce(sum(events), 0),
     coalesce(sum(purchases + cancellations), 0),
     coalesce(sum(revenue), 0)
 FROM report.totals;
+
+-- name: due_in :: seconds until refreshes have taken %(share)s of the time since the last one began; no row when it says nothing
+SELECT ceil(extract(epoch FROM as_of - clock_timestamp()) + seconds / %(share)s)::bigint AS seconds
+FROM report.last_refresh
+WHERE NOT is_whole;
 
 -- name: forget_failure :: nothing
 DELETE FROM ledger.failed_refresh;

@@ -291,6 +291,7 @@ CREATE TABLE report.last_refresh (
     zone text NOT NULL,
     changes bigint NOT NULL,
     seconds numeric NOT NULL,
+    is_whole boolean NOT NULL,
     events bigint NOT NULL,
     sales bigint NOT NULL,
     revenue numeric NOT NULL
@@ -771,6 +772,7 @@ COMMENT ON COLUMN report.feeds.counts_sales IS 'Whether its purchases and cancel
 COMMENT ON COLUMN report.feeds.is_generated IS 'Whether it is the one that the generator writes';
 COMMENT ON COLUMN report.feeds.is_of_shop IS 'Whether the shop''s own totals have it: by SLUICE_SHOP_FEEDS, or else all but the generator''s';
 COMMENT ON TABLE report.last_refresh IS 'One row: who refreshed the reports last, the moment their numbers are of, and what all feeds add up to';
+COMMENT ON COLUMN report.last_refresh.is_whole IS 'Whether a report was counted from nothing, which takes longer than what comes after it';
 
 -- Grants
 

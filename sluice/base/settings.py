@@ -100,6 +100,7 @@ class Settings:
 
     # Reports and housekeeping.
     report_every_seconds: float = 300.0
+    report_share: float = 0.05
     shop_zone: str = "UTC"
     shop_feeds: str = ""
     report_folder: str = "reports"
@@ -284,6 +285,8 @@ def _check(settings: Settings) -> None:
             raise SettingError(f"{name}={value} is no number of months: 1 to {_MONTHS_MAX}, or nothing to keep all")
         if field.name in _AT_LEAST_ONE and value < 1:
             raise SettingError(f"{name}={value} must be at least 1")
+    if settings.report_share == 0:
+        raise SettingError("SLUICE_REPORT_SHARE=0 would refresh the reports once and never again: 0.05 is usual")
     if settings.generate_ids not in ("random", "ordered"):
         raise SettingError(
             f"SLUICE_GENERATE_IDS={settings.generate_ids!r} is neither random (uuid 4) nor ordered (by time, uuid 7)"

@@ -27,6 +27,10 @@ _EVENTS_AT_ONCE = 400_000
 _ROWS_BY_KEY = 1_000_000
 
 
+# So many events are counted while somebody waits for the end of an unload: some ten seconds.
+_EVENTS_AWAITED = 500_000
+
+
 class RefreshError(RuntimeError):
     """A report cannot be counted, or its check does not hold; the message names it, says why, and what to do."""
 
@@ -55,8 +59,8 @@ def refresh(
 ) -> Refreshed:
     """Bring every report to what ``events`` holds now; ``run_id`` is who does it. ``anew``: from nothing.
 
-    ``only_changes``: not when a report, or a feed, must be counted as a whole, which may take minutes; that raises
-    RefreshError.
+    ``only_changes``: not when a report, or a feed, must be counted as a whole, or so many events are to be counted that
+    it may take minutes; that raises RefreshError.
 
     One transaction: whoever reads sees all of the last refresh or all of this one, and one that fails leaves the old
     numbers. Runs as the reader or the writer, on a connection without a transaction. Waits for another refresh as long
@@ -84,6 +88,16 @@ def follow(connection: psycopg.Connection[Any], settings: Settings, run_id: str)
     except psycopg.Error as error:
         return f"{NOT_REFRESHED} ({first_line(error)})"
     return "refreshed"
+
+
+def due_in(connection: psycopg.Connection[Any], settings: Settings) -> int:
+    """In how many seconds a refresh takes no more of the time than SLUICE_REPORT_SHARE, loads having the rest; 0: now.
+
+    A refresh that counted a report from nothing says nothing of the next one, which is due.
+    """
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        found = queries.one(cursor, "refresh.due_in", share=settings.report_share)
+    return max(0, found["seconds"]) if found else 0
 
 
 def note_failure(connection: psycopg.Connection[Any], failure: BaseException | None) -> None:
@@ -130,19 +144,20 @@ class Refreshing:
             self._run(cells, self._statements.make_cells(cells))
         changes = queries.row(self._cursor, "refresh.count_taken")["changes"]
         outdated = self._outdated()
-        if only_changes and (whole := sorted(outdated or changed_feeds)):
-            raise RefreshError(f"{', '.join(whole)} must be counted as a whole")
+        if only_changes:
+            self._refuse_to_count_whole(outdated or changed_feeds)
         if anew or any(cells.name in outdated for cells in self._cells):
             outdated = {report.name for report in (*self._cells, *self.sums)}
             units = self._build_cells()
             self._execute("refresh.forget_comparisons")
         else:
-            units = self._count_changes(changed_feeds, [report for report in self.sums if report.name not in outdated])
+            standing = [report for report in self.sums if report.name not in outdated]
+            units = self._count_changes(changed_feeds, standing, only_changes)
         self._count_whole([report for report in self.sums if report.name in outdated])
         self._note_built(outdated)
         self._execute("refresh.forget_changes")
-        parts = {"run_id": sql.Literal(run_id), "zone": self._zone, "changes": sql.Literal(changes)}
-        self._execute("refresh.publish", **parts)
+        parts = {"run_id": run_id, "zone": self._settings.shop_zone, "changes": changes, "is_whole": bool(outdated)}
+        self._execute("refresh.publish", **{name: sql.Literal(value) for name, value in parts.items()})
         return Refreshed(changes, units, round(time.monotonic() - begun, 3), tuple(sorted(outdated)))
 
     def differences(self, feed: str, unit: str, report: Report) -> dict[str, int]:
@@ -161,9 +176,23 @@ class Refreshing:
         found[report.name] = sum(compared.values())
         return {name: rows for name, rows in found.items() if rows}
 
+    # --- what only the DAG does, for it takes long
+
+    def _refuse_to_count_whole(self, whole: set[str]) -> None:
+        if whole:
+            raise RefreshError(f"{', '.join(sorted(whole))} must be counted as a whole")
+        rows = queries.row(self._cursor, "refresh.count_rows_that_came")["rows"]
+        if rows > _EVENTS_AWAITED:
+            raise RefreshError(f"{rows:,} rows of files that came are to be counted")
+
+    def _refuse_many_events(self) -> None:
+        events = queries.row(self._cursor, "refresh.count_events_to_count")["events"]
+        if events > _EVENTS_AWAITED:
+            raise RefreshError(f"{events:,} events of days that changed are to be counted")
+
     # --- what changed
 
-    def _count_changes(self, changed_feeds: set[str], reports: list[Report]) -> int:
+    def _count_changes(self, changed_feeds: set[str], reports: list[Report], only_changes: bool) -> int:
         rows = queries.row(self._cursor, "refresh.count_rows_that_came")["rows"]
         # What came is kept by its keys, unless it is so much that whole units are counted as fast.
         is_whole = rows > _ROWS_BY_KEY
@@ -171,6 +200,8 @@ class Refreshing:
         self._execute("refresh.units_of_changes", is_whole=sql.Literal(is_whole))
         if changed_feeds:
             self._execute("refresh.units_of_feeds", feeds=sql.Literal(sorted(changed_feeds)))
+        if only_changes:
+            self._refuse_many_events()
         return self._in_batches(lambda days: self._count_batch(days, reports))
 
     def _count_batch(self, days: list[str], reports: list[Report]) -> None:

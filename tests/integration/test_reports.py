@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowSkipException
 from psycopg import sql
 
 from dags import report_sales
@@ -19,7 +21,7 @@ from sluice.cli import main as cli
 from sluice.loading import expiry
 from sluice.reports import comparison, definitions, summary, tables
 from sluice.reports.definitions import Kind, Report
-from sluice.reports.refresh import RefreshError, Refreshing
+from sluice.reports.refresh import RefreshError, Refreshing, due_in
 from sluice.running import status
 from tests.integration.test_report_feeds import save
 from tests.reports import add_event, add_events, everything, published, refresh, rows
@@ -625,6 +627,34 @@ def test_the_tasks_refresh_tell_and_compare(shop: Connection, reader: Connection
     [compared] = rows(reader, "comparisons", "report_cells")
     assert (compared["feed"], str(compared["unit"]), compared["differences"]) == ("events", "2025-06-01", {})
     assert problems(shop) == []
+
+
+class Run:
+    """What Airflow tells a task of its run."""
+
+    def __init__(self, run_type: str) -> None:
+        self.run_type = run_type
+
+
+@pytest.mark.usefixtures("as_airflow")
+def test_refreshes_of_the_schedule_take_no_larger_share_of_the_time_than_they_may(
+    shop: Connection, reader: Connection, settings: Settings
+) -> None:
+    def built_by(name: str, run_type: str) -> str:
+        with contextlib.suppress(AirflowSkipException):
+            report_sales.refresh_reports.function(run_id=name, dag_run=Run(run_type))
+        return str(rows(reader, "last_refresh")[0]["built_by"])
+
+    assert built_by("first", "scheduled") == "first"
+    assert due_in(reader, settings) == 0, "what was counted from nothing says nothing of the next"
+    assert built_by("second", "scheduled") == "second"
+    shop.execute("UPDATE report.last_refresh SET seconds = 40, as_of = now() - interval '790 seconds'")
+    assert 5 <= due_in(reader, settings) <= 10
+    assert due_in(reader, replace(settings, report_share=1)) == 0
+    assert built_by("early", "scheduled") == "second"
+    assert built_by("by hand", "manual") == "by hand"
+    shop.execute("UPDATE report.last_refresh SET seconds = 40, as_of = now() - interval '801 seconds'")
+    assert built_by("due", "scheduled") == "due"
 
 
 @pytest.mark.usefixtures("as_airflow", "broken")

@@ -21,7 +21,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_figure_is_of_what_was_done_and_the_table_has_them_all() -> None:
     with bench() as server:
-        measured = reports.measure(server, ROWS, window=4, every=2, pairs=1)
+        measured = reports.measure(server, ROWS, window=4, pairs=1)
         with database.connect(server.server.url(f"with_{ROWS}")) as connection:
             published = connection.execute("SELECT events, sales FROM report.last_refresh").fetchone()
             there = connection.execute(_THERE).fetchone()
@@ -29,8 +29,8 @@ def test_each_figure_is_of_what_was_done_and_the_table_has_them_all() -> None:
     assert (few["rows"], many["rows"]) == (5_000, ROWS)
     assert published == there
     assert len(measured["rates"]["with"]) == len(measured["rates"]["without"]) == 1
-    assert len(measured["rates"]["seconds"]) == 2
+    assert len(measured["rates"]["seconds"]) >= 1
     assert measured["beside"]["refreshes"]["loads"] > 0
     said = tables.of(report.result("reports", **measured))
     assert f"| {ROWS:,} |" in said
-    assert "rows/s without refreshes" in said
+    assert "at most 5 % of the time" in said

@@ -283,6 +283,23 @@ def test_an_error_of_the_reports_does_not_fail_an_unload_and_the_status_says_wha
     assert "changes since" not in _status(connection)
 
 
+def test_an_unload_leaves_a_backlog_of_reports_to_the_next_run(
+    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(table(event(1)))
+    reports.refresh_as_the_reader(own_contracts)
+    load(table(event(2), event(3)), "waiting.csv")
+    monkeypatch.setattr("sluice.reports.refresh._EVENTS_AWAITED", 1)
+    left = unload(own_contracts, first)
+    assert left.reports == f"{NOT_REFRESHED} (2 rows of files that came are to be counted)"
+    reports.refresh_as_the_reader(own_contracts)
+    left = unload(own_contracts, first + 1)
+    assert left.reports == f"{NOT_REFRESHED} (2 events of days that changed are to be counted)"
+    third = load(table(event(4)))
+    monkeypatch.setattr("sluice.reports.refresh._EVENTS_AWAITED", 3)
+    assert unload(own_contracts, third).reports == "refreshed"
+
+
 def test_an_unload_is_done_before_the_reports_follow(
     own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,7 +336,7 @@ def test_reports_that_another_session_holds_are_waited_for_a_moment_and_then_lef
     "statement",
     [
         "LOCK TABLE report.last_refresh IN ACCESS EXCLUSIVE MODE",
-        "INSERT INTO report.last_refresh VALUES ('x', 'infinity', 'UTC', 0, 0, 0, 0, 0)",
+        "INSERT INTO report.last_refresh VALUES ('x', 'infinity', 'UTC', 0, 0, false, 0, 0, 0)",
     ],
 )
 def test_what_a_role_does_to_the_reports_hides_nothing_else_of_the_status(

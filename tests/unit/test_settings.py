@@ -48,6 +48,8 @@ def test_a_switch_is_read_in_every_spelling(text: str) -> None:
         ("SLUICE_WEB_PORT", "eighty"),
         ("SLUICE_SETTLE_SECONDS", "soon"),
         ("SLUICE_SETTLE_SECONDS", "0"),
+        ("SLUICE_REPORT_SHARE", "0"),
+        ("SLUICE_REPORT_SHARE", "2"),
         ("SLUICE_SETTLE_SECONDS", "nan"),
         ("SLUICE_LEASE_SECONDS", "inf"),
         ("SLUICE_WEB_PORT", "99999"),

@@ -44,11 +44,13 @@ CREATE TABLE report.last_refresh (
     zone     text NOT NULL,
     changes  bigint NOT NULL,
     seconds  numeric NOT NULL,
+    is_whole boolean NOT NULL,
     events   bigint NOT NULL,
     sales    bigint NOT NULL,
     revenue  numeric NOT NULL
 );
 COMMENT ON TABLE report.last_refresh IS 'One row: who refreshed the reports last, the moment their numbers are of, and what all feeds add up to';
+COMMENT ON COLUMN report.last_refresh.is_whole IS 'Whether a report was counted from nothing, which takes longer than what comes after it';
 
 -- What stands: with another digest, or in another zone, it is counted anew.
 CREATE TABLE report_cells.built (
