@@ -1,0 +1,43 @@
+"""The page "Sluice" in Airflow's web UI: what Airflow mounts, and where it shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+PREFIX = "/sluice"
+_BUNDLES = PREFIX.removeprefix("/") + "/static"
+
+
+class Lazily:
+    """The page's JSON app, built at its first request: plugins are imported in every process of Airflow."""
+
+    def __init__(self) -> None:
+        self._app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if self._app is None:
+            from sluice_ui import app
+
+            self._app = app.build()
+        await self._app(scope, receive, send)
+
+
+class SluicePage(AirflowPlugin):
+    """A room in the navigation; the script needs no build, it uses Airflow's own React."""
+
+    name = "sluice_page"
+    fastapi_apps = [{"app": Lazily(), "url_prefix": PREFIX, "name": "Sluice"}]
+    react_apps = [
+        {
+            "name": "Sluice",
+            "bundle_url": f"{_BUNDLES}/sluice.js",
+            "destination": "nav",
+            "url_route": "sluice",
+            "nav_top_level": True,
+            "icon": f"{_BUNDLES}/icon.svg",
+            "icon_dark_mode": f"{_BUNDLES}/icon-dark.svg",
+        }
+    ]

@@ -1,0 +1,1 @@
+"""The page "Sluice": its JSON app, and its scripts under static."""

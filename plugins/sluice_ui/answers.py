@@ -1,0 +1,38 @@
+"""What all rooms share: settings, the reader's connections, the desk at which questions wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sluice_ui.desk import Desk, Fresh
+
+from sluice.base.settings import Settings
+from sluice.watching.reader import TIMEOUT_MS, Connection, Reader
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Answers:
+    """Asks functions of ``sluice.watching``, which take a connection first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.desk = Desk()
+        self._reader = Reader(settings)
+
+    async def ask(
+        self, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs
+    ) -> T:
+        """The answer of one transaction. Raises BusyError, AwayError, SlowError, and what the question raises."""
+        return await self.desk.ask(lambda: self.at_once(question, *asked, **named))
+
+    def at_once(self, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs) -> T:
+        """The same in the caller's thread."""
+        with self._reader.asking(TIMEOUT_MS) as connection:
+            return question(connection, *asked, **named)
+
+    def fresh(self, question: Callable[[Connection], Any]) -> Fresh:
+        """One answer a second for all who ask."""
+        return Fresh(self.desk, lambda: self.at_once(question))

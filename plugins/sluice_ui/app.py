@@ -1,0 +1,77 @@
+"""The page's JSON app: one router a room, all behind Airflow's login, and what is true of every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
+from sluice_ui import rights
+from sluice_ui.answers import Answers
+from sluice_ui.desk import BusyError
+from sluice_ui.rooms import now
+
+from sluice.base.settings import Settings, load
+from sluice.watching.reader import AwayError, SlowError
+
+STATIC = Path(__file__).parent / "static"
+RETRY_SECONDS = "2"
+# An answer is data: whoever opens it by itself gets nothing that runs, and no page may hold it in a frame.
+_OF_DATA = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+# Scripts belong to one version of the program: a browser asks whether its copy is the present one.
+_OF_SCRIPTS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+
+
+class Scripts(StaticFiles):
+    """The page's scripts, open to all: they hold nothing but the program."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """One file."""
+        answer = await super().get_response(path, scope)
+        answer.headers.update(_OF_SCRIPTS)
+        return answer
+
+
+def build(settings: Settings | None = None) -> FastAPI:
+    """The app; Airflow mounts it. It has no pages of documentation, which would be open to all."""
+    app = FastAPI(title="Sluice", docs_url=None, redoc_url=None, openapi_url=None)
+    answers = Answers(settings or load())
+    for room in (now,):
+        app.include_router(room.router(answers), prefix="/api", dependencies=[rights.LOOK])
+    app.mount("/static", Scripts(directory=STATIC), name="static")
+    app.middleware("http")(_with_headers)
+    app.exception_handler(BusyError)(_busy)
+    app.exception_handler(AwayError)(_away)
+    app.exception_handler(SlowError)(_slow)
+    return app
+
+
+async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    answer = await call(request)
+    for name, value in _OF_DATA.items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+async def _busy(_: Request, error: Exception) -> JSONResponse:
+    return _later("busy", str(error))
+
+
+async def _away(_: Request, error: Exception) -> JSONResponse:
+    since = error.since.isoformat() if isinstance(error, AwayError) else None
+    return _later("away", str(error), since=since)
+
+
+async def _slow(_: Request, error: Exception) -> JSONResponse:
+    return _later("slow", str(error))
+
+
+def _later(code: str, detail: str, **more: str | None) -> JSONResponse:
+    return JSONResponse({"code": code, "detail": detail, **more}, 503, {"Retry-After": RETRY_SECONDS})

@@ -1,0 +1,60 @@
+"""Where questions wait: few threads of the page's own, so that a slow database never holds up Airflow's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+T = TypeVar("T")
+THREADS = 2
+MOST_WAITING = 8
+FRESH_SECONDS = 1.0
+
+
+class BusyError(RuntimeError):
+    """More questions wait than may."""
+
+
+class Desk:
+    """Asks in threads: two at once, eight waiting at most."""
+
+    def __init__(self) -> None:
+        self._limiter: anyio.CapacityLimiter | None = None  # made where the event loop is
+        self._waiting = 0
+
+    async def ask(self, question: Callable[..., T], *asked: Any) -> T:
+        """The answer. Raises BusyError, and what the question raises."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(THREADS)
+        if self._waiting >= MOST_WAITING + THREADS:
+            raise BusyError("many ask just now")
+        self._waiting += 1
+        try:
+            return await anyio.to_thread.run_sync(question, *asked, limiter=self._limiter)
+        finally:
+            self._waiting -= 1
+
+
+class Fresh:
+    """One answer for all who ask within a second: ten browsers cost as much as one."""
+
+    def __init__(self, desk: Desk, question: Callable[[], Any]) -> None:
+        self._desk = desk
+        self._question = question
+        self._lock: anyio.Lock | None = None
+        self._answer: Any = None
+        self._until = 0.0
+
+    async def answer(self) -> Any:
+        """The last one, or a new one. Raises what Desk.ask does."""
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        async with self._lock:
+            if time.monotonic() >= self._until:
+                self._answer = await self._desk.ask(self._question)
+                self._until = time.monotonic() + FRESH_SECONDS
+        return self._answer

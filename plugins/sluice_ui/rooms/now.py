@@ -1,0 +1,22 @@
+"""Room Now: whether it is well, and what it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from sluice_ui.answers import Answers
+
+from sluice.watching import now
+
+
+def router(answers: Answers) -> APIRouter:
+    """The endpoints."""
+    room = APIRouter()
+    snapshot = answers.fresh(lambda connection: now.snapshot(connection, answers.settings))
+
+    @room.get("/now")
+    async def look() -> dict[str, Any]:
+        return await snapshot.answer()
+
+    return room

@@ -1,0 +1,50 @@
+// The page "Sluice" in Airflow's navigation. Rooms are paths below /plugin/sluice, filters are the query.
+
+import { Box, Button, Flex, Heading, html, Link, Notice, React, ROOT, useLocation } from "./kit.js";
+import { Now } from "./rooms/now.js";
+
+// The first part of the path names the room.
+const ROOMS = [{ path: "", title: "Now", room: Now }];
+
+// What throws shows here, and leaves Airflow whole.
+class Boundary extends React.Component {
+  state = { error: null };
+  static getDerivedStateFromError(error) {
+    return { error };
+  }
+  render() {
+    if (this.state.error === null) return this.props.children;
+    return html`<${Notice} level="bad" title="This room of the page failed.">
+      <p>${String(this.state.error?.message ?? this.state.error)}</p>
+      <${Button} size="sm" onClick=${() => this.setState({ error: null })}>Try again<//>
+    <//>`;
+  }
+}
+
+function Rooms({ parts }) {
+  const found = ROOMS.find((one) => one.path === (parts[0] ?? ""));
+  if (!found) return html`<${Notice} title="There is no such room."><${Link} to=${ROOT}>To the first one<//><//>`;
+  return html`<${found.room} parts=${parts.slice(1)} />`;
+}
+
+const Navigation = ({ current }) => html`
+  <${Flex} as="nav" aria-label="Rooms of Sluice" gap=${4} wrap="wrap" borderBottomWidth="1px" pb=${2}>
+    ${ROOMS.map(
+      ({ path, title }) => html`<${Box} key=${path} fontWeight=${path === current ? "700" : "400"}>
+        <${Link} to=${path ? `${ROOT}/${path}` : ROOT} aria-current=${path === current ? "page" : undefined}>${title}<//>
+      <//>`,
+    )}
+  <//>`;
+
+function Sluice() {
+  const { pathname } = useLocation();
+  const parts = pathname.split("/").slice(3).filter(Boolean);
+  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page">
+    <${Heading} as="h1" size="lg" mb=${2}>Sluice<//>
+    <${Navigation} current=${parts[0] ?? ""} />
+    <${Boundary} key=${pathname}><${Rooms} parts=${parts} /><//>
+  <//>`;
+}
+
+globalThis.AirflowPlugin = Sluice;
+globalThis.Sluice = Sluice;
