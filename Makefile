@@ -255,6 +255,11 @@ bench-airflow: $(VENV)/.dev ## Airflow's metadata after a week of a file every 2
 bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3; WRITE=1)
 	@$(PYTHON) -m bench.latency --every $(or $(EVERY),2) --minutes $(or $(MINUTES),10) --idle-minutes $(or $(IDLE),3) $(KEEP)
 
+.PHONY: report-pictures
+report-pictures: $(VENV)/.dev ## Draw the pictures of docs/reports.md anew, of generated events (needs Chromium; NAMES="funnel users": only these)
+	@$(PYTHON) -m tests.report_pictures $(NAMES)
+	@$(PYTHON) -m sluice.reports.page docs/reports.md
+
 audit: $(VENV)/.dev ## Look the locked packages up in the database of known vulnerabilities
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
 

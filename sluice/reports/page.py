@@ -37,6 +37,7 @@ def _lines(reports: Sequence[Report]) -> Iterator[str]:
         if report.kind is Kind.CELLS:
             yield f"| `{report.name}` | {report.says} | {report.check_says or 'nothing'} |\n"
     yield "\n## Each report\n"
+    yield "\nThe pictures are of generated events: a report's section of the page, or else some of its rows.\n"
     for report in reports:
         if report.kind is not Kind.CELLS:
             yield from _section(report)

@@ -10,7 +10,7 @@ import pytest
 from sluice.base.settings import PROJECT
 from sluice.reports import definitions
 from sluice.reports.definitions import Kind, Report
-from sluice.reports.page import with_reports
+from sluice.reports.page import PICTURES, with_reports
 
 PAGE = PROJECT / "docs" / "reports.md"
 MINE = {
@@ -25,6 +25,20 @@ CHECK = "\n-- name: check :: days add up\nSELECT true;\n"
 def test_the_page_is_that_of_the_files() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == with_reports(page, definitions.read()), "run python -m sluice.reports.page docs/reports.md"
+
+
+@pytest.mark.parametrize("report", definitions.read(), ids=lambda report: report.name)
+def test_each_report_has_a_picture_on_the_page(report: Report) -> None:
+    """Cells are no report, and have none."""
+    name = f"reports/{report.name}.png"
+    is_shown = f"![report.{report.name}]({name})\n" in PAGE.read_text(encoding="utf-8")
+    assert is_shown == (report.kind is not Kind.CELLS), f"run make report-pictures NAMES={report.name}"
+    if is_shown:
+        assert (PAGE.parent / name).read_bytes().startswith(b"\x89PNG\r\n"), name
+
+
+def test_there_is_no_picture_of_a_report_that_is_gone() -> None:
+    assert {path.stem for path in PICTURES.iterdir()} <= {report.name for report in definitions.read()}
 
 
 def test_what_is_new_is_on_the_page_with_its_key_its_sources_and_its_check(tmp_path: Path) -> None:
