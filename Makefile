@@ -139,7 +139,7 @@ contracts: $(VENV)/.runtime ## Check all contracts, and what changed since the l
 WORKERS ?= 4
 PYTEST = $(PYTHON) -m pytest --numprocesses $(WORKERS)
 # These start a JVM, or all of Airflow, and would time out beside others: they run alone, one after the other.
-ALONE := tests/integration/test_stream.py tests/integration/test_outage.py tests/crash/test_stream_crash_points.py tests/e2e
+ALONE := tests/integration/test_stream.py tests/integration/test_outage.py tests/crash/test_stream_crash_points.py tests/browser tests/e2e
 
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those; WORKERS=4)
 	@$(PYTEST) $(or $(TESTS),tests/unit tests/integration tests/crash $(ALONE:%=--ignore=%))

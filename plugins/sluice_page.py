@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -29,8 +29,8 @@ class SluicePage(AirflowPlugin):
     """A room in the navigation; the script needs no build, it uses Airflow's own React."""
 
     name = "sluice_page"
-    fastapi_apps = [{"app": Lazily(), "url_prefix": PREFIX, "name": "Sluice"}]
-    react_apps = [
+    fastapi_apps: ClassVar = [{"app": Lazily(), "url_prefix": PREFIX, "name": "Sluice"}]
+    react_apps: ClassVar = [
         {
             "name": "Sluice",
             "bundle_url": f"{_BUNDLES}/sluice.js",

@@ -105,13 +105,14 @@ def running(settings: Settings, folder: Path, **changes: str) -> Iterator[Server
 def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not web.health(url)["api-server"]:
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-4000:]
+        assert process.poll() is None, log.read_text()[-4000:]
+        assert time.monotonic() < deadline, log.read_text()[-4000:]
         time.sleep(0.2)
 
 
 def _environment(settings: Settings, folder: Path, port: int) -> dict[str, str]:
     home = folder / "airflow"
-    home.mkdir(mode=0o700)
+    home.mkdir(mode=0o700, parents=True)
     (home / "passwords.json").write_text(json.dumps({role: role for role in ROLES}))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLUICE_", "AIRFLOW"))}
     return kept | {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -35,7 +35,7 @@ def browser() -> str:
 def run(page: Path, *flags: str) -> str:
     """Open ``page`` with ``flags`` more; what the browser prints."""
     with tempfile.TemporaryDirectory(prefix="sluice-chromium-", ignore_cleanup_errors=True) as home:
-        command = [browser(), *_FLAGS, f"--user-data-dir={home}", *flags, page.as_uri()]
+        command = [browser(), *FLAGS, f"--user-data-dir={home}", *flags, page.as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

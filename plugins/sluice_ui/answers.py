@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sluice_ui.desk import Desk, Fresh
-
 from sluice.base.settings import Settings
 from sluice.watching.reader import TIMEOUT_MS, Connection, Reader
+from sluice_ui.desk import Desk, Fresh
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,9 +21,7 @@ class Answers:
         self.desk = Desk()
         self._reader = Reader(settings)
 
-    async def ask(
-        self, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs
-    ) -> T:
+    async def ask(self, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs) -> T:
         """The answer of one transaction. Raises BusyError, AwayError, SlowError, and what the question raises."""
         return await self.desk.ask(lambda: self.at_once(question, *asked, **named))
 

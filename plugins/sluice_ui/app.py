@@ -9,13 +9,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from sluice.base.settings import Settings, load
+from sluice.watching.reader import AwayError, SlowError
 from sluice_ui import rights
 from sluice_ui.answers import Answers
 from sluice_ui.desk import BusyError
 from sluice_ui.rooms import now
-
-from sluice.base.settings import Settings, load
-from sluice.watching.reader import AwayError, SlowError
 
 STATIC = Path(__file__).parent / "static"
 RETRY_SECONDS = "2"

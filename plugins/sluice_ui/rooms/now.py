@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from sluice_ui.answers import Answers
 
 from sluice.watching import now
+from sluice_ui.answers import Answers
 
 
 def router(answers: Answers) -> APIRouter:
