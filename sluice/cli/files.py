@@ -1,21 +1,28 @@
-"""Commands about one file, or about rejected records of files: load, unload, rejudge, insist, rejects, replay."""
+"""Commands about one file, or about rejected records: load, check-file, unload, rejudge, insist, rejects, replay."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from sluice.base import database
 from sluice.cli.command import argument, command
 from sluice.cli.shared import by_whom, reached, say
 from sluice.ledger import insist, quarantine
-from sluice.loading import unload
+from sluice.loading import dry_run_text, unload
 from sluice.running import load_watch
-from sluice.running.pipeline import Pipeline
+from sluice.running.pipeline import InstanceError, Pipeline
+
+Connection = psycopg.Connection[dict[str, Any]]
+SOME_SET_ASIDE = 3
 
 _CHOOSING = (
     argument("--contract", help="only rejects of this contract"),
@@ -47,6 +54,44 @@ def load(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 
 def _land_and_watch(pipeline: Pipeline, source: Path, parsed: argparse.Namespace) -> int:
     return load_watch.load(pipeline, source, say, parsed.timeout, insist_because=parsed.insist, by_whom=by_whom())
+
+
+@command(
+    "check-file",
+    "tell what would become of a CSV if it landed; exit code 0: all rows load, 3: some are set aside, 1: none loads",
+    argument("file", type=Path),
+    argument("--as", dest="name", help="the name that it would land under (default: its own)"),
+    argument("--json", action="store_true"),
+    argument("--seconds", type=float, help="stop reading after so long, and say so"),
+    argument("--without-ledger", action="store_true", help="do not ask for duplicates and earlier revisions"),
+)
+def check_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """Judge it as a load does; nothing is written, and the pipeline need not run."""
+    from sluice.loading import dry_run  # its imports are heavy, and only needed here
+
+    name = parsed.name or parsed.file.name
+    with contextlib.ExitStack() as stack:
+        connection = None if parsed.without_ledger else _ledger_if_it_runs(pipeline, stack)
+        try:
+            found = dry_run.dry_run(pipeline.settings, parsed.file, name, seconds=parsed.seconds, connection=connection)
+        except OSError as error:
+            raise InstanceError(f"{parsed.file} cannot be read: {error.strerror or error}") from error
+    if parsed.json:
+        print(json.dumps(found.as_dict(), indent=2, default=str))
+    else:
+        for line in dry_run_text.lines(found):
+            say(line)
+    if not found.would_load:
+        return 1
+    return SOME_SET_ASIDE if found.rows_set_aside else 0
+
+
+def _ledger_if_it_runs(pipeline: Pipeline, stack: contextlib.ExitStack) -> Connection | None:
+    try:
+        settings = reached(pipeline)
+        return stack.enter_context(database.connect(settings.reader_dsn, application_name="sluice-check-file"))
+    except (InstanceError, psycopg.OperationalError):
+        return None
 
 
 @command(

@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from sluice.base.ahead import one_ahead
 from sluice.base.crash_points import crash_point
-from sluice.contracts.drift import Drift, says
 from sluice.contracts.judge import Judgement
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract, HeaderError
@@ -25,6 +24,7 @@ from sluice.loading.afterwards import path_after
 from sluice.loading.errors import FileRejectedError
 from sluice.loading.expired_rows import ExpiredRows
 from sluice.loading.feed_look import FeedLook
+from sluice.loading.file_limits import refuse_drift, refuse_failed, within_budget
 from sluice.loading.landed_file import LandedFile, Tally
 from sluice.loading.months import FileMonths
 from sluice.loading.registered_bytes import reading
@@ -132,7 +132,7 @@ class FileLoad:
         if not match.contract.layout.names_columns:  # no header tells that it is a CSV
             self._kind = kind_of(landed.head(), file.name, landed.marked_encoding)
         contract, look = match.contract, FeedLook(self.writer.session.run, match)
-        _refuse_drift(contract, match.drift)
+        refuse_drift(contract, match.drift)
         replaced = make_way(self.writer, file, contract)
         is_staged = file.bytes <= STAGED_BYTES_MAX or contract.name in stage_first
         if is_staged:
@@ -146,8 +146,8 @@ class FileLoad:
                 stage_first.discard(contract.name)
         rejects.flush()
         # A late copy is no worse a file than the first one.
-        _within_budget(contract, rejects.count - self._expired.count, read)
-        _refuse_drift(contract, look.drift())
+        within_budget(contract, rejects.count - self._expired.count, read)
+        refuse_drift(contract, look.drift())
         loaded = good - duplicates - conflicts
         tally = Tally(file.file_id, "loaded", read, loaded, rejects.count, duplicates, file.bytes)
         return CopiedFile(tally, match, look, replaced, warned)
@@ -161,7 +161,7 @@ class FileLoad:
         try:
             with contextlib.closing(self._judged(blocks, match)) as judgements:
                 for block, judged in judgements:
-                    _refuse_failed(block, judged, match.contract)
+                    refuse_failed(block, judged, match.contract)
                     look.add(judged.good)
                     self._ingest(judged.good, is_staged)
                     crash_point("load.after_copy")
@@ -232,35 +232,3 @@ class FileLoad:
                     bad = [(int(row), ["event_id.conflict"], "conflict") for row in rows]
                     rejects.add(replace(block, broken=[]), bad)
         return duplicates, len(conflicts)
-
-
-def _refuse_failed(block: Block, judged: Judgement, contract: Contract) -> None:
-    if judged.failed:
-        row, rules = judged.failed[0]
-        raise FileRejectedError(
-            f"record {block.record_numbers[row]} (line {block.line_numbers[row]}) breaks {', '.join(rules)}, which "
-            f"contract {contract.name} says fails the whole file: correct it and land it again",
-            contract,
-        )
-
-
-def _within_budget(contract: Contract, rejected: int, read: int) -> None:
-    percent = 100 * rejected / read if read else 0.0
-    over_rows = contract.budget_rows is not None and rejected > contract.budget_rows
-    over_percent = contract.budget_percent is not None and percent > contract.budget_percent
-    if over_rows or over_percent:
-        budget = f"{contract.budget_rows} rows" if over_rows else f"{contract.budget_percent} %"
-        raise FileRejectedError(
-            f"{rejected} of {read} rows would be rejected ({percent:.2f} %), over the error budget of {budget} of "
-            f"contract {contract.name}: correct the file, or raise errorBudget",
-            contract,
-        )
-
-
-def _refuse_drift(contract: Contract, drift: Drift) -> None:
-    if drift and contract.drift == "reject":
-        raise FileRejectedError(
-            f"the file is not as contract {contract.name} and earlier files let expect, and the contract rejects "
-            f"drift: {says(drift)}: correct the file, describe the columns in the contract, or let drift be warn",
-            contract,
-        )

@@ -52,7 +52,7 @@ class Rejects:
                 record.record_number,
                 record.line_number,
                 record.raw,
-                _named(self._match, record),
+                named(self._match, record),
                 [record.rule],
                 "parse",
             )
@@ -108,7 +108,7 @@ def without_nul(text: str) -> str:
     return text.replace("\0", "\\0")
 
 
-def _named(match: Match, record: BrokenRecord) -> dict[str, str | None]:
+def named(match: Match, record: BrokenRecord) -> dict[str, str | None]:
     """A broken record's fields under the header's names as far as both go; what is beyond them by number."""
     names = list(match.field_names) + [f"column_{i + 1}" for i in range(len(match.header), len(record.fields))]
     return dict(zip(names, record.fields, strict=False))
