@@ -95,6 +95,9 @@ class Settings:
     # How much time a partition of events holds that is made from now on: day, week, month, quarter or year.
     events_partition: str = "month"
 
+    # What is handed over on the page, before it lands.
+    upload_bytes_max: int = 1_000_000_000
+
     # An unload tries for so long to get a file that others use.
     unload_patience_seconds: float = 120.0
 
@@ -133,6 +136,11 @@ class Settings:
     def archive_dir(self) -> Path:
         """Where finished files are kept, in a folder by state and day."""
         return self.home_dir / "archive"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Where files lie that somebody handed over on the page, until they are landed."""
+        return self.home_dir / "uploads"
 
     @property
     def report_dir(self) -> Path:
@@ -339,4 +347,5 @@ _AT_LEAST_ONE = {
     "record_bytes_max",
     "columns_max",
     "chunk_bytes",
+    "upload_bytes_max",
 }

@@ -63,12 +63,15 @@ def _land_and_watch(pipeline: Pipeline, source: Path, parsed: argparse.Namespace
     argument("--as", dest="name", help="the name that it would land under (default: its own)"),
     argument("--json", action="store_true"),
     argument("--seconds", type=float, help="stop reading after so long, and say so"),
+    argument("--gently", action="store_true", help="niced, and within little memory, beside other work"),
     argument("--without-ledger", action="store_true", help="do not ask for duplicates and earlier revisions"),
 )
 def check_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Judge it as a load does; nothing is written, and the pipeline need not run."""
     from sluice.loading import dry_run  # its imports are heavy, and only needed here
 
+    if parsed.gently:
+        dry_run.be_gentle()
     name = parsed.name or parsed.file.name
     with contextlib.ExitStack() as stack:
         connection = None if parsed.without_ledger else _ledger_if_it_runs(pipeline, stack)
@@ -88,7 +91,7 @@ def check_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 
 def _ledger_if_it_runs(pipeline: Pipeline, stack: contextlib.ExitStack) -> Connection | None:
     try:
-        settings = reached(pipeline)
+        settings = pipeline.settings if pipeline.settings.reader_url else reached(pipeline)
         return stack.enter_context(database.connect(settings.reader_dsn, application_name="sluice-check-file"))
     except (InstanceError, psycopg.OperationalError):
         return None

@@ -71,6 +71,22 @@ def land(
     raise AssertionError("there is always another number")
 
 
+def land_file(settings: Settings, name: str, path: Path) -> Landed:
+    """Land the whole file at ``path``, of this user and on the landing folder's file system, by renaming it.
+
+    Raises NotLandedError as ``land`` does, FileNotFoundError when there is no such file.
+    """
+    check_name(name)
+    with path.open("rb") as file:
+        sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+    for free in _free_names(settings.incoming_dir, name):
+        with _explained(settings, name, but=FileNotFoundError):
+            if rename_if_free(path, settings.incoming_dir / free):
+                sync_folder(settings.incoming_dir)
+                return Landed(settings.incoming_dir / free, sha256, size)
+    raise AssertionError("there is always another number")
+
+
 def check_name(name: str) -> None:
     """Raise NotLandedError when a file of this name would never be taken."""
     if os.path.basename(name) != name or "\0" in name:
@@ -98,9 +114,11 @@ def _write(settings: Settings, name: str, hidden: Path, blocks: Iterable[bytes |
 
 
 @contextlib.contextmanager
-def _explained(settings: Settings, name: str) -> Iterator[None]:
+def _explained(settings: Settings, name: str, but: type[OSError] | tuple[()] = ()) -> Iterator[None]:
     try:
         yield
+    except but:
+        raise
     except OSError as error:
         raise NotLandedError(
             f"{name!r} is not landed: {settings.incoming_dir} cannot be written ({error.strerror or error})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
+import pyarrow as pa
 from psycopg.rows import tuple_row
 
 from sluice.base import queries
@@ -39,6 +43,8 @@ from sluice.reading.widths import Widths
 Connection = psycopg.Connection[dict[str, Any]]
 # The number of a file that has not landed: greater than all.
 _TO_COME = 2**63 - 1
+# What a gentle process may allocate; of that it touches some 250 MB, with records of many MB 350.
+DATA_BYTES_MAX = 7 << 26
 EXAMPLES, FIRST_ROWS, RAW_BYTES, FIELD_CHARACTERS = 20, 5, 4_000, 300
 # A process that does this alone stays small: the loader's own blocks are sixteen times as large.
 CHUNK_BYTES, DUCKDB_MEMORY = 1 << 20, "64MB"
@@ -69,6 +75,7 @@ class DryRun:
     - ``waits``: a contract cannot be used; the file would wait until it can
     - ``duplicate``: a file of these bytes is there already (only known when the ledger was asked)
     - ``never_taken``: a file of this name is never taken
+    - ``not_judged``: that takes more memory than a dry run may have; a load has more
 
     ``rows_read`` = ``rows_good`` + ``rows_set_aside``; whether a good row is there already is decided by the load.
     ``is_whole``: false when reading stopped after ``rows_read`` rows. ``broken``: how many rows break each rule.
@@ -173,7 +180,15 @@ def _judged(settings: Settings, path: Path, name: str, seconds: float | None, ex
         found.outcome, found.why = "no_contract", str(error)
     except ContractError as error:
         found.outcome, found.why = "waits", str(error)
+    except (MemoryError, pa.ArrowMemoryError, duckdb.OutOfMemoryException):
+        found.outcome, found.why = "not_judged", "its rows are too long to be judged here: a load has more memory"
     return found
+
+
+def be_gentle() -> None:
+    """Let this process make way for all others, and end it rather than let it take much memory."""
+    os.nice(10)
+    resource.setrlimit(resource.RLIMIT_DATA, (DATA_BYTES_MAX, DATA_BYTES_MAX))
 
 
 class _Judging:

@@ -17,6 +17,7 @@ _WORDS = {
     "waits": "would wait",
     "duplicate": "would be a duplicate",
     "never_taken": "would never be taken",
+    "not_judged": "cannot be judged before it lands",
 }
 _SHOWN = 5
 

@@ -77,7 +77,9 @@ def test_a_dry_run_says_what_a_load_then_does(
     assert [(one.record, one.line, one.rules) for one in found.examples] == [
         (row["record_number"], row["line_number"], row["rules"]) for row in kept
     ]
-    assert [one.raw for one in found.examples] == [bytes(row["raw"]).decode("utf-8", "backslashreplace") for row in kept]
+    assert [one.raw for one in found.examples] == [
+        bytes(row["raw"]).decode("utf-8", "backslashreplace") for row in kept
+    ]
 
 
 def test_of_a_generated_file_every_rule_is_counted(
