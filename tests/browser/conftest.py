@@ -33,10 +33,17 @@ def shop(postgres_server: embedded.Server) -> Iterator[Settings]:
     }
     with tempfile.TemporaryDirectory(prefix="sluice-shop-") as home:
         settings = Settings(home=home, **urls)
-        stage.lived_in(settings)
+        settings.home_dir.mkdir(exist_ok=True)
+        (settings.home_dir / "epoch").write_text(str(stage.lived_in(settings)))
         yield settings
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def epoch(shop: Settings) -> int:
+    """The epoch of the shop's stream, under which a test may load."""
+    return int((shop.home_dir / "epoch").read_text())
 
 
 @pytest.fixture(scope="session")

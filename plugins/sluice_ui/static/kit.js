@@ -258,3 +258,29 @@ const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u20
 export const visible = (text) =>
   String(text).replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 export const Raw = ({ text }) => html`<bdi style=${{ overflowWrap: "anywhere" }}>${visible(text)}</bdi>`;
+
+// --- sending, to the page's own app
+
+// A header of the page's own, which no form of another site can send.
+const OURS = { "X-Sluice": "page", Accept: "application/json" };
+
+// send("POST", "uploads/…/land"): the answer. Raises Trouble.
+export const send = async (method, path) =>
+  answerOf(await fetch(address(`sluice/api/${path}`), { method, headers: OURS }));
+
+// Send a file as it is; `sent` is called with the bytes that are on their way. Raises Trouble.
+export const upload = (path, file, sent) =>
+  new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address(`sluice/api/${path}`));
+    request.responseType = "json";
+    for (const [name, value] of Object.entries(OURS)) request.setRequestHeader(name, value);
+    request.setRequestHeader("X-Sluice-Name", encodeURIComponent(file.name));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.addEventListener("progress", (event) => sent(event.loaded));
+    request.addEventListener("load", () =>
+      request.status < 300 ? resolve(request.response) : reject(new Trouble(request.status, request.response)),
+    );
+    request.addEventListener("error", () => reject(new Trouble(0, { detail: "the connection broke: try again" })));
+    request.send(file);
+  });

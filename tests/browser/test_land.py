@@ -1,0 +1,161 @@
+"""Room Land a file: what would become of each row is told before the file lands."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.landing.mover import move_landed
+from sluice.landing.uploads import KEPT_SECONDS
+from sluice.loading.load_file import FileLoader
+from tests.airflow_server import Server
+from tests.browser.conftest import Open
+from tests.loading import event, table
+
+SCRIPT = "<img src=x onerror=\"document.title='taken'\">"
+OURS = {"X-Sluice": "page"}
+
+
+def choose(page: Page, name: str, text: str) -> None:
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "text/csv", "buffer": text.encode()})
+
+
+def load_what_landed(shop: Settings, epoch: int) -> None:
+    """What the mover and the stream do."""
+    with database.connect(shop.database_url) as connection:
+        move_landed(shop, connection)
+        waiting = connection.execute("SELECT file_id FROM ledger.files WHERE state = 'landed' AND waits_for IS NULL")
+        loader = FileLoader(shop, epoch)
+        for row in waiting.fetchall():
+            loader.load(row["file_id"])
+        loader.close()
+
+
+def uploads(shop: Settings) -> list[Path]:
+    return sorted(shop.uploads_dir.iterdir()) if shop.uploads_dir.is_dir() else []
+
+
+def test_a_dropped_file_is_judged_landed_and_seen_to_arrive(open_room: Open, shop: Settings, epoch: int) -> None:
+    page = open_room("land")
+    choose(page, "dropped.csv", table(event(70_001), event(70_002, price=SCRIPT), event(70_003)))
+    expect(page.get_by_text("It would load.")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("the whole file")).to_be_visible()
+    expect(page.get_by_text("price.type").first).to_be_visible()
+    expect(page.get_by_text(SCRIPT).first).to_be_visible()
+    assert page.title() != "taken"
+    assert Axe().run(page, "[data-sluice=page]").violations_count == 0
+    page.get_by_role("button", name="Land it").click()
+    expect(page.get_by_text("has landed")).to_be_visible()
+    load_what_landed(shop, epoch)
+    expect(page.get_by_role("status")).to_contain_text("is loaded", timeout=15_000)
+    expect(page.get_by_role("link", name="File ")).to_be_visible()
+    assert uploads(shop) == []
+
+
+def test_what_fits_no_contract_is_drafted_one(open_room: Open, shop: Settings) -> None:
+    page = open_room("land")
+    choose(
+        page,
+        "new-feed.csv",
+        "id,kind,moment,amount\n" + "".join(f"{i},view,2026-11-0{i}T10:00:00Z,{i}.50\n" for i in range(1, 9)),
+    )
+    expect(page.get_by_text("No contract fits it").first).to_be_visible(timeout=30_000)
+    expect(page.get_by_role("button", name="Land it")).to_be_hidden()
+    page.get_by_role("button", name="Draft a contract").click()
+    expect(page.get_by_label("Draft")).to_contain_text("apiVersion", timeout=30_000)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download it").click()
+    assert download.value.suggested_filename.endswith(".odcs.yaml")
+    page.get_by_role("button", name="Leave it").click()
+    expect(page.get_by_role("button", name="Choose a file")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (1024, "dark"), (400, "light"), (400, "dark")])
+def test_the_room_fits_every_width_in_light_and_dark(open_room: Open, width: int, scheme: str) -> None:
+    page = open_room("land", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    choose(page, "shown.csv", table(event(70_011), event(70_012, price="x" * 300)))
+    expect(page.get_by_text("It would load.")).to_be_visible(timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert Axe().run(page, "[data-sluice=page]").violations_count == 0
+
+
+def test_the_keyboard_alone_chooses_and_leaves(open_room: Open) -> None:
+    page = open_room("land")
+    button = page.get_by_role("button", name="Choose a file")
+    button.focus()
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files({"name": "keys.csv", "mimeType": "text/csv", "buffer": table(event(70_021)).encode()})
+    land = page.get_by_role("button", name="Land it")
+    expect(land).to_be_visible(timeout=30_000)
+    land.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(button).to_be_visible()
+
+
+# --- the endpoints
+
+
+def hand_over(server: Server, token: str, name: str, data: bytes, **more: str) -> tuple[int, dict[str, str]]:
+    answer = server.ask(
+        "POST", "sluice/api/uploads", token=token, body=data, headers={**OURS, "X-Sluice-Name": name, **more}
+    )
+    return answer.status, answer.json
+
+
+def test_a_viewer_may_not_hand_over_a_file(server: Server) -> None:
+    assert hand_over(server, server.token("viewer"), "a.csv", b"x")[0] == 403
+
+
+def test_what_no_page_of_ours_sends_is_refused(server: Server, shop: Settings) -> None:
+    before = uploads(shop)
+    answer = server.ask(
+        "POST", "sluice/api/uploads", token=server.token("user"), body=b"x", headers={"X-Sluice-Name": "a.csv"}
+    )
+    assert answer.status == 400
+    assert uploads(shop) == before
+
+
+@pytest.mark.parametrize("name", ["..%2Fx.csv", "%2Fetc%2Fx.csv", ".hidden.csv", "a%00.csv", "x.part"])
+def test_a_name_that_is_never_taken_is_refused_before_anything_is_written(
+    server: Server, shop: Settings, name: str
+) -> None:
+    before = uploads(shop)
+    status, said = hand_over(server, server.token("user"), name, b"x")
+    assert status == 409, said
+    assert uploads(shop) == before
+
+
+def test_only_the_bytes_of_the_upload_land_and_only_once(server: Server, shop: Settings) -> None:
+    token, data = server.token("user"), table(event(70_031)).encode()
+    status, said = hand_over(server, token, "na%E2%80%AEme.csv", data)
+    assert (status, said["name"]) == (200, "na\u202eme.csv")
+    assert [path.stat().st_mode & 0o777 for path in uploads(shop) if said["upload"] in path.name] == [0o600, 0o600]
+    landed = server.ask("POST", f"sluice/api/uploads/{said['upload']}/land", token=token, headers=OURS)
+    assert landed.json["sha256"] == hashlib.sha256(data).hexdigest()
+    path = shop.incoming_dir / landed.json["name"]
+    assert path.read_bytes() == data
+    path.unlink()
+    again = server.ask("POST", f"sluice/api/uploads/{said['upload']}/land", token=token, headers=OURS)
+    assert again.status == 409
+
+
+def test_what_is_not_landed_is_gone_after_an_hour(server: Server, shop: Settings) -> None:
+    token = server.token("user")
+    _, old = hand_over(server, token, "old.csv", b"x")
+    hour_ago = time.time() - KEPT_SECONDS - 1
+    for path in uploads(shop):
+        os.utime(path, (hour_ago, hour_ago))
+    hand_over(server, token, "new.csv", b"x")
+    assert not any(old["upload"] in path.name for path in uploads(shop))
+    checked = server.ask("POST", f"sluice/api/uploads/{old['upload']}/check", token=token, headers=OURS)
+    assert checked.status == 409
