@@ -68,7 +68,7 @@ class Writing:
         self._name = name
         self._token = secrets.token_hex(16)
         self._bytes = 0
-        self._file: BinaryIO = _data(settings, self._token).open("xb", buffering=0)
+        self._file: BinaryIO = _create(settings, _data(settings, self._token))
 
     def write(self, block: bytes) -> None:
         """Raises UploadError when it becomes too large, OSError when the disk refuses it."""
@@ -83,7 +83,8 @@ class Writing:
         """It is whole."""
         os.fsync(self._file.fileno())
         self._file.close()
-        _name(self._settings, self._token).write_text(json.dumps(self._name))
+        with _create(self._settings, _name(self._settings, self._token)) as file:
+            file.write(json.dumps(self._name).encode())
         return find(self._settings, self._token)
 
     def give_up(self) -> None:
@@ -129,6 +130,11 @@ def sweep(settings: Settings) -> None:
             with contextlib.suppress(FileNotFoundError):
                 if path.lstat().st_mtime < oldest:
                     path.unlink()
+
+
+def _create(settings: Settings, path: Path) -> BinaryIO:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, settings.file_mode)
+    return os.fdopen(descriptor, "wb", buffering=0)
 
 
 def _data(settings: Settings, token: str) -> Path:
