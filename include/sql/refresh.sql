@@ -54,37 +54,44 @@ SELECT coalesce(sum(rows_loaded), 0)::bigint AS rows
 FROM ledger.files
 WHERE file_id IN (SELECT file_id FROM pg_temp.taken_changes);
 
--- name: find_rows_that_came :: nothing
--- Files that follow one another are looked up together: their rows lie together, and one look takes as long as many.
-INSERT INTO pg_temp.rows_that_came
-WITH changed AS (
-    SELECT file_id, coalesce(contract, 'unknown') AS feed, first_event_time, last_event_time
-    FROM ledger.files
-    WHERE file_id IN (SELECT file_id FROM pg_temp.taken_changes)
-), runs AS (
-    SELECT
-        min(file_id) AS first_file,
-        max(file_id) AS last_file,
-        min(ledger.since(first_event_time)) AS since,
-        max(ledger.until(last_event_time)) AS until
+-- name: make_changed_files :: nothing; the files of which rows came, and when
+CREATE TEMPORARY TABLE changed_files ON COMMIT DROP AS
+SELECT file_id, coalesce(contract, 'unknown') AS feed, first_event_time, last_event_time
+FROM ledger.files
+WHERE file_id IN (SELECT file_id FROM pg_temp.taken_changes);
+ANALYZE pg_temp.changed_files;
+
+-- name: runs_of_changed_files :: a row a run of such files, with the moments of the months in which their rows lie, as text
+-- Files that follow one another are looked up together: their rows lie together, and one look takes as long as many. There
+-- are a thousand runs at most.
+SELECT
+    min(file_id) AS first_file,
+    max(file_id) AS last_file,
+    min(ledger.since(first_event_time))::text AS since,
+    max(ledger.until(last_event_time))::text AS until
+FROM (
+    SELECT *, count(*) FILTER (WHERE starts) OVER (ORDER BY file_id) AS run
     FROM (
-        SELECT *, count(*) FILTER (WHERE starts) OVER (ORDER BY file_id) AS run
-        FROM (
-            SELECT *, file_id - lag(file_id) OVER (ORDER BY file_id) > 100 AS starts FROM changed
-        ) AS gaps
-    ) AS numbered
-    GROUP BY run
-)
+        SELECT
+            *,
+            file_id - lag(file_id) OVER (ORDER BY file_id)
+            > greatest(100, (max(file_id) OVER () - min(file_id) OVER ()) / 1000) AS starts
+        FROM pg_temp.changed_files
+    ) AS gaps
+) AS numbered
+GROUP BY run
+ORDER BY run;
+
+-- name: find_rows_that_came :: nothing; those of the files from {first_file} to {last_file}
+-- Literal moments: what the planner knows only while it runs makes it look through every month.
+INSERT INTO pg_temp.rows_that_came
 SELECT DISTINCT feed, unit, {keys}
-FROM runs
-CROSS JOIN LATERAL (
+FROM (
     SELECT *, (event_time AT TIME ZONE 'UTC')::date AS unit
     FROM public.events
-    WHERE file_id BETWEEN runs.first_file AND runs.last_file
-        AND event_time >= runs.since
-        AND event_time <= runs.until
+    WHERE file_id BETWEEN {first_file} AND {last_file} AND event_time >= {since} AND event_time <= {until}
 ) AS found
-JOIN changed USING (file_id);
+JOIN pg_temp.changed_files USING (file_id);
 
 -- name: units_of_changes :: nothing; the units that changed, and how many events they may have
 INSERT INTO pg_temp.units_to_count

@@ -196,7 +196,9 @@ class Refreshing:
         rows = queries.row(self._cursor, "refresh.count_rows_that_came")["rows"]
         # What came is kept by its keys, unless it is so much that whole units are counted as fast.
         is_whole = rows > _ROWS_BY_KEY
-        self._cursor.execute(self._statements.find_rows_that_came(is_whole=is_whole))
+        self._execute("refresh.make_changed_files")
+        for run in queries.all(self._cursor, "refresh.runs_of_changed_files"):
+            self._cursor.execute(self._statements.find_rows_that_came(run, is_whole=is_whole))
         self._execute("refresh.units_of_changes", is_whole=sql.Literal(is_whole))
         if changed_feeds:
             self._execute("refresh.units_of_feeds", feeds=sql.Literal(sorted(changed_feeds)))

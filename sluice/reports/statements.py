@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from psycopg import sql
 
@@ -37,10 +38,11 @@ class Statements:
         """An empty table of them."""
         return queries.compose("refresh.make_rows_that_came", keys=columns(self._keys()))
 
-    def find_rows_that_came(self, *, is_whole: bool) -> sql.Composed:
-        """Fill it; without keys when units are counted as a whole."""
+    def find_rows_that_came(self, run: Mapping[str, Any], *, is_whole: bool) -> sql.Composed:
+        """Add those of a run of files; without keys when units are counted as a whole."""
         keys = [sql.SQL("CASE WHEN NOT {} THEN {} END").format(is_whole, sql.Identifier(name)) for name in self._keys()]
-        return queries.compose("refresh.find_rows_that_came", keys=comma(keys))
+        parts = {name: sql.Literal(value) for name, value in run.items()}
+        return queries.compose("refresh.find_rows_that_came", keys=comma(keys), **parts)
 
     def fill_events(self, day: str, zone: sql.Composable) -> sql.Composed:
         """Add the events of the batch's units on ``day``."""
