@@ -223,7 +223,9 @@ const SIGNS = { good: "green", warning: "orange", bad: "red", quiet: "gray" };
 
 // A state in words, its colour only beside them.
 export const Sign = ({ level, children }) =>
-  html`<${Badge} colorPalette=${SIGNS[level] ?? "gray"} variant="surface" size="md">${children}<//>`;
+  html`<${Badge} colorPalette=${SIGNS[level] ?? "gray"} variant="surface" size="md" whiteSpace="normal" h="auto"
+    >${children}<//
+  >`;
 
 // What is not as it should be, with what to do; docs is a page of the project's documentation.
 export const Notice = ({ level = "warning", title, children }) => html`
