@@ -242,7 +242,7 @@ bench-workers: $(VENV)/.dev ## One and two Spark workers of a standalone cluster
 bench-mover: $(VENV)/.dev ## Measure the mover with many small files waiting (FILES=100000; WRITE=1)
 	@$(PYTHON) -m bench.mover $(if $(FILES),--files $(FILES)) $(KEEP)
 
-.PHONY: bench-scale bench-reports bench-ledger bench-airflow
+.PHONY: bench-scale bench-reports bench-ledger bench-airflow bench-page
 bench-scale: $(VENV)/.dev ## Loads, unloads, the merge and a drop, the more events there are (ROWS=100000000 needs 42 GB; ONE_TABLE=1: as before there were months; WRITE=1)
 	@$(PYTHON) -m bench.scale $(if $(ROWS),--rows $(ROWS)) $(if $(ONE_TABLE),--one-table) $(KEEP)
 
@@ -258,6 +258,9 @@ bench-airflow: $(VENV)/.dev ## Airflow's metadata after a week of a file every 2
 .PHONY: bench-latency
 bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each part, busy and idle (EVERY=2 MINUTES=10 IDLE=3; WRITE=1)
 	@$(PYTHON) -m bench.latency --every $(or $(EVERY),2) --minutes $(or $(MINUTES),10) --idle-minutes $(or $(IDLE),3) $(KEEP)
+
+bench-page: $(VENV)/.dev ## The page in Airflow's web UI with much behind it, and Airflow beside ten viewers (FILES=1000000 ROWS=20000000; WRITE=1)
+	@$(PYTHON) -m bench.page $(if $(FILES),--files $(FILES)) $(if $(ROWS),--rows $(ROWS)) $(KEEP)
 
 .PHONY: report-pictures
 report-pictures: $(VENV)/.dev ## Draw the pictures of docs/reports.md anew, of generated events (needs Chromium; NAMES="funnel users": only these)

@@ -18,7 +18,8 @@ def league(measured: Result) -> str:
     rows = [[_member(one), *_figures(one)] for one in measured["members"]]
     head = ["", "rows/s", "Sluice against it", "CPU, client", "CPU, PostgreSQL", "rows"]
     what = (
-        f"`make bench`: {measured['rows']:,} rows in {measured['files']} files ({measured['bytes'] / 1e6:,.0f} MB), "
+        f"`make bench`: {measured['rows']:,    "page": page,
+} rows in {measured['files']} files ({measured['bytes'] / 1e6:,.0f} MB), "
         f"medians of {measured['rounds']} rounds. CPU is in µs a row."
     )
     settings = [f"- **{one['name']}** {one['version']}: {one['settings']}" for one in measured["members"]]
@@ -217,6 +218,26 @@ def _rates(measured: Result) -> str:
         f"the time (`SLUICE_REPORT_SHARE`), so loads keep {kept:.2f}. One every {measured['interval']:.0f} s after "
         f"1,000 rows takes {100 * of_cores:.2f} % of the cores."
     )
+
+
+def page(measured: Result) -> str:
+    """A row a view of the page; then Airflow's health alone and while ten viewers look."""
+    what = (
+        f"`make bench-page`: {measured['files']:,} files, {measured['rejects']:,} rejects, {measured['rows']:,} events; "
+        f"{measured['asked']} answers of the web server to each view, ms."
+    )
+    views = [
+        [name, *(f"{one[part]:.0f}" for part in ("p50", "p95", "max")), f"{one['bytes']:,}"]
+        for name, one in measured["views"].items()
+    ]
+    alone, beside = (measured["health"][name] for name in ("alone", "beside"))
+    health = (
+        f"`/monitor/health` of Airflow answers in {alone['p50']:.0f} ms (p95 {alone['p95']:.0f}) when nobody looks, in "
+        f"{beside['p50']:.0f} ms (p95 {beside['p95']:.0f}, at most {beside['max']:.0f}) while {measured['viewers']} viewers "
+        f"look: of {measured['answers']:,} answers to them {measured['not_answered']} were \"come again\"."
+    )
+    shown = table(["view", "p50", "p95", "longest", "bytes"], views)
+    return "\n\n".join([f"{what} {_where(measured)}", shown, health])
 
 
 def _median(values: list[float]) -> float:
