@@ -18,8 +18,7 @@ def league(measured: Result) -> str:
     rows = [[_member(one), *_figures(one)] for one in measured["members"]]
     head = ["", "rows/s", "Sluice against it", "CPU, client", "CPU, PostgreSQL", "rows"]
     what = (
-        f"`make bench`: {measured['rows']:,    "page": page,
-} rows in {measured['files']} files ({measured['bytes'] / 1e6:,.0f} MB), "
+        f"`make bench`: {measured['rows']:,} rows in {measured['files']} files ({measured['bytes'] / 1e6:,.0f} MB), "
         f"medians of {measured['rounds']} rounds. CPU is in µs a row."
     )
     settings = [f"- **{one['name']}** {one['version']}: {one['settings']}" for one in measured["members"]]
@@ -234,7 +233,7 @@ def page(measured: Result) -> str:
     health = (
         f"`/monitor/health` of Airflow answers in {alone['p50']:.0f} ms (p95 {alone['p95']:.0f}) when nobody looks, in "
         f"{beside['p50']:.0f} ms (p95 {beside['p95']:.0f}, at most {beside['max']:.0f}) while {measured['viewers']} viewers "
-        f"look: of {measured['answers']:,} answers to them {measured['not_answered']} were \"come again\"."
+        f'look: of {measured["answers"]:,} answers to them {measured["not_answered"]} were "come again".'
     )
     shown = table(["view", "p50", "p95", "longest", "bytes"], views)
     return "\n\n".join([f"{what} {_where(measured)}", shown, health])
@@ -374,4 +373,5 @@ TABLES = {
     "reports": reports,
     "ledger": ledger,
     "airflow": airflow,
+    "page": page,
 }
