@@ -10,6 +10,7 @@ asks for anew every two seconds, while Airflow is asked for its health.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import tempfile
 import threading
@@ -33,7 +34,7 @@ from tests.airflow_server import Server
 ASKED, VIEWERS, LOOKING_SECONDS, EVERY_SECONDS = 40, 10, 30.0, 2.0
 _FEWER_REJECTS = """
     DELETE FROM ledger.rejects WHERE file_id > (
-        SELECT coalesce(max(file_id), 0) FROM (SELECT file_id FROM ledger.rejects ORDER BY file_id LIMIT %(rejects)s) AS kept
+        SELECT max(file_id) FROM (SELECT file_id FROM ledger.rejects ORDER BY file_id LIMIT %(rejects)s) AS kept
     )
 """
 _NEWEST = """
@@ -126,7 +127,8 @@ def paths(server: Bench) -> dict[str, str]:
 def _asked(web: Server, token: str, path: str) -> dict[str, Any]:
     """Milliseconds of the answers, and what they were."""
     web.ask("GET", f"sluice/api/{path}", token=token)  # the first one connects
-    found = [timed(web.ask, "GET", f"sluice/api/{path}", token=token) for _ in range(ASKED)]
+    ask = functools.partial(web.ask, "GET", f"sluice/api/{path}", token=token)
+    found = [timed(ask) for _ in range(ASKED)]
     return _percentiles([1000 * seconds for seconds, _ in found]) | {
         "bytes": len(found[-1][1].body),
         "statuses": sorted({answer.status for _, answer in found}),

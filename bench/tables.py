@@ -222,7 +222,7 @@ def _rates(measured: Result) -> str:
 def page(measured: Result) -> str:
     """A row a view of the page; then Airflow's health alone and while ten viewers look."""
     what = (
-        f"`make bench-page`: {measured['files']:,} files, {measured['rejects']:,} rejects, {measured['rows']:,} events; "
+        f"`make bench-page`: {measured['files']:,} files, {measured['rejects']:,} rejects, {measured['rows']:,} rows, "
         f"{measured['asked']} answers of the web server to each view, ms."
     )
     views = [
@@ -232,8 +232,8 @@ def page(measured: Result) -> str:
     alone, beside = (measured["health"][name] for name in ("alone", "beside"))
     health = (
         f"`/monitor/health` of Airflow answers in {alone['p50']:.0f} ms (p95 {alone['p95']:.0f}) when nobody looks, in "
-        f"{beside['p50']:.0f} ms (p95 {beside['p95']:.0f}, at most {beside['max']:.0f}) while {measured['viewers']} viewers "
-        f'look: of {measured["answers"]:,} answers to them {measured["not_answered"]} were "come again".'
+        f"{beside['p50']:.0f} ms (p95 {beside['p95']:.0f}, at most {beside['max']:.0f}) while {measured['viewers']} "
+        f'viewers look: of {measured["answers"]:,} answers to them {measured["not_answered"]} were "come again".'
     )
     shown = table(["view", "p50", "p95", "longest", "bytes"], views)
     return "\n\n".join([f"{what} {_where(measured)}", shown, health])
