@@ -78,18 +78,22 @@ def page(
     parts = _parts(look, beyond)
     rows = connection.execute(queries.compose("watching/files.page", **parts), values).fetchall()
     is_full, rows = len(rows) > most, rows[:most]
-    further = rows[-1]["file_id"] if is_full else None
-    if not is_full and (
-        last := connection.execute(queries.compose("watching/files.looked_to", **parts), values).fetchone()
-    ):
-        further = last["file_id"]
-    if not back:
+    if is_full:
+        further = rows[-1]["file_id"]
+    else:
+        last = connection.execute(queries.compose("watching/files.looked_to", **parts), values).fetchone()
+        further = last["file_id"] if last else None
+    if back:
+        ends = {"older": further, "newer": rows[0]["file_id"] if rows and before is not None else None}
+    else:
         rows.reverse()
-    ends = {"older": further, "newer": rows[0]["file_id"] if rows and before is not None else None}
-    if not back:
         ends = {"older": rows[-1]["file_id"] if rows else after, "newer": further}
-    looked_only = further is not None and not is_full
-    return {"files": rows, **ends, "looked_only": looked_only, "by_landing": look.index == "watching/files.by_landing"}
+    return {
+        "files": rows,
+        **ends,
+        "looked_only": further is not None and not is_full,
+        "by_landing": look.index == "watching/files.by_landing",
+    }
 
 
 def count(connection: Connection, wanted: Filter) -> dict[str, Any]:

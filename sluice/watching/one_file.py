@@ -122,8 +122,10 @@ def _without_moment(file: dict[str, Any]) -> list[str]:
 
 
 def bytes_lie(connection: Connection, settings: Settings, file: dict[str, Any]) -> dict[str, Any]:
-    """``path`` in the state folder, whether the file ``is_there``, and if not, why: ``sealed``, ``gone``, or ``unseen``:
-    the folders that this process sees are not those of the ledger."""
+    """``path`` in the state folder, whether the file ``is_there``, and if not, why.
+
+    ``sealed``, ``gone``, or ``unseen``: the folders that this process sees are not those of the ledger.
+    """
     path = file["path"]
     if file["sealed_at"] is not None or not path:
         return {"path": path, "is_there": False, "why": "sealed" if path else "gone"}

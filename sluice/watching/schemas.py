@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ def schema(connection: Connection, contract: str) -> dict[str, Any]:
     if not newest:
         raise UnknownError("unknown_contract", f"No file is loaded under a contract named {contract}.")
     files = newest[::-1]
-    changes = [change for before, file in zip(files, files[1:], strict=False) if (change := _change(before, file))]
+    changes = [change for before, file in itertools.pairwise(files) if (change := _change(before, file))]
     return {
         "contract": contract,
         "files": len(files),

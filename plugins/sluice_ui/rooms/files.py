@@ -15,7 +15,8 @@ from sluice_ui.answers import Answers
 VERIFY_MS = 5000
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Beside = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
-Text = Annotated[str | None, Query(min_length=1, max_length=300, pattern="^[^\\x00]*$")]
+Name = Annotated[str, Query(min_length=1, max_length=300, pattern="^[^\\x00]*$")]
+Text = Name | None
 
 
 def _wanted(
@@ -68,7 +69,7 @@ def router(answers: Answers) -> APIRouter:
         return {"contracts": await answers.ask(schemas.contracts)}
 
     @room.get("/contracts/schema")
-    async def schema(name: Annotated[str, Query(min_length=1, max_length=300)]) -> dict[str, Any]:
+    async def schema(name: Name) -> dict[str, Any]:
         return await answers.ask(schemas.schema, name)
 
     return room
