@@ -1,10 +1,16 @@
 // The page "Sluice" in Airflow's navigation. Rooms are paths below /plugin/sluice, filters are the query.
 
 import { Box, Button, Flex, Heading, html, Link, Notice, React, ROOT, useLocation } from "./kit.js";
+import { Contracts } from "./rooms/contracts.js";
+import { Files } from "./rooms/files.js";
 import { Now } from "./rooms/now.js";
 
 // The first part of the path names the room.
-const ROOMS = [{ path: "", title: "Now", room: Now }];
+const ROOMS = [
+  { path: "", title: "Now", room: Now },
+  { path: "files", title: "Files", room: Files },
+  { path: "contracts", title: "Contracts", room: Contracts },
+];
 
 // What throws shows here, and leaves Airflow whole.
 class Boundary extends React.Component {
