@@ -108,6 +108,7 @@ def count(connection: Connection, wanted: Filter) -> dict[str, Any]:
 
 def _look(connection: Connection, wanted: Filter) -> Look:
     """By the narrowest of what is asked for."""
+    queries.run(connection, "watching/session.by_index")
     values = wanted.values
     if wanted.prefix and queries.row(connection, "watching/files.named", **values)["files"] <= NAMES:
         return Look("watching/files.by_name", _PLAIN)

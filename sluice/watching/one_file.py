@@ -54,7 +54,7 @@ def rows(connection: Connection, file_id: int) -> dict[str, Any]:
     file = _row(connection, file_id)
     found: list[dict[str, Any]] = []
     if file["rows_loaded"] and file["state"] == "loaded":
-        queries.run(connection, "watching/one_file.by_index")
+        queries.run(connection, "watching/session.by_index")
         months = queries.row(connection, "watching/one_file.months", file_id=file_id)
         asked = {"file_id": file_id, "look": ROWS_LOOK, "most": ROWS, **months}
         found = queries.all(connection, "watching/one_file.rows", **asked)

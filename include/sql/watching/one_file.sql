@@ -83,10 +83,6 @@ WHERE file_id = %(file_id)s
 ORDER BY record_number
 LIMIT 1;
 
--- name: by_index :: nothing of use; until the transaction ends, no table is read whole
--- Of a limit PostgreSQL thinks that it is soon reached, wherever one begins to read.
-SELECT set_config('enable_seqscan', 'off', true);
-
 -- name: months :: one row: the moments between which its rows lie, as text, for they may be infinite
 SELECT ledger.since(first_event_time)::text AS since, ledger.until(last_event_time)::text AS until
 FROM ledger.files
