@@ -23,10 +23,11 @@ _FILES = """
         landed_at, moved_at, loaded_at, claim, merged_at, sealed_at, receipt, receipt_version, receipt_at
     )
     SELECT
-        CASE WHEN one %% 700 = 0 THEN 'rare_' ELSE 'old-' END || one || '.csv', '', encode(sha256(one::text::bytea), 'hex'),
-        1000, CASE WHEN one %% 1000 = 0 THEN 'rejected' ELSE 'loaded' END,
-        CASE WHEN one %% 900 = 0 THEN 'rare' ELSE 'events' END, '{"rows": 1}', 1, 1, 0, 0, at, at, at + interval '2 s', one,
-        at, at, repeat('0', 32), 1, at
+        CASE WHEN one %% 700 = 0 THEN 'rare_' ELSE 'old-' END || one || '.csv',
+        '', encode(sha256(one::text::bytea), 'hex'), 1000,
+        CASE WHEN one %% 1000 = 0 THEN 'rejected' ELSE 'loaded' END,
+        CASE WHEN one %% 900 = 0 THEN 'rare' ELSE 'events' END, '{"rows": 1}', 1, 1, 0, 0,
+        at, at, at + interval '2 s', one, at, at, repeat('0', 32), 1, at
     FROM generate_series(1, %(files)s) AS one
     CROSS JOIN LATERAL (SELECT %(newest)s::timestamptz - make_interval(mins => %(files)s - one) AS at) AS made
 """

@@ -58,7 +58,7 @@ def test_the_way_of_a_loaded_file_says_what_is_still_to_come(
     loaded, receipt = story["timeline"][3:5]
     assert receipt["seconds"] == pytest.approx((receipt["at"] - loaded["at"]).total_seconds())
     assert story["run"] == {"epoch": epoch, "run_id": "test", "batch": None}
-    assert story["bytes_lie"]["is_there"] is False  # nobody has put it away
+    assert story["bytes_lie"]["path"].startswith("archive/loaded/")
     assert story["rejects"] == {
         "by_rule": [{"rule": "price.type", "state": "quarantined", "rejects": 1}], "of_first": None
     }  # fmt: skip

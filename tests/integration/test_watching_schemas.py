@@ -21,8 +21,8 @@ _FILE = """
         rows_rejected, rows_duplicate, landed_at, loaded_at
     )
     SELECT
-        'shop.csv', '', encode(sha256((random()::text)::bytea), 'hex'), 1, 'loaded', %(contract)s, %(version)s, %(header)s,
-        %(drift)s, %(filled)s, 1, 1, 0, 0, now(), now()
+        'shop.csv', '', encode(sha256((random()::text)::bytea), 'hex'), 1, 'loaded', %(contract)s, %(version)s,
+        %(header)s, %(drift)s, %(filled)s, 1, 1, 0, 0, now(), now()
     FROM generate_series(1, %(files)s)
 """
 
