@@ -42,10 +42,13 @@ const Navigation = ({ current }) => html`
     )}
   <//>`;
 
+// Links are told from other words by more than their place.
+const LINKS = { "& a": { textDecoration: "underline", textDecorationThickness: "1px", textUnderlineOffset: "3px" } };
+
 function Sluice() {
   const { pathname } = useLocation();
   const parts = pathname.split("/").slice(3).filter(Boolean);
-  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page">
+  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page" css=${LINKS}>
     <${Heading} as="h1" size="lg" mb=${2}>Sluice<//>
     <${Navigation} current=${parts[0] ?? ""} />
     <${Boundary} key=${pathname}><${Rooms} parts=${parts} /><//>

@@ -102,7 +102,7 @@ function Tally({ file, timeline }) {
 const TIMELINE = [
   { name: "step", head: "Step", of: (step) => `${STEPS[step.step] ?? step.step}` },
   { name: "at", head: "When", of: (step) => moment(step) },
-  { name: "after", head: "After the step before", number: true, of: (step) => (step.at ? seconds(step.seconds) : "–") },
+  { name: "after", head: "Later by", number: true, of: (step) => (step.at && step.step !== "landed" ? seconds(step.seconds) : "–") },
 ];
 
 function moment(step) {
