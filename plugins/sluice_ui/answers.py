@@ -19,11 +19,23 @@ class Answers:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.desk = Desk()
+        self._long = Desk(threads=1, most_waiting=2)
         self._reader = Reader(settings)
 
     async def ask(self, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs) -> T:
         """The answer of one transaction. Raises BusyError, AwayError, SlowError, and what the question raises."""
         return await self.desk.ask(lambda: self.at_once(question, *asked, **named))
+
+    async def ask_long(
+        self, milliseconds: int, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs
+    ) -> T:
+        """The same with another bound of each statement, at a desk of its own: one at a time, and nobody else waits."""
+
+        def answer() -> T:
+            with self._reader.asking(milliseconds) as connection:
+                return question(connection, *asked, **named)
+
+        return await self._long.ask(answer)
 
     def at_once(self, question: Callable[Concatenate[Connection, P], T], *asked: P.args, **named: P.kwargs) -> T:
         """The same in the caller's thread."""

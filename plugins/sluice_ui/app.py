@@ -12,10 +12,11 @@ from starlette.types import Scope
 
 from sluice.base.settings import Settings, load
 from sluice.watching.reader import AwayError, SlowError
+from sluice.watching.unknown import UnknownError
 from sluice_ui import rights
 from sluice_ui.answers import Answers
 from sluice_ui.desk import BusyError
-from sluice_ui.rooms import land, now
+from sluice_ui.rooms import files, land, now
 
 STATIC = Path(__file__).parent / "static"
 RETRY_SECONDS = "2"
@@ -43,13 +44,14 @@ def build(settings: Settings | None = None) -> FastAPI:
     """The app; Airflow mounts it. It has no pages of documentation, which would be open to all."""
     app = FastAPI(title="Sluice", docs_url=None, redoc_url=None, openapi_url=None)
     answers = Answers(settings or load())
-    for room in (now, land):
+    for room in (now, files, land):
         app.include_router(room.router(answers), prefix="/api", dependencies=[rights.LOOK])
     app.mount("/static", Scripts(directory=STATIC), name="static")
     app.middleware("http")(_with_headers)
     app.exception_handler(BusyError)(_busy)
     app.exception_handler(AwayError)(_away)
     app.exception_handler(SlowError)(_slow)
+    app.exception_handler(UnknownError)(_unknown)
     return app
 
 
@@ -71,6 +73,11 @@ async def _away(_: Request, error: Exception) -> JSONResponse:
 
 async def _slow(_: Request, error: Exception) -> JSONResponse:
     return _later("slow", str(error))
+
+
+async def _unknown(_: Request, error: Exception) -> JSONResponse:
+    code = error.code if isinstance(error, UnknownError) else "unknown"
+    return JSONResponse({"code": code, "detail": str(error)}, 404)
 
 
 def _later(code: str, detail: str, **more: str | None) -> JSONResponse:

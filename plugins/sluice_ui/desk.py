@@ -20,17 +20,19 @@ class BusyError(RuntimeError):
 
 
 class Desk:
-    """Asks in threads: two at once, eight waiting at most."""
+    """Asks in threads: two at once, eight waiting at most, unless told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = THREADS, most_waiting: int = MOST_WAITING) -> None:
+        self._threads = threads
+        self._most = threads + most_waiting
         self._limiter: anyio.CapacityLimiter | None = None  # made where the event loop is
         self._waiting = 0
 
     async def ask(self, question: Callable[..., T], *asked: Any) -> T:
         """The answer. Raises BusyError, and what the question raises."""
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(THREADS)
-        if self._waiting >= MOST_WAITING + THREADS:
+            self._limiter = anyio.CapacityLimiter(self._threads)
+        if self._waiting >= self._most:
             raise BusyError("many ask just now")
         self._waiting += 1
         try:

@@ -2,12 +2,16 @@
 
 import { Box, Button, Flex, Heading, html, Link, Notice, React, ROOT, useLocation } from "./kit.js";
 import { Land } from "./rooms/land.js";
+import { Contracts } from "./rooms/contracts.js";
+import { Files } from "./rooms/files.js";
 import { Now } from "./rooms/now.js";
 
 // The first part of the path names the room.
 const ROOMS = [
   { path: "", title: "Now", room: Now },
   { path: "land", title: "Land a file", room: Land },
+  { path: "files", title: "Files", room: Files },
+  { path: "contracts", title: "Contracts", room: Contracts },
 ];
 
 // What throws shows here, and leaves Airflow whole.
@@ -40,10 +44,13 @@ const Navigation = ({ current }) => html`
     )}
   <//>`;
 
+// Links are told from other words by more than their place.
+const LINKS = { "& a": { textDecoration: "underline", textDecorationThickness: "1px", textUnderlineOffset: "3px" } };
+
 function Sluice() {
   const { pathname } = useLocation();
   const parts = pathname.split("/").slice(3).filter(Boolean);
-  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page">
+  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page" css=${LINKS}>
     <${Heading} as="h1" size="lg" mb=${2}>Sluice<//>
     <${Navigation} current=${parts[0] ?? ""} />
     <${Boundary} key=${pathname}><${Rooms} parts=${parts} /><//>
