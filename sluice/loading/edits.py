@@ -137,7 +137,7 @@ def _write(session: WriterSession, file_id: int, edits: Sequence[Edit], *, by_wh
         )
     names = json.loads(header) if header else []
     there = {
-        number: (reject_state, json.loads(fields) if fields else {})
+        number: (reject_state, json.loads(fields, parse_int=str, parse_float=str) if fields else {})
         for number, reject_state, fields in session.run(
             "load/edits.lock_rejects", file_id, [edit.record_number for edit in edits]
         )

@@ -113,8 +113,8 @@ def replay(
 ) -> ReplayTally:
     """Judge the quarantined rejects of loaded files again: all, or those of a contract, that break a rule, of a file.
 
-    ``only``: those of these record numbers by file_id, and no others. Rejects of a contract that cannot be used stay as they are. Raises psycopg.Error when the database is away; the
-    files done before stay done.
+    ``only``: those of these record numbers by file_id, and no others. Rejects of a contract that cannot be used stay as
+    they are. Raises psycopg.Error when the database is away; the files done before stay done.
     """
     session = WriterSession(settings.writer_dsn, "sluice-replay")
     judge = Judge(settings.duckdb_memory)

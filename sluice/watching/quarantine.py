@@ -47,6 +47,11 @@ class Chosen:
     days: int | None = None
 
     @property
+    def is_of_all(self) -> bool:
+        """Whether nothing but time narrows it down."""
+        return self.contract is None and self.rule is None and self.file_id is None
+
+    @property
     def since(self) -> datetime | None:
         """When the oldest was set aside."""
         return datetime.now(UTC) - timedelta(days=self.days) if self.days else None
@@ -73,17 +78,14 @@ class Words:
 
 def counts(connection: Connection, settings: Settings, chosen: Chosen, zone: str) -> dict[str, Any]:
     """How many rejects there are by rule, over time in days of ``zone``, and by file. Raises UnknownZoneError."""
-    unit = _unit(chosen.days)
     try:
-        row = queries.row(
-            connection, "watching/quarantine.counts", most=COUNTED, unit=unit, zone=zone, **chosen.named()
-        )
+        row = queries.row(connection, "watching/quarantine.counts", most=COUNTED, zone=zone, **chosen.named())
     except psycopg.errors.InvalidParameterValue as error:
         raise UnknownZoneError(f"the database knows no time zone {zone!r}") from error
     words = Words(settings)
     for group in row["by_rule"]:
         group["words"] = words.of(group["contract"], group["rule"]).words
-    return {**row, "most": COUNTED, "unit": unit, "since": chosen.since}
+    return {**row, "most": COUNTED, "since": chosen.since}
 
 
 def page(connection: Connection, settings: Settings, chosen: Chosen, before: Key, most: int) -> dict[str, Any]:
@@ -117,12 +119,6 @@ def spreadsheet(
 def how_many(connection: Connection, chosen: Chosen, most: int) -> int:
     """How many rejects fit; ``most`` + 1 when there are more than ``most``."""
     return int(queries.row(connection, "watching/quarantine.how_many", most=most, **chosen.named())["rows"])
-
-
-def _unit(days: int | None) -> str:
-    if days is None or days > 120:
-        return "month"
-    return "hour" if days <= 2 else "day"
 
 
 def _rows(connection: Connection, chosen: Chosen, before: Key, most: int) -> list[dict[str, Any]]:

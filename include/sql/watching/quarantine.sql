@@ -24,6 +24,11 @@ WITH newest AS (
     GROUP BY contract, rules, file_id, quarter
 ), fitting AS MATERIALIZED (
     SELECT * FROM alike WHERE %(rule)s::text IS NULL OR %(rule)s::text = ANY (rules)
+), span AS (
+    SELECT now() - coalesce(%(since)s::timestamptz, min(quarter)) AS age FROM fitting
+), scale AS (
+    SELECT CASE WHEN age > interval '150 days' THEN 'month' WHEN age > interval '3 days' THEN 'day' ELSE 'hour' END AS unit
+    FROM span
 ), by_rule AS (
     SELECT contract, rule, sum(rows)::bigint AS rows, count(DISTINCT file_id) AS files, max(newest) AS newest
     FROM fitting
@@ -33,7 +38,7 @@ WITH newest AS (
     ORDER BY rows DESC, contract, rule
     LIMIT 200
 ), by_time AS (
-    SELECT date_trunc(%(unit)s, quarter, %(zone)s) AS begins, sum(rows)::bigint AS rows
+    SELECT date_trunc((SELECT unit FROM scale), quarter, %(zone)s) AS begins, sum(rows)::bigint AS rows
     FROM fitting
     GROUP BY begins
     ORDER BY begins DESC
@@ -52,6 +57,7 @@ SELECT
     (SELECT coalesce(sum(rows), 0)::bigint FROM fitting) AS rows,
     (SELECT count(DISTINCT file_id) FROM fitting) AS files,
     (SELECT coalesce(sum(rows), 0) FROM alike) > %(most)s AS is_capped,
+    (SELECT unit FROM scale) AS unit,
     (SELECT coalesce(jsonb_agg(by_rule), '[]') FROM by_rule) AS by_rule,
     (SELECT coalesce(jsonb_agg(by_time ORDER BY begins), '[]') FROM by_time) AS by_time,
     (SELECT coalesce(jsonb_agg(by_file), '[]') FROM by_file) AS by_file;
