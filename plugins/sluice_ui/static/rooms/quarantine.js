@@ -38,9 +38,12 @@ const RANGES = [
   ["90", "last 90 days"],
   ["", "all of it"],
 ];
-const FILTERS = { contract: "contract", rule: "rule", file_id: "file" };
+const TEXTS = { contract: "contract", rule: "rule" };
+const FILTERS = { ...TEXTS, file_id: "file" };
 
 function Filters({ chosen, change }) {
+  const isOfOurs = RANGES.some(([days]) => days === (chosen.days ?? ""));
+  const ranges = isOfOurs ? RANGES : [...RANGES, [chosen.days, `last ${chosen.days} days`]];
   return html`<${Flex} gap=${3} wrap="wrap" align="center" mt=${3} role="group" aria-label="Filters">
     <label>
       Set aside in the ${" "}
@@ -54,7 +57,7 @@ function Filters({ chosen, change }) {
         px=${2}
         py=${1}
       >
-        ${RANGES.map(([days, says]) => html`<option key=${days} value=${days}>${says}</option>`)}
+        ${ranges.map(([days, says]) => html`<option key=${days} value=${days}>${says}</option>`)}
       <//>
     </label>
     ${Object.entries(FILTERS)
@@ -298,13 +301,21 @@ const Empty = ({ isFiltered, change }) =>
         Every row of every loaded file is in events, or a duplicate of one. A row that breaks its contract would be here, with its reason.
       <//>`;
 
+// What of the address means something.
+function queryOf(chosen) {
+  const query = Object.fromEntries(["contract", "rule", "file_id", "days"].map((name) => [name, chosen[name]]));
+  return Object.fromEntries(
+    Object.entries(query).filter(([name, value]) => value && (name in TEXTS || /^[1-9]\d{0,15}$/.test(value))),
+  );
+}
+
 export function Quarantine() {
   const [chosen, change] = useFilters();
-  const query = Object.fromEntries(["contract", "rule", "file_id", "days"].map((name) => [name, chosen[name]]).filter(([, value]) => value));
+  const query = queryOf(chosen);
   const { answer, trouble, again } = useAnswer("quarantine", { ...query, zone: ZONE }, COUNTS_MS);
   const isFiltered = Object.keys(query).length > 0;
   return html`
-    <${Filters} chosen=${chosen} change=${change} />
+    <${Filters} chosen=${query} change=${change} />
     <${TroubleNotice} trouble=${trouble} />
     ${answer &&
     html`
