@@ -1,4 +1,4 @@
-"""Edits of rejects that come with a replay: all of them are written or none, and exactly their rejects are judged again."""
+"""Edits that come with a replay: all of them are written or none, and exactly their rejects are judged again."""
 
 from __future__ import annotations
 
