@@ -47,11 +47,6 @@ class Chosen:
     days: int | None = None
 
     @property
-    def is_of_all(self) -> bool:
-        """Whether nothing but time narrows it down."""
-        return self.contract is None and self.rule is None and self.file_id is None
-
-    @property
     def since(self) -> datetime | None:
         """When the oldest was set aside."""
         return datetime.now(UTC) - timedelta(days=self.days) if self.days else None
@@ -78,14 +73,26 @@ class Words:
 
 def counts(connection: Connection, settings: Settings, chosen: Chosen, zone: str) -> dict[str, Any]:
     """How many rejects there are by rule, over time in days of ``zone``, and by file. Raises UnknownZoneError."""
+    bounds = {"most": COUNTED, **chosen.named()}
+    queries.run(connection, "watching/quarantine.have_memory")
     try:
-        row = queries.row(connection, "watching/quarantine.counts", most=COUNTED, zone=zone, **chosen.named())
+        by_time = queries.all(connection, "watching/quarantine.by_time", zone=zone, **bounds)
     except psycopg.errors.InvalidParameterValue as error:
         raise UnknownZoneError(f"the database knows no time zone {zone!r}") from error
+    by_rule = queries.all(connection, "watching/quarantine.by_rule", **bounds)
+    by_file = queries.all(connection, "watching/quarantine.by_file", **bounds)
     words = Words(settings)
-    for group in row["by_rule"]:
-        group["words"] = words.of(group["contract"], group["rule"]).words
-    return {**row, "most": COUNTED, "since": chosen.since}
+    return {
+        "rows": sum(each["rows"] for each in by_time),
+        "files": by_file[0]["of_files"] if by_file else 0,
+        "is_capped": sum(each["seen"] for each in by_time) > COUNTED,
+        "most": COUNTED,
+        "since": bounds["since"],
+        "unit": by_time[0]["unit"] if by_time else None,
+        "by_time": [{"begins": each["begins"], "rows": each["rows"]} for each in by_time if each["rows"]],
+        "by_rule": [{**each, "words": words.of(each["contract"], each["rule"]).words} for each in by_rule],
+        "by_file": by_file,
+    }
 
 
 def page(connection: Connection, settings: Settings, chosen: Chosen, before: Key, most: int) -> dict[str, Any]:

@@ -46,23 +46,20 @@ def router(answers: Answers) -> APIRouter:
     """The endpoints."""
     room = APIRouter(prefix="/quarantine")
     settings = answers.settings
-    of_all: dict[tuple[int | None, str], Fresh] = {}
+    counts: dict[tuple[Chosen, str], Fresh] = {}
 
-    def fresh(days: int | None, zone: str) -> Fresh:
-        """What all who look at the whole quarantine share."""
-        if len(of_all) >= FRESH_MOST:
-            of_all.clear()
-        asked = Chosen(days=days)
-        return of_all.setdefault(
-            (days, zone), answers.fresh(lambda connection: quarantine.counts(connection, settings, asked, zone))
+    def fresh(which: Chosen, zone: str) -> Fresh:
+        """What all who look at the same of it share."""
+        if len(counts) >= FRESH_MOST:
+            counts.clear()
+        return counts.setdefault(
+            (which, zone), answers.fresh(lambda connection: quarantine.counts(connection, settings, which, zone))
         )
 
     @room.get("")
     async def look(which: Which, zone: Annotated[str, Query(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] = "UTC") -> Any:
         try:
-            if which.is_of_all:
-                return await fresh(which.days, zone).answer()
-            return await answers.ask(quarantine.counts, settings, which, zone)
+            return await fresh(which, zone).answer()
         except quarantine.UnknownZoneError as error:
             raise HTTPException(422, str(error)) from error
 

@@ -183,7 +183,6 @@ const ByRule = ({ answer, change }) =>
           />`,
       },
       { name: "rows", head: "rows", number: true, of: (row) => count(row.rows) },
-      { name: "files", head: "files", number: true, of: (row) => count(row.files) },
       { name: "newest", head: "newest", of: (row) => html`<${Moment} at=${row.newest} />` },
       { name: "words", head: "in words", of: (row) => html`<${Raw} text=${row.words} />` },
     ]}
