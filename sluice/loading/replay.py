@@ -12,7 +12,7 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -104,21 +104,29 @@ class _NotJudgedError(Exception):
 
 
 def replay(
-    settings: Settings, *, contract: str | None = None, rule: str | None = None, file_id: int | None = None
+    settings: Settings,
+    *,
+    contract: str | None = None,
+    rule: str | None = None,
+    file_id: int | None = None,
+    only: Mapping[int, Sequence[int]] | None = None,
 ) -> ReplayTally:
     """Judge the quarantined rejects of loaded files again: all, or those of a contract, that break a rule, of a file.
 
-    Rejects of a contract that cannot be used stay as they are. Raises psycopg.Error when the database is away; the
-    files done before stay done.
+    ``only``: those of these record numbers by file_id, and no others. Rejects of a contract that cannot be used stay as
+    they are. Raises psycopg.Error when the database is away; the files done before stay done.
     """
     session = WriterSession(settings.writer_dsn, "sluice-replay")
     judge = Judge(settings.duckdb_memory)
     tally = ReplayTally()
     try:
-        replayer = _Replayer(settings, session, judge, rule or "")
-        rows = session.run("load/replay.files", contract or "", rule or "", file_id or 0)
-        session.rollback()
-        for (each,) in rows:
+        replayer = _Replayer(settings, session, judge, rule or "", only or {})
+        if only is None:
+            files = [each for (each,) in session.run("load/replay.files", contract or "", rule or "", file_id or 0)]
+            session.rollback()
+        else:
+            files = sorted(only)
+        for each in files:
             tally.add(replayer.file(each))
     finally:
         session.disconnect()
@@ -133,11 +141,19 @@ def _left(file_id: int, why: str) -> ReplayTally:
 
 
 class _Replayer:
-    def __init__(self, settings: Settings, session: WriterSession, judge: Judge, rule: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        session: WriterSession,
+        judge: Judge,
+        rule: str,
+        only: Mapping[int, Sequence[int]],
+    ) -> None:
         self._settings = settings
         self._session = session
         self._judge = judge
         self._rule = rule
+        self._only = only
         self._months = Months(settings.writer_dsn, settings.events_partition)
         self._held = FileMonths(self._months)
         self._contracts = read_contracts(
@@ -216,8 +232,8 @@ class _Replayer:
             ) from error
 
     def _pages(self, file_id: int) -> Iterator[list[_Reject]]:
-        after = 0
-        while rows := self._session.records("load/replay.rejects", file_id, after, self._rule):
+        after, only = 0, list(self._only.get(file_id, ()))
+        while rows := self._session.records("load/replay.rejects", file_id, after, self._rule, only):
             after = rows[-1]["record_number"]
             yield [_Reject(**{**row, "fields": _fields(row["fields"])}) for row in rows]
 

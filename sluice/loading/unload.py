@@ -52,6 +52,7 @@ class Withdrawn:
 
     ``rows_taken_out`` counts all rows that ceased to be the file's, ``rows_removed`` those that are nobody's now;
     ``rows_expired`` had left before, with months that are not kept. ``lands_again``: its bytes are to be judged anew.
+    ``days_changed`` says by feed which days the reports count anew; an unload knows them, a revision leaves it empty.
     """
 
     file_id: int
@@ -65,6 +66,7 @@ class Withdrawn:
     lands_again: bool = False
     duplicates: Takeover = field(default_factory=Takeover)
     reports: str = ""
+    days_changed: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, whose keys are texts."""
@@ -108,7 +110,8 @@ def withdraw(
     left = Withdrawn(
         file_id, name, removed - stay, rejects, duplicates, given_back, removed, expired, lands_again, taken
     )
-    details = left.as_dict() | {"rows_given_back": sum(given_back.values()), "replaced_by": replaced_by}
+    told = {name: value for name, value in left.as_dict().items() if name != "days_changed"}
+    details = told | {"rows_given_back": sum(given_back.values()), "replaced_by": replaced_by}
     run("load/withdraw.note", action, file_id, reason, by_whom, json.dumps(details))
     return left
 
@@ -220,6 +223,10 @@ class _Unloading:
                 with_duplicates=self._with_duplicates,
                 lands_again=self._lands_again,
             )
+            left.days_changed = {
+                feed: {"days": days, "first": first, "last": last}
+                for feed, days, first, last in self._run("load/withdraw.days_changed")
+            }
             crash_point("unload.after_withdraw")
             crash_point("unload.before_commit")
         crash_point("unload.after_commit")

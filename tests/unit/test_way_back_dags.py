@@ -10,7 +10,9 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 
 from dags import replay_quarantine, unload_file
+from dags.replay_quarantine import EDITS
 from sluice.loading import unload
+from sluice.loading.edits import BYTES_MAX, MOST
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +40,30 @@ def test_both_run_only_when_somebody_asks(replaying: DAG, unloading: DAG) -> Non
 
 
 def test_a_replay_without_parameters_takes_everything(replaying: DAG) -> None:
-    assert replaying.params.dump() == {"contract": None, "rule": None, "file_id": None}
+    assert replaying.params.dump() == {"contract": None, "rule": None, "file_id": None, "edits": None}
     validate(replaying, {})
 
 
-@pytest.mark.parametrize("given", [{"file_id": 0}, {"file_id": "7"}, {"rule": 3}])
+def edits(**changes: Any) -> dict[str, Any]:
+    return {"edits": [{"file_id": 7, "record_number": 3, "fields": {"price": "9.99", "note": None}} | changes]}
+
+
+def test_a_replay_takes_so_many_edits_as_are_written(replaying: DAG) -> None:
+    validate(replaying, edits())
+    assert (EDITS["maxItems"], EDITS["items"]["properties"]["fields"]["additionalProperties"]["maxLength"]) == (
+        MOST,
+        BYTES_MAX,
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"file_id": 0}, {"file_id": "7"}, {"rule": 3}, {"edits": {}}, {"edits": [{}]}),
+        *(edits(fields={}), edits(fields={"price": 9}), edits(fields={"price": "9" * 70_000}), edits(file_id="7")),
+        *(edits(record_number=0), edits(raw="x"), {"edits": edits()["edits"] * 101}),
+    ],
+)
 def test_a_replay_refuses_parameters_of_the_wrong_kind(replaying: DAG, given: dict[str, Any]) -> None:
     with pytest.raises(ParamValidationError):
         validate(replaying, given)

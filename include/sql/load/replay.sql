@@ -36,7 +36,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS replay_outcomes (
     error_class text NOT NULL
 ) ON COMMIT DELETE ROWS;
 
--- name: rejects :: the next of a file's quarantined rejects, after record $2, as many as make 16 MiB
+-- name: rejects :: the next of a file's quarantined rejects, after record $2, as many as make 16 MiB; $4: only these
 SELECT record_number, line_number, raw, fields, rules, error_class, edited, version
 FROM (
     SELECT
@@ -57,6 +57,7 @@ FROM (
             AND record_number > $2
             AND state = 'quarantined'
             AND ($3::text = '' OR $3::text = ANY (rules))
+            AND (cardinality($4::bigint[]) = 0 OR record_number = ANY ($4::bigint[]))
         ORDER BY record_number
         LIMIT 5000
     ) AS page

@@ -145,6 +145,13 @@ UPDATE ledger.files
 SET state = $2
 WHERE file_id = $1;
 
+-- name: days_changed :: by feed: how many days the reports are to count anew because of what this transaction took out
+SELECT feed, count(*), min(day)::text, max(day)::text
+FROM ledger.report_changes
+WHERE xmin = pg_current_xact_id()::xid AND feed IS NOT NULL
+GROUP BY feed
+ORDER BY feed;
+
 -- name: replace_duplicates :: file_id of each older file ($1: before it) of this name and contract whose rows are another's
 UPDATE ledger.files AS duplicate
 SET state = 'replaced', contract = $3

@@ -5,6 +5,7 @@ import { Land } from "./rooms/land.js";
 import { Contracts } from "./rooms/contracts.js";
 import { Files } from "./rooms/files.js";
 import { Now } from "./rooms/now.js";
+import { Quarantine } from "./rooms/quarantine.js";
 
 // The first part of the path names the room.
 const ROOMS = [
@@ -12,6 +13,7 @@ const ROOMS = [
   { path: "land", title: "Land a file", room: Land },
   { path: "files", title: "Files", room: Files },
   { path: "contracts", title: "Contracts", room: Contracts },
+  { path: "quarantine", title: "Quarantine", room: Quarantine },
 ];
 
 // What throws shows here, and leaves Airflow whole.

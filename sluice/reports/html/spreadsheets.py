@@ -44,6 +44,13 @@ def write(file: BinaryIO, rows: Iterable[Sequence[Value]], most: int) -> tuple[i
     return max(written, 0), is_cut
 
 
+def lines(rows: Iterable[Sequence[Value]]) -> bytes:
+    """Rows for an answer that is sent piece by piece, which begins with BYTE_ORDER_MARK and the columns' names."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows([cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
 def cell(value: Value) -> str:
     """What stands in the cell: a number of ours as it is, any text guarded, nothing for NULL."""
     if value is None:
