@@ -2,9 +2,13 @@
 
 import { Box, Button, Flex, Heading, html, Link, Notice, React, ROOT, useLocation } from "./kit.js";
 import { Now } from "./rooms/now.js";
+import { Shop } from "./rooms/shop.js";
 
 // The first part of the path names the room.
-const ROOMS = [{ path: "", title: "Now", room: Now }];
+const ROOMS = [
+  { path: "", title: "Now", room: Now },
+  { path: "shop", title: "Shop", room: Shop },
+];
 
 // What throws shows here, and leaves Airflow whole.
 class Boundary extends React.Component {
