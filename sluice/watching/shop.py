@@ -93,14 +93,10 @@ def state(connection: Connection, *, generates: bool) -> Row:
     if found is None:
         return {"as_of": None, "generates": generates} | queries.row(connection, "watching/shop.has_events")
     failed = queries.one(connection, "ledger/status.failed_refresh")
-    feeds = [
-        {name: row[name] for name in ("feed", "counts_sales", "is_generated", "is_of_shop", "has_events")}
-        for row in queries.all(connection, "page.feeds")
-    ]
     return {
         **found,
-        "has_events": any(feed["has_events"] for feed in feeds),
-        "feeds": feeds,
+        **queries.row(connection, "watching/shop.has_events"),
+        "feeds": _feeds(connection),
         "failed_at": failed and failed["failed_at"],
         "generates": generates,
     }
@@ -111,7 +107,7 @@ def scope(connection: Connection, asked: Asked) -> Scope:
     found = queries.one(connection, "watching/shop.refresh")
     if found is None:
         raise UnknownError("no report has been counted yet")
-    known = queries.all(connection, "page.feeds")
+    known = _feeds(connection)
     feeds = [row["feed"] for row in known if (row["is_of_shop"] if asked.feed is None else row["feed"] == asked.feed)]
     if asked.feed is not None and not feeds:
         raise UnknownError("there is no such feed")
@@ -188,6 +184,12 @@ def chart_rows(connection: Connection, asked: Asked, chart: Chart | Literal["ter
     if not of.lists_are_bounded and chart in ("products", "searches", "terms"):
         return of, []
     return of, _ask(connection, f"watching/shop.{chart}", of.values() | {"most": CSV_ROWS})[0]
+
+
+def _feeds(connection: Connection) -> list[Row]:
+    """The shop's own first."""
+    known = queries.all(connection, "report_feeds.known")
+    return sorted(known, key=lambda row: (not row["is_of_shop"], row["feed"]))
 
 
 def _customers(connection: Connection, of: Scope) -> Row:

@@ -24,6 +24,7 @@ Kind = Literal[
     "product_view",
     "add_to_cart",
     "remove_from_cart",
+    "wishlist_add",
     "search",
     "search_in_vain",
 ]

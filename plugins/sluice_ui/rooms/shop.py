@@ -32,7 +32,12 @@ def _asked(
     feed: Text = None,
     currency: Text = None,
 ) -> shop.Asked:
-    return shop.Asked(span, first, last, feed, currency)
+    return shop.Asked(span, first, last, feed, _currency(currency))
+
+
+def _currency(asked: str | None) -> str | None:
+    """An address says ``-`` for the amounts that name no currency."""
+    return "" if asked == "-" else asked
 
 
 Asked = Annotated[shop.Asked, Depends(_asked)]
@@ -126,7 +131,7 @@ def _wanted(
     if (until is None) is not (until_id is None) or (until and not until.tzinfo):
         raise HTTPException(422, "what was shown last has a moment with its zone, and an id")
     return shop_events.Wanted(
-        day, hour, clock == "utc", kind, feed, currency, product or None, term or None, until, until_id
+        day, hour, clock == "utc", kind, feed, _currency(currency), product or None, term or None, until, until_id
     )
 
 

@@ -1,6 +1,22 @@
 // What the pages of room Shop share: how amounts and changes are said, where a figure leads, its SQL and its file.
 
-import { Box, Flex, html, Notice, ROOT, Section, Table, Text, TroubleNotice, visible } from "./kit.js";
+import {
+  Box,
+  Flex,
+  html,
+  Notice,
+  ROOT,
+  Section,
+  Table,
+  Text,
+  TroubleNotice,
+  useAnswer,
+  useEffect,
+  useState,
+  visible,
+} from "./kit.js";
+
+export const FOLLOW_MS = 5000;
 
 const exact = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
@@ -23,7 +39,7 @@ export function Changed({ change, before }) {
 
 const KEPT = ["span", "first", "last", "feed", "currency"];
 
-// What of the address says what is chosen; empty values are left out, but that of a currency without a name.
+// What of the address says what is chosen. A currency without a name is "-" there.
 export const queryOf = (filters) =>
   Object.fromEntries(KEPT.filter((name) => filters[name] !== undefined).map((name) => [name, filters[name]]));
 
@@ -34,6 +50,15 @@ export function address(path, query) {
 }
 
 export const inEvents = (query) => address(`${ROOT}/shop/events`, query);
+
+// The answer to a question, asked again when the reports were refreshed, and while there is trouble.
+export function useFollowed(path, query, asOf) {
+  const [every, setEvery] = useState(0);
+  const found = useAnswer(`shop/${path}`, { ...query, of: asOf }, every);
+  const code = found.trouble?.code;
+  useEffect(() => setEvery(code && code !== "forbidden" && code !== "error" ? FOLLOW_MS : 0), [code]);
+  return found;
+}
 
 // The SQL that gave a figure, and its rows as a file.
 export const Source = ({ path, query, sql }) => html`

@@ -29,6 +29,7 @@ const KINDS = {
   product_view: "views of products",
   add_to_cart: "what was put in a cart",
   remove_from_cart: "what was taken out of a cart",
+  wishlist_add: "what was put on a list of wishes",
   search: "searches",
   search_in_vain: "searches without result",
 };
