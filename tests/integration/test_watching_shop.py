@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,13 +14,12 @@ from psycopg.types.json import Jsonb
 
 from sluice.base.settings import Settings
 from sluice.ledger import archive
-from sluice.reports import refresh
 from sluice.watching import record, shop, shop_events
 from sluice.watching.reader import Connection, Reader
 from sluice.watching.shop import Asked
 from sluice.watching.shop_events import Wanted
 from tests.loading import change_contract, event, event_id, table
-from tests.reports import add_events
+from tests.reports import add_events, refresh_as_the_reader
 
 Row = dict[str, Any]
 Land = Callable[..., int]
@@ -72,9 +71,7 @@ def count(settings: Settings) -> Callable[..., None]:
     """Refreshes the reports, under other settings when they are given."""
 
     def refreshing(**changes: Any) -> None:
-        used = replace(settings, **changes)
-        with Reader(used)._take() as connection:  # as the DAG does: as the reader
-            refresh.refresh(connection, used, "test")
+        refresh_as_the_reader(replace(settings, **changes))
 
     return refreshing
 
@@ -422,5 +419,5 @@ def test_a_file_is_read_as_it_was_loaded_whatever_its_contract_says_today(
     ask: Callable[..., Any], own_contracts: Settings, load: Land
 ) -> None:
     file_id = load(table(*ROWS))
-    change_contract(own_contracts, **{"csv.separator": ";"})
+    change_contract(own_contracts, csv={"separator": ";"})
     assert read(ask, own_contracts, file_id, 1)["text"] == ROWS[0]

@@ -150,6 +150,6 @@ LIMIT 400;
 SELECT count(DISTINCT (feed, session_id)) AS sessions
 FROM report_cells.visits
 WHERE feed = ANY (%(feeds)s::text[]) AND session_id IS NOT NULL
-    AND unit BETWEEN (%(as_of)s::timestamptz - interval '30 minutes' AT TIME ZONE 'UTC')::date
+    AND unit BETWEEN ((%(as_of)s::timestamptz - interval '30 minutes') AT TIME ZONE 'UTC')::date
     AND (%(as_of)s::timestamptz AT TIME ZONE 'UTC')::date
     AND last_seen > %(as_of)s::timestamptz - interval '30 minutes' AND last_seen <= %(as_of)s;
