@@ -132,7 +132,10 @@ def figures(connection: Connection, asked: Asked) -> Row:
     hours = _table(connection, "watching/shop.hours", of.values()) if of.days.days == 1 else None
     return {
         **of.told(),
-        "sales": sales | _against(sales, sales_before, _SALES) | _baskets(sales, sales_before),
+        "sales": sales
+        | {"rows_before": sales_before["rows"]}
+        | _against(sales, sales_before, _SALES)
+        | _baskets(sales, sales_before),
         "hours": hours,
         "funnel": funnel | _against(funnel, funnel_before, _FUNNEL) | _conversions(funnel, funnel_before),
         "customers": _customers(connection, of),

@@ -1,8 +1,8 @@
 // Room Shop: revenue, funnel and customers, each as a picture, a table, its SQL and a file.
 
-import { Box, Button, count, Flex, html, Link, Section, Table, Text } from "./kit.js";
+import { Box, Button, count, Flex, html, Section, Table, Text } from "./kit.js";
 import { Bars } from "./bars.js";
-import { amount, inEvents, money, percent, Source } from "./shop_parts.js";
+import { amount, Go, inEvents, money, percent, Source } from "./shop_parts.js";
 
 // Chart and table side by side, below them the SQL and the file.
 export const Chart = ({ title, says, bars, table, source, empty, children }) => html`
@@ -37,18 +37,26 @@ export function Revenue({ query, answer, change }) {
   if (!rows.length)
     return html`<${Section} title=${title}><${NothingSold} answer=${answer} change=${change} /><${Source} ...${source} /><//>`;
   const found = byDay(rows);
+  const before = daysOf(answer.before);
+  const found_before = byDay(answer.sales.rows_before);
   const shown = answer.hours
     ? answer.hours.rows.map((row) => ({ key: row.at, row, to: inEvents({ ...of, day: answer.range.first, hour: row.hour }) }))
     : daysOf(answer.range)
-        .filter((day) => day <= answer.today || found[day])
-        .map((day) => ({ key: day, row: found[day], to: found[day] && inEvents({ ...of, day }), open: day === answer.today }));
+        .map((day, place) => ({
+          key: day,
+          row: found[day],
+          before: before[place] ? Number(found_before[before[place]]?.revenue ?? 0) : null,
+          to: found[day] && inEvents({ ...of, day }),
+          open: day === answer.today,
+        }))
+        .filter(({ key, row }) => key <= answer.today || row);
   const bars = shown.map(({ row, ...bar }) => ({
     ...bar,
     values: [Number(row?.revenue ?? 0)],
     title: `${bar.key}: ${said(row?.revenue ?? 0)}, ${count(row?.purchases ?? 0)} purchases`,
   }));
   const columns = [
-    { name: "key", head: answer.hours ? "hour" : "day", of: ({ key, to }) => html`<${Link} to=${to}>${key}<//>` },
+    { name: "key", head: answer.hours ? "hour" : "day", of: ({ key, to }) => html`<${Go} to=${to}>${key}<//>` },
     { name: "revenue", head: "revenue", number: true, of: ({ row }) => money(row.revenue) },
     ...(answer.hours ? [] : [{ name: "orders", head: "orders", number: true, of: ({ row }) => count(row.orders) }]),
     { name: "purchases", head: "purchases", number: true, of: ({ row }) => count(row.purchases) },
@@ -58,7 +66,7 @@ export function Revenue({ query, answer, change }) {
     title=${title}
     says="Purchases less cancellations. An order is what one session buys; without a session, what one user buys on a day."
     bars=${html`<${Bars} label=${`${title}: ${said(sums.revenue)} in all`} bars=${bars} series=${["revenue"]} said=${said} />`}
-    table=${html`<${Table} label=${title} rows=${shown.filter(({ row }) => row)} columns=${columns} keyOf=${({ key, to }) => key + to} />`}
+    table=${html`<${Table} label=${title} rows=${shown.filter(({ row }) => row).reverse()} columns=${columns} keyOf=${({ key, to }) => key + to} />`}
     source=${source}
   />`;
 }
@@ -77,10 +85,10 @@ function NothingSold({ answer, change }) {
 export function Funnel({ query, answer }) {
   const { rows, sql, sums, conversions } = answer.funnel;
   const steps = [
-    ["sessions", "Sessions", "", "all"],
-    ["viewed", "Viewed a product", "", "product_view"],
-    ["carted", "Put it in a cart", `${percent(conversions.view_to_cart)} of those that viewed`, "add_to_cart"],
-    ["bought", "Bought", `${percent(conversions.cart_to_buy)} of those with a cart`, "purchase"],
+    ["sessions", "Sessions", "", "all", "sessions"],
+    ["viewed", "Viewed a product", "", "product_view", "viewed"],
+    ["carted", "Put it in a cart", `${percent(conversions.view_to_cart)} of those that viewed`, "add_to_cart", "carted"],
+    ["bought", "Bought", `${percent(conversions.cart_to_buy)} of those with a cart`, "purchase", "bought"],
   ];
   const picture = html`<${Box} as="ul" listStyleType="none">
     ${steps.map(
@@ -95,12 +103,12 @@ export function Funnel({ query, answer }) {
     )}
   <//>`;
   const columns = [
-    { name: "day", head: "day", of: (row) => row.day },
-    ...steps.map(([name, title, , type]) => ({
+    { name: "day", head: "day", of: (row) => html`<span style=${{ whiteSpace: "nowrap" }}>${row.day}</span>` },
+    ...steps.map(([name, , , type, head]) => ({
       name,
-      head: title,
+      head,
       number: true,
-      of: (row) => html`<${Link} to=${inEvents({ ...query, day: row.day, type })}>${count(row[name])}<//>`,
+      of: (row) => html`<${Go} to=${inEvents({ ...query, day: row.day, type })}>${count(row[name])}<//>`,
     })),
   ];
   return html`<${Chart}
@@ -124,7 +132,7 @@ export function Customers({ query, answer }) {
       return { key: day, title, values: [row.new_customers, row.returning_customers], to: to(row), open: day === answer.today };
     });
   const columns = [
-    { name: "day", head: "day", of: (row) => html`<${Link} to=${to(row)}>${row.day}<//>` },
+    { name: "day", head: "day", of: (row) => html`<${Go} to=${to(row)}>${row.day}<//>` },
     { name: "new", head: "new", number: true, of: (row) => count(row.new_customers) },
     { name: "returning", head: "returning", number: true, of: (row) => count(row.returning_customers) },
   ];

@@ -3,13 +3,13 @@
 import { count, html, Link, Raw, ROOT, Table, Text, TroubleNotice, useFilters } from "./kit.js";
 import { Bars } from "./bars.js";
 import { byDay, Chart, daysOf } from "./shop_charts.js";
-import { address, amount, inEvents, List, money, queryOf, rangeOf, useFollowed } from "./shop_parts.js";
+import { address, amount, Go, inEvents, List, money, queryOf, rangeOf, useFollowed } from "./shop_parts.js";
 
 export function Products({ query, state }) {
   const { answer: found, trouble } = useFollowed("products", query, state.as_of);
   const page = (row) => `${ROOT}/shop/product?${new URLSearchParams({ ...query, product: row.product_id })}`;
   const columns = [
-    { name: "product", head: "product", of: (row) => html`<${Link} to=${page(row)}><${Raw} text=${row.product_id} /><//>` },
+    { name: "product", head: "product", of: (row) => html`<${Link} to=${page(row)} style=${{ textDecoration: "underline" }}><${Raw} text=${row.product_id} /><//>` },
     { name: "category", head: "category", of: (row) => html`<${Raw} text=${row.category ?? ""} />` },
     { name: "revenue", head: "revenue", number: true, of: (row) => money(row.revenue) },
     { name: "before", head: "range before", number: true, of: (row) => money(row.revenue_before) },
@@ -44,7 +44,7 @@ export function Searches({ query, state }) {
       return { key: day, title: `${day}: ${count(row.without_result)} of ${count(row.searches)} found nothing`, values: [row.without_result], to: to(row) };
     });
   const columns = [
-    { name: "day", head: "day", of: (row) => html`<${Link} to=${to(row)}>${row.day}<//>` },
+    { name: "day", head: "day", of: (row) => html`<${Go} to=${to(row)}>${row.day}<//>` },
     { name: "vain", head: "without result", number: true, of: (row) => count(row.without_result) },
     { name: "all", head: "searches", number: true, of: (row) => count(row.searches) },
   ];
@@ -68,7 +68,7 @@ function Terms({ query, state }) {
     <//>`;
   const page = (row) => `${ROOT}/shop/term?${new URLSearchParams({ ...query, term: row.term })}`;
   const columns = [
-    { name: "term", head: "looked for", of: (row) => html`<${Link} to=${page(row)}><${Raw} text=${row.term} /><//>` },
+    { name: "term", head: "looked for", of: (row) => html`<${Link} to=${page(row)} style=${{ textDecoration: "underline" }}><${Raw} text=${row.term} /><//>` },
     { name: "vain", head: "without result", number: true, of: (row) => count(row.without_result) },
     { name: "all", head: "searches of it on those days", number: true, of: (row) => count(row.searches) },
   ];
@@ -86,7 +86,7 @@ function Terms({ query, state }) {
 
 // --- one product, one term: its days
 
-const Back = ({ query }) => html`<${Text} mt=${3}><${Link} to=${address(`${ROOT}/shop`, query)}>‹ Shop<//><//>`;
+const Back = ({ query }) => html`<${Text} mt=${3}><${Go} to=${address(`${ROOT}/shop`, query)}>‹ Shop<//><//>`;
 
 export function Product({ state }) {
   const [filters] = useFilters();
@@ -133,7 +133,7 @@ function OfOne({ query, answer, trouble, name, title, value, said, series, to, c
     values: [value(row)],
     to: to(row),
   }));
-  const all = [{ name: "day", head: "day", of: (row) => html`<${Link} to=${to(row)}>${row.day}<//>` }, ...columns];
+  const all = [{ name: "day", head: "day", of: (row) => html`<${Go} to=${to(row)}>${row.day}<//>` }, ...columns];
   return html`<${Back} query=${query} /><${TroubleNotice} trouble=${trouble} />
     <${Text} mt=${2}>${title}: <strong><${Raw} text=${name ?? ""} /></strong>, ${rangeOf(answer.range)}<//>
     <${Chart}

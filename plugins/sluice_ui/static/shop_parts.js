@@ -2,8 +2,10 @@
 
 import {
   Box,
+  count,
   Flex,
   html,
+  Link,
   Notice,
   ROOT,
   Section,
@@ -23,6 +25,9 @@ const exact = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFra
 // Amounts come as text, with all of their digits: they are not made numbers on the way.
 export const money = (value) => (value === null || value === undefined ? "–" : exact.format(value));
 export const amount = (value, currency) => (currency ? `${money(value)} ${visible(currency)}` : money(value));
+// In large letters without cents, once nobody counts them.
+export const headline = (value, currency) =>
+  Math.abs(value) >= 10000 ? `${count(value)} ${visible(currency)}`.trim() : amount(value, currency);
 export const percent = (part) => (part === null || part === undefined ? "–" : `${(100 * part).toFixed(1)} %`);
 
 export const rangeOf = ({ first, last }) => (first === last ? first : `${first} to ${last}`);
@@ -60,6 +65,10 @@ export function useFollowed(path, query, asOf) {
   return found;
 }
 
+// A link that looks like one, whose text is not broken.
+export const Go = ({ to, children }) =>
+  html`<${Link} to=${to} style=${{ textDecoration: "underline", whiteSpace: "nowrap" }}>${children}<//>`;
+
 // The SQL that gave a figure, and its rows as a file.
 export const Source = ({ path, query, sql }) => html`
   <${Flex} gap=${4} mt=${2} fontSize="sm" wrap="wrap" align="start">
@@ -70,7 +79,7 @@ export const Source = ({ path, query, sql }) => html`
       <${Box} as="pre" tabIndex=${0} overflowX="auto" bg="bg.subtle" p=${2} fontSize="xs" maxW="100%">${visible(sql)}<//>
     <//>`}
     ${path &&
-    html`<a href=${new URL(address(`sluice/api/shop/${path}`, query), document.baseURI).href} download="">Download CSV</a>`}
+    html`<a href=${new URL(address(`sluice/api/shop/${path}`, query), document.baseURI).href} download="" style=${{ textDecoration: "underline" }}>Download CSV</a>`}
   <//>`;
 
 // A list that is asked for by itself.

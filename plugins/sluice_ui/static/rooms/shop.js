@@ -10,7 +10,6 @@ import {
   Flex,
   html,
   Input,
-  Link,
   Moment,
   Notice,
   Raw,
@@ -25,7 +24,7 @@ import {
 } from "../kit.js";
 import { Customers, Funnel, Revenue } from "../shop_charts.js";
 import { Product, Products, Searches, Term } from "../shop_lists.js";
-import { amount, Changed, percent, queryOf, rangeOf, useFollowed, FOLLOW_MS } from "../shop_parts.js";
+import { amount, Changed, FOLLOW_MS, Go, headline, percent, queryOf, rangeOf, useFollowed } from "../shop_parts.js";
 import { Event, Events } from "./shop_events.js";
 
 const SPANS = { today: "Today", "7d": "7 days", "28d": "28 days", month: "Month", own: "From … to …" };
@@ -41,7 +40,7 @@ function Reports({ place }) {
   if (!state) return html`<${TroubleNotice} trouble=${trouble} />`;
   if (!state.as_of) return html`<${TroubleNotice} trouble=${trouble} /><${NoReport} state=${state} />`;
   const room = { "": Overview, events: Events, product: Product, term: Term }[place];
-  if (!room) return html`<${Notice} title="There is no such page."><${Link} to=${`${ROOT}/shop`}>To the shop<//><//>`;
+  if (!room) return html`<${Notice} title="There is no such page."><${Go} to=${`${ROOT}/shop`}>To the shop<//><//>`;
   return html`<${TroubleNotice} trouble=${trouble} /><${Freshness} state=${state} /><${room} state=${state} />`;
 }
 
@@ -57,7 +56,7 @@ const Freshness = ({ state }) => html`
   ${state.failed_at &&
   html`<${Notice} level="bad" title="The last refresh failed: the figures are those of the one before.">
     It failed <${Ago} at=${state.failed_at} />; <code>make status</code> says why, and${" "}
-    <${Link} to="/dags/report_sales">DAG report_sales<//> tries again.
+    <${Go} to="/dags/report_sales">DAG report_sales<//> tries again.
   <//>`}`;
 
 // --- before there is anything
@@ -190,15 +189,14 @@ function Totals({ query, answer, state }) {
   const in_money = (value) => amount(value, answer.currency);
   return html`<${Section} title="The shop in figures">
     <${Figures}>
-      <${Figure} label="revenue" value=${in_money(sums.revenue)} detail=${against(changes.revenue, in_money(sums_before.revenue))} />
+      <${Figure} label="revenue" value=${headline(sums.revenue, answer.currency)} detail=${against(changes.revenue, in_money(sums_before.revenue))} />
       <${Figure} label="orders" value=${count(sums.orders)} detail=${against(changes.orders, count(sums_before.orders))} />
       <${Figure} label="average basket" value=${in_money(sales.basket)} detail=${against(sales.basket_change, in_money(sales.basket_before))} />
-      <${Figure} label="units" value=${count(sums.units)} detail=${against(changes.units, count(sums_before.units))} />
       <${Figure} label="sessions" value=${count(funnel.sums.sessions)} detail=${against(funnel.changes.sessions, count(funnel.sums_before.sessions))} />
       <${Figure}
-        label="sessions that viewed and bought"
+        label="viewed and bought"
         value=${percent(funnel.conversions.view_to_buy)}
-        detail=${`before: ${percent(funnel.conversions_before.view_to_buy)}`}
+        detail=${`of the sessions that viewed; before: ${percent(funnel.conversions_before.view_to_buy)}`}
       />
       <${Figure}
         label="new customers"
@@ -206,7 +204,7 @@ function Totals({ query, answer, state }) {
         detail=${against(customers.changes.new_customers, count(customers.sums_before.new_customers))}
       />
       <${Figure}
-        label=${customers.are_distinct ? "returning customers" : "returning customers, day by day"}
+        label=${customers.are_distinct ? "returning customers" : "returning, day by day"}
         value=${count(customers.sums.returning_customers)}
         detail=${against(customers.changes.returning_customers, count(customers.sums_before.returning_customers))}
       />

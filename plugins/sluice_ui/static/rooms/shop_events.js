@@ -6,7 +6,6 @@ import {
   count,
   Flex,
   html,
-  Link,
   Moment,
   Notice,
   Raw,
@@ -19,7 +18,7 @@ import {
   useFilters,
   visible,
 } from "../kit.js";
-import { address, inEvents, money, queryOf } from "../shop_parts.js";
+import { address, Go, inEvents, money, queryOf } from "../shop_parts.js";
 
 const KINDS = {
   all: "all events",
@@ -49,7 +48,7 @@ export function Events({ state }) {
   const { hour, until, until_id, ...day } = filters;
   const near = (days) => inEvents({ ...day, day: dayAfter(wanted.day, days) });
   return html`
-    <${Text} mt=${3}><${Link} to=${address(`${ROOT}/shop`, queryOf(filters))}>‹ Shop<//><//>
+    <${Text} mt=${3}><${Go} to=${address(`${ROOT}/shop`, queryOf(filters))}>‹ Shop<//><//>
     <${Section} title=${`Events: ${KINDS[kind]}`}>
       <${Flex} gap=${4} wrap="wrap" mb=${2} fontSize="sm">
         <span>
@@ -58,23 +57,23 @@ export function Events({ state }) {
           ${wanted.term && html`, looked for <${Raw} text=${wanted.term} />`}
           ${answer?.currency && `, in ${visible(answer.currency)}`}
         </span>
-        <${Link} to=${near(-1)}>day before<//>
-        <${Link} to=${near(1)}>day after<//>
-        ${hour && html`<${Link} to=${inEvents(day)}>the whole day<//>`}
-        ${until && html`<${Link} to=${inEvents({ ...day, hour })}>the newest<//>`}
+        <${Go} to=${near(-1)}>day before<//>
+        <${Go} to=${near(1)}>day after<//>
+        ${hour && html`<${Go} to=${inEvents(day)}>the whole day<//>`}
+        ${until && html`<${Go} to=${inEvents({ ...day, hour })}>the newest<//>`}
       <//>
       <${TroubleNotice} trouble=${trouble} />
       ${answer &&
       html`<${Table} label="Events" rows=${answer.rows} columns=${columnsOf(filters)} keyOf=${(row) => row.event_id + row.event_time} empty="No such event on this day." />
         ${answer.next &&
         html`<${Text} mt=${2}>
-          <${Link} to=${inEvents({ ...filters, day: wanted.day, until: answer.next.event_time, until_id: answer.next.event_id })}>Older events<//>
+          <${Go} to=${inEvents({ ...filters, day: wanted.day, until: answer.next.event_time, until_id: answer.next.event_id })}>Older events<//>
         <//>`}`}
     <//>`;
 }
 
 const columnsOf = (filters) => [
-  { name: "time", head: "time", of: (row) => html`<${Link} to=${toEvent(row, filters)}><${Moment} at=${row.event_time} /><//>` },
+  { name: "time", head: "time", of: (row) => html`<${Go} to=${toEvent(row, filters)}><${Moment} at=${row.event_time} /><//>` },
   { name: "type", head: "type", of: (row) => html`<${Raw} text=${row.event_type} />` },
   { name: "user", head: "user", of: (row) => html`<${Raw} text=${row.user_id ?? ""} />` },
   { name: "product", head: "product", of: (row) => html`<${Raw} text=${row.product_id ?? row.search_query ?? ""} />` },
@@ -87,7 +86,7 @@ const columnsOf = (filters) => [
     of: (row) => (row.amount === null ? "" : `${money(row.amount)} ${visible(row.currency)}`),
   },
   { name: "feed", head: "feed", of: (row) => html`<${Raw} text=${row.feed} />` },
-  { name: "file", head: "file", number: true, of: (row) => html`<${Link} to=${`${ROOT}/files/${row.file_id}`}>${row.file_id}<//>` },
+  { name: "file", head: "file", number: true, of: (row) => html`<${Go} to=${`${ROOT}/files/${row.file_id}`}>${row.file_id}<//>` },
   { name: "record", head: "record", number: true, of: (row) => count(row.record_number) },
 ];
 
@@ -104,11 +103,11 @@ const FIELDS = [
 export function Event({ file, record }) {
   const [filters] = useFilters();
   const { answer, trouble } = useAnswer(`shop/events/${encodeURIComponent(file)}/${encodeURIComponent(record)}`, {}, 0);
-  const back = html`<${Text} mt=${3}><${Link} to=${inEvents(filters)}>‹ Events<//><//>`;
+  const back = html`<${Text} mt=${3}><${Go} to=${inEvents(filters)}>‹ Events<//><//>`;
   if (!answer) return html`${back}<${TroubleNotice} trouble=${trouble} />`;
   return html`${back}
     <${Text} mt=${2}>
-      Record ${count(answer.record_number)} of file ${" "}<${Link} to=${`${ROOT}/files/${answer.file_id}`}>${answer.file_id}<//>${" "}
+      Record ${count(answer.record_number)} of file ${" "}<${Go} to=${`${ROOT}/files/${answer.file_id}`}>${answer.file_id}<//>${" "}
       (<${Raw} text=${answer.file.name} />)${answer.read.line ? `, line ${count(answer.read.line)}` : ""}; read under contract${" "}
       <${Raw} text=${`${answer.file.contract ?? "–"} ${answer.file.contract_version ?? ""}`} />, loaded <${Moment} at=${answer.file.loaded_at} />.
     <//>
