@@ -15,7 +15,7 @@ from sluice.landing import folders, mover
 from sluice.ledger import leases
 from sluice.loading.load_file import FileLoader
 from sluice.reports import refresh
-from tests.loading import Connection, event, table
+from tests.loading import Connection, event, event_id, table
 
 FILES, ROWS = 12, 400
 DIRTY = Shares(0.02, 0.02, 0.01)
@@ -29,6 +29,8 @@ NASTY_ROWS = (
     event(900_005, price="x" * 100_000),
     "only,three,fields",
 )
+NASTY_PRODUCT = "=<img src=x onerror=\"document.title='taken'\">"
+NASTY_SEARCH = "<b>maria mustermann</b>"
 _BATCH = """
     INSERT INTO ledger.batches (
         epoch, batch, committed_at, files, rows_read, rows_loaded, rows_rejected, rows_duplicate, duration_ms,
@@ -69,6 +71,17 @@ def _land(settings: Settings) -> None:
     (settings.incoming_dir / NASTY_NAMES[1]).write_text(table(event(900_011)))
     (settings.incoming_dir / "packed.csv.gz").write_bytes(gzip.compress(table(event(900_012)).encode()))
     (settings.incoming_dir / "not-a-feed.csv").write_text("a,b\n1,2\n")
+    (settings.incoming_dir / "nasty-shop.csv").write_text(table(*_nasty_shop(now - timedelta(days=1))))
+
+
+def _nasty_shop(at: datetime) -> list[str]:
+    """A purchase and a search in vain, often enough to head the lists of a shop."""
+    quoted, when = NASTY_PRODUCT.replace('"', '""'), at.isoformat()
+    sale = f'{event_id(900_100)},purchase,u1,"{quoted}",toys,9999999.99,{when},s900,,,,,1,9999999.99,paypal'
+    searches = [
+        f"{event_id(number)},search,u1,,,,{when},s900,,,{NASTY_SEARCH},0,,," for number in range(900_101, 900_201)
+    ]
+    return [sale, *searches]
 
 
 def _load(settings: Settings, connection: Connection, epoch: int) -> None:

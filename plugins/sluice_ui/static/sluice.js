@@ -6,6 +6,7 @@ import { Contracts } from "./rooms/contracts.js";
 import { Files } from "./rooms/files.js";
 import { Now } from "./rooms/now.js";
 import { Quarantine } from "./rooms/quarantine.js";
+import { Shop } from "./rooms/shop.js";
 
 // The first part of the path names the room.
 const ROOMS = [
@@ -14,6 +15,7 @@ const ROOMS = [
   { path: "files", title: "Files", room: Files },
   { path: "contracts", title: "Contracts", room: Contracts },
   { path: "quarantine", title: "Quarantine", room: Quarantine },
+  { path: "shop", title: "Shop", room: Shop },
 ];
 
 // What throws shows here, and leaves Airflow whole.
