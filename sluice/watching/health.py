@@ -57,12 +57,13 @@ class Pace(StrEnum):
 
 @dataclass(frozen=True)
 class Flow:
-    """Files over some last seconds: how many arrived, how many were finished, how many wait now."""
+    """Files over some last seconds: how many arrived and were finished; how many wait now, the oldest how long."""
 
     arrived: int
     finished: int
     waiting: int
     seconds: float
+    oldest_seconds: float | None = None
 
     @property
     def pace(self) -> Pace:
@@ -70,7 +71,7 @@ class Flow:
         if not self.waiting:
             return Pace.KEEPING_UP if self.arrived or self.finished else Pace.IDLE
         if not self.finished:
-            return Pace.STANDING_STILL
+            return Pace.STANDING_STILL if (self.oldest_seconds or 0) > LATE_SECONDS else Pace.KEEPING_UP
         if self.waiting <= max(1, self.finished / self.seconds * _MOMENT_SECONDS):
             return Pace.KEEPING_UP
         if self.finished > self.arrived * (1 + _SAME):
@@ -122,9 +123,9 @@ def _living(stream: Mapping[str, Any]) -> Judgement:
     return Judgement("load", Level.GOOD, "the stream is alive")
 
 
-def freshness(flow: Flow, *, oldest_seconds: float | None, p95: float | None) -> Judgement:
+def freshness(flow: Flow, *, p95: float | None) -> Judgement:
     """``p95``: seconds from landed to queryable of the files of the last minutes; None when there were none."""
-    pace = flow.pace
+    pace, oldest_seconds = flow.pace, flow.oldest_seconds
     if oldest_seconds is not None and oldest_seconds > STUCK_SECONDS and not flow.finished:
         return Judgement(
             "freshness", Level.BAD, f"a file has waited for {_minutes(oldest_seconds)}, and none is loaded"

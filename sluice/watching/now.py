@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -51,17 +52,21 @@ def snapshot(connection: Connection) -> dict[str, Any]:
 def landing(settings: Settings) -> dict[str, Any]:
     """What lies in incoming and is not registered yet; of a full folder only a part is looked at."""
     seen = incoming.survey(settings, most=_MOST_ENTRIES)
-    return {"files": seen.waiting, "bytes": seen.bytes, "refused": seen.refused, "is_whole": seen.is_whole}
+    return {
+        "files": seen.waiting,
+        "bytes": seen.bytes,
+        "seconds": max(time.time() - seen.since, 0.0) if seen.waiting else None,
+        "refused": seen.refused,
+        "is_whole": seen.is_whole,
+    }
 
 
 def look(said: Mapping[str, Any], landed: Mapping[str, Any]) -> dict[str, Any]:
     """What room Now shows: what the ledger said (``snapshot``), what lies in incoming (``landing``), and how it is."""
-    flow = _flow(said, landed)
-    stream, oldest = said["stream"], said["oldest"]
-    seconds = oldest["seconds"] if oldest else None
+    flow, stream = _flow(said, landed), said["stream"]
     judged = [
-        health.load(stream, oldest_seconds=seconds, held=said["held"]),
-        health.freshness(flow, oldest_seconds=seconds, p95=said["lag"]["p95"]),
+        health.load(stream, oldest_seconds=flow.oldest_seconds, held=said["held"]),
+        health.freshness(flow, p95=said["lag"]["p95"]),
         health.proof(said["proof"]),
     ]
     return {
@@ -77,7 +82,7 @@ def look(said: Mapping[str, Any], landed: Mapping[str, Any]) -> dict[str, Any]:
             "landed": said["waiting"]["files"],
             "incoming": landed["files"],
             "held": said["held"],
-            "oldest": oldest,
+            "oldest": said["oldest"],
         },
         "lag": said["lag"] | {"minutes": LAG_MINUTES},
         "proof": said["proof"],
@@ -112,11 +117,13 @@ def _flow(said: Mapping[str, Any], landed: Mapping[str, Any]) -> health.Flow:
     arrived, covered = said["arrivals"], said["arrivals"]["covered"]
     # Of a storm of files not all are counted: those that are stand for the whole time.
     scale = FLOW_SECONDS / max(covered, 1.0) if covered else 1.0
+    waits = [age for age in (said["oldest"] and said["oldest"]["seconds"], landed["seconds"]) if age is not None]
     return health.Flow(
         arrived=math.ceil(arrived["files"] * scale),
         finished=said["rates"]["files"] + arrived["without_rows"],
         waiting=said["waiting"]["files"] + landed["files"],
         seconds=FLOW_SECONDS,
+        oldest_seconds=max(waits, default=None),
     )
 
 

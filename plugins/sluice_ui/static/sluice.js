@@ -1,25 +1,11 @@
 // The page "Sluice" in Airflow's navigation. Rooms are paths below /plugin/sluice, filters are the query.
 
-import { Box, Button, Flex, Heading, html, Link, Notice, React, ROOT, useLocation } from "./kit.js";
+import { Boundary } from "./boundary.js";
+import { Box, Flex, Heading, html, Link, Notice, ROOT, useLocation } from "./kit.js";
 import { Now } from "./rooms/now.js";
 
 // The first part of the path names the room.
 const ROOMS = [{ path: "", title: "Now", room: Now }];
-
-// What throws shows here, and leaves Airflow whole.
-class Boundary extends React.Component {
-  state = { error: null };
-  static getDerivedStateFromError(error) {
-    return { error };
-  }
-  render() {
-    if (this.state.error === null) return this.props.children;
-    return html`<${Notice} level="bad" title="This room of the page failed.">
-      <p>${String(this.state.error?.message ?? this.state.error)}</p>
-      <${Button} size="sm" onClick=${() => this.setState({ error: null })}>Try again<//>
-    <//>`;
-  }
-}
 
 function Rooms({ parts }) {
   const found = ROOMS.find((one) => one.path === (parts[0] ?? ""));
