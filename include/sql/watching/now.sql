@@ -31,7 +31,7 @@ FROM (
     WHERE state = 'landed' AND waits_for IS NULL
     ORDER BY file_id
     LIMIT %(most)s
-) AS some;
+) AS counted;
 
 -- name: oldest_waiting :: one row when files wait for the stream: the first of them, and for how long it has waited
 SELECT
@@ -43,7 +43,7 @@ LIMIT 1;
 
 -- name: held :: one row: how many files wait for a contract, no more than %(most)s counted
 SELECT count(*) AS files
-FROM (SELECT FROM ledger.files WHERE waits_for IS NOT NULL LIMIT %(most)s) AS some;
+FROM (SELECT FROM ledger.files WHERE waits_for IS NOT NULL LIMIT %(most)s) AS counted;
 
 -- name: batches :: the newest micro-batches, newest first
 SELECT epoch, lane, batch, committed_at, files, rows_read, duration_ms, durations, backlog_files
@@ -103,6 +103,6 @@ FROM (
     FROM ledger.files
     WHERE waits_for = 'contract' AND state = 'landed'
     LIMIT %(most)s
-) AS some
+) AS counted
 ORDER BY file_id
 LIMIT 1;
