@@ -56,10 +56,11 @@ def make_receipts() -> None:
 
 @task
 def trim_batches() -> None:
-    """Delete old rows of ledger.batches."""
+    """Delete old rows of ledger.batches and ledger.recounts."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         trimming.trim_batches(settings, connection)
+        trimming.trim_recounts(connection)
 
 
 @task

@@ -26,7 +26,10 @@ class Lazily:
 
 
 class SluicePage(AirflowPlugin):
-    """A room in the navigation; the script needs no build, it uses Airflow's own React."""
+    """A page in the navigation, a line on the DAG's page, a card on the first one.
+
+    The scripts need no build, they use Airflow's own React. An app's name is its global in the browser too.
+    """
 
     name = "sluice_page"
     fastapi_apps: ClassVar = [{"app": Lazily(), "url_prefix": PREFIX, "name": "Sluice"}]
@@ -39,5 +42,7 @@ class SluicePage(AirflowPlugin):
             "nav_top_level": True,
             "icon": f"{_BUNDLES}/icon.svg",
             "icon_dark_mode": f"{_BUNDLES}/icon-dark.svg",
-        }
+        },
+        {"name": "SluiceStrip", "bundle_url": f"{_BUNDLES}/strip.js", "destination": "base"},
+        {"name": "SluiceCard", "bundle_url": f"{_BUNDLES}/card.js", "destination": "dashboard"},
     ]

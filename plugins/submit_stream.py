@@ -134,8 +134,9 @@ class SubmitStreamOperator(SparkSubmitOperator):
         time.sleep(WAIT_SECONDS)
 
     def _take(self, settings: Settings, connection: leases.Connection, context: Context) -> leases.Lease | None:
-        who = f"{context['dag_run'].run_id} on {socket.gethostname()}"
-        lease = leases.take(connection, submitted_by=who, seconds=settings.submit_seconds)
+        run_id = context["dag_run"].run_id
+        who = f"{run_id} on {socket.gethostname()}"
+        lease = leases.take(connection, submitted_by=who, run_id=run_id, seconds=settings.submit_seconds)
         if lease is not None:
             self.log.info("took the lease: this is stream %s", lease.epoch)
         elif (holder := leases.living(connection)) is not None:

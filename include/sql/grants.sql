@@ -78,6 +78,9 @@ BEGIN
     -- Whoever refreshes the reports, see refresh.sql.
     GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
     GRANT DELETE ON ledger.failed_refresh TO sluice_writer;
+    -- Who recounts notes that; housekeeping keeps the newest.
+    GRANT INSERT ON ledger.recounts TO sluice_reader;
+    GRANT DELETE ON ledger.recounts TO sluice_writer;
     -- What a refresh has counted; who notes it are the owner's triggers.
     GRANT DELETE ON ledger.report_changes TO sluice_writer, sluice_reader;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;

@@ -185,6 +185,19 @@ CREATE TABLE ledger.merges (
     CONSTRAINT merges_pkey PRIMARY KEY (begun_at)
 );
 
+CREATE TABLE ledger.recounts (
+    recount_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    begun_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    days double precision,
+    files bigint NOT NULL,
+    rows bigint NOT NULL,
+    holds boolean NOT NULL,
+    problems bigint NOT NULL,
+    CONSTRAINT a_recount_holds_without_problems CHECK ((holds = (problems = 0))),
+    CONSTRAINT recounts_pkey PRIMARY KEY (recount_id)
+);
+
 CREATE TABLE ledger.rejects (
     file_id bigint NOT NULL,
     record_number bigint NOT NULL,
@@ -240,6 +253,7 @@ CREATE TABLE ledger.streams (
     lease_from timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
     ended_how text,
     generation integer NOT NULL DEFAULT 1,
+    run_id text,
     CONSTRAINT a_stream_ends_in_a_known_way CHECK ((ended_how = ANY (ARRAY['asked'::text, 'drained'::text, 'submitter_died'::text, 'signal'::text, 'life_over'::text, 'fenced'::text, 'environment'::text, 'spark_died'::text, 'failed'::text, 'restored'::text, 'unknown'::text]))),
     CONSTRAINT a_stream_is_in_a_known_state CHECK ((state = ANY (ARRAY['submitted'::text, 'running'::text, 'waiting'::text, 'ended'::text, 'fenced'::text]))),
     CONSTRAINT a_stream_knows_the_months CHECK (((ended_at IS NOT NULL) OR (generation >= 2))),
@@ -356,6 +370,7 @@ CREATE INDEX files_unclaimed ON ledger.files USING btree (lane, file_id) WHERE (
 CREATE INDEX files_waiting ON ledger.files USING btree (file_id) WHERE ((state = 'landed'::text) AND (waits_for IS NULL));
 CREATE INDEX files_waiting_for_contract ON ledger.files USING btree (waits_under) WHERE (waits_for IS NOT NULL);
 CREATE INDEX files_without_receipt ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (receipt IS NULL));
+CREATE INDEX files_without_rows ON ledger.files USING btree (file_id) WHERE (state = ANY (ARRAY['rejected'::text, 'duplicate'::text]));
 CREATE UNIQUE INDEX one_stream_at_a_time ON ledger.streams USING btree ((true)) WHERE (ended_at IS NULL);
 CREATE INDEX rejects_in_quarantine ON ledger.rejects USING btree (contract, file_id) WHERE (state = 'quarantined'::text);
 CREATE UNIQUE INDEX the_same_bytes_load_once ON ledger.files USING btree (sha256) WHERE (state = ANY (ARRAY['landed'::text, 'loaded'::text]));
@@ -761,12 +776,15 @@ COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left 
 COMMENT ON COLUMN ledger.files.expired_records IS 'The sum of the record numbers of the rows that expired';
 COMMENT ON TABLE ledger.merges IS 'When the ids of new rows were compared with those of all months, and what was found';
 COMMENT ON COLUMN ledger.merges.waiting IS 'By file_id: why later rows of it stay in events until somebody does what is said here';
+COMMENT ON TABLE ledger.recounts IS 'One row a `make reconcile` that came to its end, whatever it found; the newest are kept';
+COMMENT ON COLUMN ledger.recounts.days IS 'Only files that were loaded or changed in the last so many days; none: all of them';
 COMMENT ON TABLE ledger.report_changes IS 'Changes of events that the reports have not counted yet; the refresh that counts them deletes them';
 COMMENT ON COLUMN ledger.report_changes.file_id IS 'Rows came to this file: the days that it has rows of are to be counted';
 COMMENT ON COLUMN ledger.report_changes.feed IS 'Rows of this feed (the contract of their file; unknown: it has none) have left the day';
 COMMENT ON COLUMN ledger.report_changes.day IS 'In UTC; infinity or -infinity where the moments of the rows are';
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
+COMMENT ON COLUMN ledger.streams.run_id IS 'The run of ingest_events that submitted it; none: it was no run, or one of an earlier release';
 COMMENT ON TABLE report.feeds IS 'One row a feed, by the name of its contract';
 COMMENT ON COLUMN report.feeds.currency IS 'ISO 4217 code of its amounts, by its contract''s reportCurrency; empty when the contract does not say it';
 COMMENT ON COLUMN report.feeds.counts_sales IS 'Whether its purchases and cancellations are sales, by its contract''s sales';
@@ -837,6 +855,8 @@ REVOKE ALL ON FUNCTION ledger.receipt_columns() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.receipt_of(digests bit) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.receipt_of(digests bit) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.receipt_of(digests bit) FROM PUBLIC;
+GRANT DELETE, SELECT ON TABLE ledger.recounts TO sluice_writer;
+GRANT INSERT, SELECT ON TABLE ledger.recounts TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.refuse_edit() TO PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.rejects TO sluice_writer;
 GRANT SELECT ON TABLE ledger.rejects TO sluice_reader;

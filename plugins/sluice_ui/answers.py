@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sluice.base.settings import Settings
 from sluice.watching.reader import TIMEOUT_MS, Connection, Reader
-from sluice_ui.desk import Desk, Fresh
+from sluice_ui.desk import FRESH_SECONDS, Desk, Fresh
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +42,6 @@ class Answers:
         with self._reader.asking(TIMEOUT_MS) as connection:
             return question(connection, *asked, **named)
 
-    def fresh(self, question: Callable[[Connection], Any]) -> Fresh:
-        """One answer a second for all who ask."""
-        return Fresh(self.desk, lambda: self.at_once(question))
+    def fresh(self, question: Callable[[Connection], Any], seconds: float = FRESH_SECONDS) -> Fresh:
+        """One answer a second, or in so many, for all who ask."""
+        return Fresh(self.desk, lambda: self.at_once(question), seconds)

@@ -42,11 +42,15 @@ class Desk:
 
 
 class Fresh:
-    """One answer for all who ask within a second: ten browsers cost as much as one."""
+    """One answer for all who ask within a second: ten browsers cost as much as one.
 
-    def __init__(self, desk: Desk, question: Callable[[], Any]) -> None:
+    ``seconds``: another age up to which an answer is given again, for what costs more.
+    """
+
+    def __init__(self, desk: Desk, question: Callable[[], Any], seconds: float = FRESH_SECONDS) -> None:
         self._desk = desk
         self._question = question
+        self._seconds = seconds
         self._lock: anyio.Lock | None = None
         self._answer: Any = None
         self._until = 0.0
@@ -58,5 +62,5 @@ class Fresh:
         async with self._lock:
             if time.monotonic() >= self._until:
                 self._answer = await self._desk.ask(self._question)
-                self._until = time.monotonic() + FRESH_SECONDS
+                self._until = time.monotonic() + self._seconds
         return self._answer

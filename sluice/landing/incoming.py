@@ -8,6 +8,7 @@ import itertools
 import logging
 import math
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,25 +28,36 @@ _BLOCK = 1 << 20
 
 
 class Survey(NamedTuple):
-    """How many entries are or will be taken, and the reason of each that never will be, by its name as text."""
+    """How many entries are or will be taken, and the reason of each that never will be, by its name as text.
+
+    ``bytes``: of those that will be taken, as they are now; ``since``: when the first of them came, in seconds since
+    1970, infinity without any. ``is_whole``: all entries were looked at.
+    """
 
     waiting: int
     refused: dict[str, str]
+    bytes: int = 0
+    since: float = math.inf
+    is_whole: bool = True
 
 
-def survey(settings: Settings, now: float | None = None) -> Survey:
-    """What lies in incoming, for people; nothing when the folder does not exist. No file is opened."""
-    waiting, refused = 0, {}
+def survey(settings: Settings, now: float | None = None, most: int = sys.maxsize) -> Survey:
+    """What lies in incoming, for people; nothing when the folder does not exist. No file is opened.
+
+    No more than ``most`` entries are looked at, for whom that would take too long.
+    """
+    waiting, size, since, refused, is_whole = 0, 0, math.inf, {}, True
     if settings.incoming_dir.is_dir() and not os.access(settings.incoming_dir, os.R_OK | os.X_OK):
         return Survey(0, {".": "the folder itself cannot be read: give the mover's user permission"})
     with contextlib.suppress(FileNotFoundError), os.scandir(settings.incoming_dir) as entries:
-        for entry in entries:
+        for entry in itertools.islice(entries, most):
             look = predicate.look_unopened(entry, now)
             if not isinstance(look, Look):
-                waiting += 1
+                waiting, size, since = waiting + 1, size + look.st_size, min(since, look.st_ctime)
             elif look.verdict is Verdict.REFUSE:
                 refused[file_names.readable(entry.name)] = look.reason
-    return Survey(waiting, dict(sorted(refused.items())))
+        is_whole = next(entries, None) is None
+    return Survey(waiting, dict(sorted(refused.items())), size, since, is_whole)
 
 
 def scan(settings: Settings, now: float | None = None) -> Iterator[tuple[Path, Look]]:

@@ -94,8 +94,10 @@ class Pulse:
     due: bool
 
 
-def take(connection: Connection, *, submitted_by: str, seconds: float) -> Lease | None:
+def take(connection: Connection, *, submitted_by: str, seconds: float, run_id: str | None = None) -> Lease | None:
     """Take the lease for ``seconds``; None when a living stream holds it or another taker was first.
+
+    ``submitted_by`` says to people who takes it; ``run_id`` is the run of ingest_events that does, if one does.
 
     A stream whose lease has lapsed is fenced first: its sessions that still hold its row are ended. Raises FenceError
     when that does not succeed in 30 s, because a session of another role, or of no stream, holds the row.
@@ -106,7 +108,7 @@ def take(connection: Connection, *, submitted_by: str, seconds: float) -> Lease 
         if unended is not None and unended["holds_lease"]:
             return None
         try:
-            return _replace(connection, unended, submitted_by, seconds)
+            return _replace(connection, unended, submitted_by, run_id, seconds)
         except psycopg.errors.LockNotAvailable as error:
             epoch = unended["epoch"] if unended else None
             if epoch is None or time.monotonic() > deadline:
@@ -194,14 +196,17 @@ def last_error(connection: Connection) -> str:
     return str(row.get("last_error") or row.get("ended_because") or "")
 
 
-def _replace(connection: Connection, lapsed: dict[str, Any] | None, submitted_by: str, seconds: float) -> Lease | None:
+def _replace(
+    connection: Connection, lapsed: dict[str, Any] | None, submitted_by: str, run_id: str | None, seconds: float
+) -> Lease | None:
     how, because = EndedHow.FENCED, f"the lease lapsed; {submitted_by} took over"
     with connection.transaction():
         if lapsed is not None and not _close(
             connection, "ledger/streams.lock_lapsed", lapsed["epoch"], "fenced", how, because
         ):
             return None
-        row = queries.one(connection, "ledger/streams.insert_stream", submitted_by=submitted_by, seconds=seconds)
+        who = {"submitted_by": submitted_by, "run_id": run_id}
+        row = queries.one(connection, "ledger/streams.insert_stream", **who, seconds=seconds)
     return None if row is None else Lease(int(row["epoch"]), row["token"])
 
 

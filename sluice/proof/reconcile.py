@@ -14,6 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -67,6 +68,7 @@ class Reconciliation:
     contracts: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
     broken: list[str] = field(default_factory=list)
     waiting: int = 0
+    unnoted: str = ""
 
     @property
     def holds(self) -> bool:
@@ -79,6 +81,8 @@ class Reconciliation:
         said = said or ["no file has been loaded yet"]
         if self.waiting:
             said.append(f"{self.waiting:,} files wait to be loaded")
+        if self.unnoted:
+            said.append(f"this recount could not be noted in the ledger: {self.unnoted}")
         return said + [f"BROKEN {sentence}" for sentence in self.broken]
 
 
@@ -100,6 +104,7 @@ def reconcile(
     ) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
+        begun_at = queries.row(connection, "ledger/status.clock")["now"]
         counted: dict[int, Row] = {}
         if days is None:
             files = queries.all(connection, "ledger/reconcile.files_to_verify")
@@ -128,7 +133,25 @@ def reconcile(
     ]
     with database.connect(url, application_name="sluice-reconcile") as connection:
         found.broken += map(str, archive.apart_from_ledger(settings, connection))
+        _note(connection, found, begun_at, days)
     return found
+
+
+def _note(connection: Connection, found: Reconciliation, begun_at: datetime, days: float | None) -> None:
+    """Keep in the ledger what a recount has found. What it found stands, whether that can be noted or not."""
+    counts = found.contracts.values()
+    try:
+        queries.run(
+            connection,
+            "ledger/reconcile.note_recount",
+            begun_at=begun_at,
+            days=days,
+            files=sum(count.files for count in counts),
+            rows=sum(count.rows_read for count in counts),
+            problems=len(found.broken),
+        )
+    except psycopg.Error as error:
+        found.unnoted = str(error).strip()
 
 
 def _by_file(rows: Sequence[Row]) -> dict[int, Row]:

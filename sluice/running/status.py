@@ -44,6 +44,7 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
         "rows_per_second": queries.row(connection, "ledger/status.rate")["rows_per_second"],
         "landed_to_queryable_seconds": latency,
         "drift": drift,
+        "proof": queries.one(connection, "ledger/status.proof"),
         **(_reports(connection) if everything else {"reports": None, "failed_refresh": None}),
     }
 
@@ -165,6 +166,7 @@ def _ledger_lines(state: dict[str, Any]) -> list[str]:
         f"lag          landed to queryable: {_percentiles(latency['last_10_minutes'])} (last 10 minutes)",
         f"             {_percentiles(latency['newest'])} (newest {NEWEST:,} files)",
         *map(_drift_line, state["drift"]),
+        f"proof        {_proof(state['proof'])}",
         f"reports      {reports_word(state['reports'])}",
     ]
 
@@ -178,6 +180,15 @@ def _backlog(backlog: dict[str, int]) -> str:
     held = backlog["waiting_for_contract"]
     said = f"{backlog['incoming']:,} in incoming, {backlog['landed']:,} landed"
     return f"{said}, {held:,} waiting for a contract" if held else said
+
+
+def _proof(recount: dict[str, Any] | None) -> str:
+    if recount is None:
+        return "never recounted: `make reconcile` does it"
+    of = "" if recount["days"] is None else f", the files of the last {recount['days']:g} days"
+    if recount["holds"]:
+        return f"recounted {_when(recount['ended_at'])}{of}, all {recount['rows']:,} rows accounted for"
+    return f"recounted {_when(recount['ended_at'])}{of}: BROKEN in {recount['problems']:,} places, see `make reconcile`"
 
 
 def _tally(rows: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Trimming what only grows and proves nothing: batches of the ledger, logs of tasks."""
+"""Trimming what only grows and proves nothing: batches and recounts of the ledger, logs of tasks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sluice.base.settings import Settings
 from sluice.ledger import ages
 
 _log = logging.getLogger(__name__)
+_RECOUNTS = 1000
 
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -26,6 +27,13 @@ def trim_batches(settings: Settings, connection: Connection, *, now: datetime | 
     cutoff = ages.cutoff(connection, settings.keep_batches_days * ages.DAY, now)
     deleted = queries.run(connection, "ledger/housekeeping.trim_batches", cutoff=cutoff)
     _log.info("deleted %s batches from before %s", deleted, cutoff)
+    return deleted
+
+
+def trim_recounts(connection: Connection) -> int:
+    """Delete all but the newest recounts; return how many."""
+    deleted = queries.run(connection, "ledger/housekeeping.trim_recounts", most=_RECOUNTS)
+    _log.info("deleted %s recounts, the newest %s are kept", deleted, _RECOUNTS)
     return deleted
 
 

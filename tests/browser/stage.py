@@ -18,6 +18,7 @@ from sluice.reports import refresh
 from tests.loading import Connection, event, event_id, table
 
 FILES, ROWS = 12, 400
+RUN = "scheduled__2026-11-30T00:00:00+00:00"
 DIRTY = Shares(0.02, 0.02, 0.01)
 # What a page must show as text.
 NASTY_NAMES = ("<script>document.title='taken'<!--.csv", "na\u202eme\n2.csv")
@@ -55,7 +56,7 @@ def lived_in(settings: Settings) -> int:
 
 
 def _stream(connection: Connection) -> int:
-    lease = leases.take(connection, submitted_by="scheduled__2026-11-30T00:00:00+00:00", seconds=3600)
+    lease = leases.take(connection, submitted_by=f"{RUN} on stage", run_id=RUN, seconds=3600)
     assert lease is not None
     return leases.begin(connection, token=lease.token, host="stage", pid=1, seconds=3600)
 

@@ -1,13 +1,227 @@
-"""Room Now, in Airflow's own UI."""
+"""Room Now, the strip on the DAG's page and the card on the first one, in Airflow's own UI."""
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from sluice.base.settings import Settings
+from tests.airflow_server import Server
 from tests.browser.conftest import Open
+from tests.browser.stage import NASTY_NAMES, RUN
+
+AWAY = {"code": "away", "detail": "the database does not answer", "since": "2026-11-30T08:00:00+00:00"}
+Context = Callable[..., BrowserContext]
 
 
-def test_the_page_is_in_airflows_navigation_and_shows_what_is_loaded(open_room: Open) -> None:
+def test_it_says_how_it_goes_and_why(open_room: Open) -> None:
     page = open_room()
-    expect(page.get_by_role("heading", name="Sluice")).to_be_visible()
-    expect(page.get_by_text("rows loaded a second")).to_be_visible()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Stream \d+ \(its epoch\): running since"))).to_be_visible()
+    for label in ("rows a second, read", "rows a second, loaded", "backlog", "rows duplicate"):
+        expect(page.get_by_text(label, exact=True)).to_be_visible()
+    expect(page.locator("[data-sluice=pace]")).to_contain_text("files arrived")
+    expect(page.get_by_text("Nobody has recounted yet")).to_be_visible()
+
+
+def test_the_run_of_the_stream_and_its_log_are_links_to_airflows_own_pages(open_room: Open, server: Server) -> None:
+    page = open_room()
+    page.get_by_role("link", name="its log").click()
+    expect(page).to_have_url(re.compile(r"/dags/ingest_events/runs/scheduled__2026.*/tasks/submit_stream"))
+    page.go_back()
+    page.get_by_role("link", name=RUN).click()
+    expect(page).to_have_url(re.compile(r"/dags/ingest_events/runs/scheduled__2026[^/]*$"))
+
+
+def test_the_range_is_in_the_address(open_room: Open) -> None:
+    page = open_room("?range=24h")
+    expect(page.get_by_role("button", name="24h")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="7d").click()
+    expect(page).to_have_url(re.compile(r"range=7d"))
+    expect(page.get_by_text("over 7d").first).to_be_visible()
+
+
+def test_each_of_the_last_files_is_a_link_that_says_how_it_ended(open_room: Open) -> None:
+    page = open_room()
+    files = page.get_by_role("list", name="The last files, newest first")
+    expect(files.get_by_role("link", name=re.compile("loaded, some rows rejected")).first).to_be_visible()
+    expect(files.get_by_role("link", name=re.compile("a duplicate of another file"))).to_have_count(1)
+    link = files.get_by_role("link", name=re.compile(r"shop-003\.csv"))
+    expect(link).to_have_attribute("href", re.compile(r"/plugin/sluice/files/\d+$"))
+
+
+def test_names_of_files_are_text(open_room: Open) -> None:
+    page = open_room()
+    expect(page.locator(f'a[title*="{NASTY_NAMES[0][:8]}"]')).to_have_count(1)
+    expect(page).not_to_have_title("taken")
+    assert page.locator('a[aria-label*="\u202e"]').count() == 0
+
+
+def test_beside_the_chart_is_a_table_of_the_same_numbers(open_room: Open) -> None:
+    page = open_room()
+    expect(page.get_by_role("img", name=re.compile("Seconds of each phase")).locator("canvas")).to_be_visible()
+    page.get_by_text("The same as a table").click()
+    table = page.get_by_role("region", name="Micro-batches")
+    expect(table.get_by_role("row")).to_have_count(61)
+    expect(table.get_by_role("columnheader", name="checkpoint")).to_be_visible()
+
+
+def test_figures_move_while_rows_are_loaded(open_room: Open, shop: Settings) -> None:
+    page = open_room()
+    expect(page.get_by_text(re.compile(r"(running|waiting) since"))).to_be_visible()
+    with psycopg.connect(shop.database_url, autocommit=True) as connection:
+        change = "UPDATE ledger.streams SET state = %s, last_error = %s, last_error_at = now() WHERE ended_at IS NULL"
+        try:
+            connection.execute(change, ["waiting", "the disk is full"])
+            expect(page.get_by_text("the stream tries again by itself: the disk is full").first).to_be_visible()
+            expect(page.get_by_text("warning").first).to_be_visible()
+        finally:
+            connection.execute(change, ["running", None])
+    expect(page.get_by_text("the stream tries again by itself")).to_have_count(0)
+
+
+# --- trouble
+
+
+def answers(page: Page, pattern: str, status: int, body: object) -> None:
+    """What the page's app says to this from now on, in the place of what it would."""
+
+    def fulfil(route: Route) -> None:
+        route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
+
+    page.route(pattern, fulfil)
+
+
+def test_a_database_that_is_away_is_said_and_since_when_and_it_comes_back_by_itself(open_room: Open) -> None:
+    page = open_room()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    answers(page, "**/sluice/api/now", 503, AWAY)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The database does not answer")
+    expect(alert.locator("time")).to_have_attribute("datetime", AWAY["since"])
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    page.unroute("**/sluice/api/now")
+    expect(alert).to_have_count(0)
+
+
+def test_a_room_that_throws_leaves_airflow_whole_and_says_so(context_of: Context, server: Server) -> None:
+    page = context_of().new_page()
+    answers(page, "**/sluice/api/now", 200, {"health": None})
+    page.goto(f"{server.url}/plugin/sluice")
+    expect(page.get_by_text("This room of the page failed.")).to_be_visible()
+    expect(page.get_by_role("navigation").first).to_be_visible()
+    expect(page.get_by_role("link", name="Sluice").first).to_be_visible()
+    page.unroute("**/sluice/api/now")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+
+
+# --- the strip and the card
+
+
+def test_the_strip_stands_on_the_pages_of_the_dag_and_nowhere_else(context_of: Context, server: Server) -> None:
+    page = context_of("viewer").new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/sluice/api/" in request.url else None)
+    page.goto(f"{server.url}/dags/report_sales")
+    expect(page.get_by_text("report_sales").first).to_be_visible()
+    expect(page.locator("[data-sluice=strip]")).to_have_count(0)
+    assert asked == []
+    page.goto(f"{server.url}/dags/ingest_events")
+    strip = page.locator("[data-sluice=strip]")
+    expect(strip).to_contain_text(re.compile(r"stream \d+ is running"))
+    expect(strip).to_contain_text("lag:")
+    expect(strip).to_contain_text("backlog:")
+    strip.get_by_role("link", name="Sluice").click()
+    expect(page.locator("[data-sluice=page]")).to_be_visible()
+
+
+def test_a_strip_that_throws_blanks_nothing(context_of: Context, server: Server) -> None:
+    page = context_of().new_page()
+    answers(page, "**/sluice/api/now/line", 200, {"health": None, "stream": None})
+    page.goto(f"{server.url}/dags/ingest_events")
+    expect(page.get_by_text("Sluice's line failed.")).to_be_visible()
+    expect(page.get_by_role("navigation").first).to_be_visible()
+    expect(page.get_by_text("ingest_events").first).to_be_visible()
+
+
+def test_the_card_is_on_airflows_first_page(context_of: Context, server: Server) -> None:
+    page = context_of("viewer").new_page()
+    page.goto(server.url)
+    card = page.locator("[data-sluice=card]")
+    expect(card).to_contain_text(re.compile(r"stream \d+ is running"))
+    expect(card.get_by_role("link", name="Sluice")).to_be_visible()
+
+
+# --- asking
+
+
+def test_a_page_that_nobody_sees_does_not_ask(context_of: Context, server: Server) -> None:
+    page = context_of().new_page()
+    page.clock.install()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/api/now") else None)
+    page.goto(f"{server.url}/plugin/sluice")
+    page.clock.run_for(1000)
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    see(page, hidden=True)
+    seen = len(asked)
+    for _ in range(10):
+        page.clock.run_for(2000)
+    assert len(asked) == seen
+    with page.expect_request("**/api/now"):
+        see(page, hidden=False)
+
+
+def see(page: Page, *, hidden: bool) -> None:
+    """As when the tab is left, or comes back."""
+    page.evaluate(
+        """(hidden) => {
+            Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_ten_viewers_cost_one_question_a_second(server: Server) -> None:
+    """What the lease still lasts is another figure in each snapshot: all of them are shown the same one."""
+    token = server.token("viewer")
+    with ThreadPoolExecutor(10) as viewers:
+        seen = list(viewers.map(lambda _: server.ask("GET", "sluice/api/now", token=token), range(10)))
+    assert {answer.status for answer in seen} == {200}
+    assert len({answer.json["stream"]["lease_seconds_left"] for answer in seen}) <= 2
+
+
+# --- looks
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_axe_finds_nothing(open_room: Open, width: int, scheme: str) -> None:
+    page = open_room(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    expect(page.get_by_role("heading", name="Conservation")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Seconds of each phase")).locator("canvas")).to_be_visible()
+    box = page.locator("[data-sluice=page]")
+    assert box.evaluate("element => element.scrollWidth <= element.clientWidth")
+    found = Axe().run(page, context="[data-sluice=page]")
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_the_keyboard_alone_reaches_everything(open_room: Open) -> None:
+    page = open_room()
+    expect(page.get_by_role("button", name="7d")).to_be_visible()
+    page.get_by_role("link", name=RUN).focus()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "7d":
+            break
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("range=7d"))

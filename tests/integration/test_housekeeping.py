@@ -278,6 +278,19 @@ def test_only_old_batches_go(
     assert count(connection, "ledger.streams") == 1
 
 
+def test_only_the_newest_recounts_stay(
+    connection: psycopg.Connection[Row], writer: psycopg.Connection[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trimming.trim_recounts(writer) == 0
+    monkeypatch.setattr(trimming, "_RECOUNTS", 2)
+    connection.execute(
+        "INSERT INTO ledger.recounts (begun_at, files, rows, holds, problems)"
+        " SELECT now(), number, 0, true, 0 FROM generate_series(1, 5) AS number"
+    )
+    assert trimming.trim_recounts(writer) == 3
+    assert [row["files"] for row in connection.execute("SELECT files FROM ledger.recounts ORDER BY 1")] == [4, 5]
+
+
 # --- task logs
 
 

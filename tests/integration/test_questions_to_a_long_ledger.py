@@ -52,10 +52,19 @@ def long_ledger(connection: Connection) -> Connection:
         ),
         ("claims.renumber_passed", {"lane": "small", "start": 20000}),
         ("reconcile.files_since", {"days": 0.1}),
+        ("watching/now.rates", {"seconds": 300}),
+        ("watching/now.arrivals", {"seconds": 300, "most": 100}),
+        ("watching/now.waiting", {"most": 100}),
+        ("watching/now.oldest_waiting", {}),
+        ("watching/now.held", {"most": 100}),
+        ("watching/now.outcomes", {"most": 60}),
+        ("watching/now.lag", {"hours": 1}),
+        ("watching/now.today", {"zone": "UTC"}),
+        ("watching/now.waiting_for_contract", {"most": 100}),
     ],
 )
 def test_it_does_not_read_the_table_of_the_files(long_ledger: Connection, name: str, values: dict[str, Any]) -> None:
-    query = queries.text(f"ledger/{name}")
+    query = queries.text(name if "/" in name else f"ledger/{name}")
     rows = long_ledger.execute(f"EXPLAIN {query}", values).fetchall()  # type: ignore[call-overload]
     plan = "\n".join(row["QUERY PLAN"] for row in rows)
     assert "Seq Scan on files" not in plan, plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sluice.loading.unload import unload_file
 from sluice.proof.reconcile import Reconciliation, reconcile
 from sluice.reading.block import Block
 from sluice.reading.csv_records import RecordReader
+from sluice.running import status
 from tests.loading import HEADER, Connection, change_contract, event, table, write_contract
 
 Land = Callable[..., int]
@@ -296,3 +298,46 @@ def test_of_some_days_the_files_loaded_or_changed_in_them_are_recounted(
     found = reconcile(settings, settings.reader_dsn, days=1)
     assert any("1 are missing" in sentence for sentence in found.broken) == is_found
     assert not recount(settings).holds
+
+
+def test_each_recount_leaves_a_row_whatever_it_found(loaded: int, settings: Settings, connection: Connection) -> None:
+    assert recount(settings).holds
+    reconcile(settings, settings.reader_dsn, days=0.5)
+    connection.execute("DELETE FROM events WHERE record_number = 1")
+    assert not recount(settings).holds
+    noted = connection.execute(
+        "SELECT days, files, rows, holds, problems, begun_at <= ended_at AS in_order FROM ledger.recounts "
+        "ORDER BY recount_id"
+    ).fetchall()
+    assert [tuple(row.values()) for row in noted] == [
+        (None, 1, 4, True, 0, True),
+        (0.5, 1, 4, True, 0, True),
+        (None, 1, 4, False, 1, True),
+    ]
+
+
+def test_a_recount_that_cannot_be_noted_says_so_and_stands(
+    loaded: int, settings: Settings, connection: Connection
+) -> None:
+    connection.execute("REVOKE INSERT ON ledger.recounts FROM sluice_reader")
+    found = recount(settings)
+    assert found.holds
+    assert "could not be noted in the ledger" in found.lines()[-1]
+
+
+def test_the_status_says_when_it_was_recounted_and_what_was_found(
+    loaded: int, settings: Settings, connection: Connection
+) -> None:
+    assert _proof_line(connection) == "proof        never recounted: `make reconcile` does it"
+    recount(settings)
+    assert _proof_line(connection).endswith(", all 4 rows accounted for")
+    connection.execute("DELETE FROM events WHERE record_number = 1")
+    recount(settings)
+    assert "BROKEN in 1 places" in _proof_line(connection)
+
+
+def _proof_line(connection: Connection) -> str:
+    state = {"running": True, "since": datetime.now(UTC), "pid": 1, "url": "", "processes": {}, "problems": []}
+    backlog = {"incoming": 0, "landed": 0, "waiting_for_contract": 0}
+    said = status.text(state | {"backlog": backlog} | status.ledger_report(connection))
+    return next(line for line in said.splitlines() if line.startswith("proof"))

@@ -63,6 +63,9 @@ SELECT path FROM ledger.files WHERE file_id = ANY(%(file_ids)s) AND sealed_at IS
 -- name: trim_batches :: nothing; batches from before the cutoff are gone
 DELETE FROM ledger.batches WHERE committed_at < %(cutoff)s;
 
+-- name: trim_recounts :: nothing; the newest %(most)s recounts are left
+DELETE FROM ledger.recounts WHERE recount_id <= (SELECT max(recount_id) - %(most)s FROM ledger.recounts);
+
 -- name: oldest_active_runs :: in Airflow's metadata: the dags that have an active run from before the cutoff
 SELECT dag_id, min(start_date) AS started_at
 FROM dag_run

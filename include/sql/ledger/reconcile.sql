@@ -1,4 +1,4 @@
--- The recount: what the tables hold, file by file, against what the ledger says. Read in one snapshot.
+-- The recount: what the tables hold, file by file, against what the ledger says. Read in one snapshot; noted at its end.
 
 -- name: files_to_verify :: every file that has left the landed state, oldest first
 SELECT
@@ -156,3 +156,7 @@ LEFT JOIN ledger.files AS original ON original.file_id = duplicate.duplicate_of
 WHERE duplicate.state = 'duplicate'
     AND (original.state IN ('landed', 'loaded') AND original.sha256 = duplicate.sha256) IS NOT TRUE
 ORDER BY duplicate.file_id;
+
+-- name: note_recount :: nothing; a recount has come to its end, whatever it found
+INSERT INTO ledger.recounts (begun_at, days, files, rows, holds, problems)
+VALUES (%(begun_at)s, %(days)s, %(files)s, %(rows)s, %(problems)s::bigint = 0, %(problems)s);

@@ -49,10 +49,12 @@ SELECT
     state,
     state_since,
     submitted_by,
+    run_id,
     submitted_at,
     started_at,
     ended_at,
     ended_because,
+    ended_how,
     host,
     pid,
     stop_requested,
@@ -106,6 +108,12 @@ SELECT file_id, name, rows_loaded
 FROM ledger.files
 WHERE state = 'loaded' AND loaded_at >= %(since)s
 ORDER BY loaded_at
+LIMIT 1;
+
+-- name: proof :: one row once somebody has recounted: what the last recount found
+SELECT begun_at, ended_at, days, files, rows, holds, problems
+FROM ledger.recounts
+ORDER BY recount_id DESC
 LIMIT 1;
 
 -- name: drift :: a row a contract whose newest loaded file has drifted: since when, and how

@@ -18,9 +18,10 @@ WHERE ended_at IS NULL AND clock_timestamp() BETWEEN lease_from AND lease_until;
 
 -- name: insert_stream :: epoch and token, or nothing when another taker was first
 -- The generation is that of the tables which this release writes.
-INSERT INTO ledger.streams (submitted_by, generation, lease_from, lease_until)
+INSERT INTO ledger.streams (submitted_by, run_id, generation, lease_from, lease_until)
 VALUES (
     %(submitted_by)s,
+    %(run_id)s,
     2,
     clock_timestamp() - make_interval(secs => %(seconds)s),
     clock_timestamp() + make_interval(secs => %(seconds)s)

@@ -1,9 +1,10 @@
 // The page "Sluice" in Airflow's navigation. Rooms are paths below /plugin/sluice, filters are the query.
 
-import { Box, Button, Flex, Heading, html, Link, Notice, React, ROOT, useLocation } from "./kit.js";
-import { Land } from "./rooms/land.js";
+import { Boundary } from "./boundary.js";
+import { Box, Flex, Heading, html, Link, Notice, ROOT, useLocation } from "./kit.js";
 import { Contracts } from "./rooms/contracts.js";
 import { Files } from "./rooms/files.js";
+import { Land } from "./rooms/land.js";
 import { Now } from "./rooms/now.js";
 import { Quarantine } from "./rooms/quarantine.js";
 import { Shop } from "./rooms/shop.js";
@@ -11,27 +12,12 @@ import { Shop } from "./rooms/shop.js";
 // The first part of the path names the room.
 const ROOMS = [
   { path: "", title: "Now", room: Now },
-  { path: "land", title: "Land a file", room: Land },
   { path: "files", title: "Files", room: Files },
-  { path: "contracts", title: "Contracts", room: Contracts },
   { path: "quarantine", title: "Quarantine", room: Quarantine },
+  { path: "land", title: "Land a file", room: Land },
   { path: "shop", title: "Shop", room: Shop },
+  { path: "contracts", title: "Contracts", room: Contracts },
 ];
-
-// What throws shows here, and leaves Airflow whole.
-class Boundary extends React.Component {
-  state = { error: null };
-  static getDerivedStateFromError(error) {
-    return { error };
-  }
-  render() {
-    if (this.state.error === null) return this.props.children;
-    return html`<${Notice} level="bad" title="This room of the page failed.">
-      <p>${String(this.state.error?.message ?? this.state.error)}</p>
-      <${Button} size="sm" onClick=${() => this.setState({ error: null })}>Try again<//>
-    <//>`;
-  }
-}
 
 function Rooms({ parts }) {
   const found = ROOMS.find((one) => one.path === (parts[0] ?? ""));
