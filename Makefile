@@ -262,7 +262,10 @@ bench-latency: $(VENV)/.dev ## Landed to queryable, the start, the CPU of each p
 bench-page: $(VENV)/.dev ## The page in Airflow's web UI with much behind it, and Airflow beside ten viewers (FILES=1000000 ROWS=20000000; WRITE=1)
 	@$(PYTHON) -m bench.page $(if $(FILES),--files $(FILES)) $(if $(ROWS),--rows $(ROWS)) $(KEEP)
 
-.PHONY: report-pictures
+.PHONY: report-pictures screenshots
+screenshots: $(VENV)/.dev ## Renew the pictures of docs/page.md, of a pipeline over made-up files (needs Chromium)
+	@SLUICE_TEST_PICTURES=docs/page $(PYTHON) -m pytest --quiet tests/browser/test_pictures.py
+
 report-pictures: $(VENV)/.dev ## Draw the pictures of docs/reports.md anew, of generated events (needs Chromium; NAMES="funnel users": only these)
 	@$(PYTHON) -m tests.report_pictures $(NAMES)
 	@$(PYTHON) -m sluice.reports.page docs/reports.md
