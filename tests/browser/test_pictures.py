@@ -1,4 +1,4 @@
-"""Every room as people see it, at all widths, light and dark. With SLUICE_TEST_PICTURES=folder the pictures are kept."""
+"""Every room as people see it, at all widths, light and dark. SLUICE_TEST_PICTURES=folder keeps the pictures."""
 
 from __future__ import annotations
 
