@@ -117,9 +117,10 @@ def _flow(said: Mapping[str, Any], landed: Mapping[str, Any]) -> health.Flow:
     arrived, covered = said["arrivals"], said["arrivals"]["covered"]
     # Of a storm of files not all are counted: those that are stand for the whole time.
     scale = FLOW_SECONDS / max(covered, 1.0) if covered else 1.0
+    is_late = landed["seconds"] is not None and landed["seconds"] <= FLOW_SECONDS
     waits = [age for age in (said["oldest"] and said["oldest"]["seconds"], landed["seconds"]) if age is not None]
     return health.Flow(
-        arrived=math.ceil(arrived["files"] * scale),
+        arrived=math.ceil(arrived["files"] * scale) + (landed["files"] if is_late else 0),
         finished=said["rates"]["files"] + arrived["without_rows"],
         waiting=said["waiting"]["files"] + landed["files"],
         seconds=FLOW_SECONDS,
