@@ -22,8 +22,11 @@ BATCHES = OUTCOMES = 60
 # No more is counted: "more than" says that there are more.
 _MOST_WAITING = 100_001
 _MOST_HELD = 10_001
-_MOST_ARRIVALS = 20_000
+_MOST_ARRIVALS = 10_000
 _MOST_ENTRIES = 5_000
+_MOST_LAGS = 20_000
+# Of a long ledger so many files are looked at, wherever in it they are.
+_SAMPLED = 50_000
 # What Spark measures of a micro-batch, in the order in which it happens, by what it is to people.
 _PHASES = {
     "look": ("latestOffset", "getBatch"),
@@ -104,8 +107,12 @@ def line(now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lag(connection: Connection, hours: float) -> dict[str, Any]:
-    """Seconds from landed to queryable over the last ``hours``."""
-    return queries.row(connection, "watching/now.lag", hours=hours)
+    """Seconds from landed to queryable over the last ``hours``; where that were too many files, of a sample of them."""
+    found = queries.row(connection, "watching/now.lag", hours=hours, most=_MOST_LAGS)
+    if is_sample := found["files"] == _MOST_LAGS:
+        percent = queries.row(connection, "watching/now.share_of", most=_SAMPLED)["percent"]
+        found = queries.row(connection, "watching/now.lag_of_sample", hours=hours, percent=percent)
+    return found | {"is_sample": is_sample}
 
 
 def today(connection: Connection, settings: Settings) -> dict[str, Any]:

@@ -119,7 +119,7 @@ function Lag() {
     <${Figures}>
       <${Figure} label="p50" value=${seconds(answer?.p50)} detail=${`over ${range}`} />
       <${Figure} label="p95" value=${seconds(answer?.p95)} detail=${`over ${range}`} />
-      <${Figure} label="files" value=${count(answer?.files)} detail=${`over ${range}`} />
+      <${Figure} label="files" value=${count(answer?.files)} detail=${answer?.is_sample ? `a sample of those of ${range}` : `over ${range}`} />
     <//>
   <//>`;
 }
