@@ -18,7 +18,7 @@ LATE_SECONDS = 60.0
 STUCK_SECONDS = 600.0
 # A missing stream is submitted by itself within so long, when files wait.
 SUBMITTED_SECONDS = 120.0
-# What a stream loads within so long is no backlog.
+# What has waited for less, and what is loaded within so long, is no backlog.
 _MOMENT_SECONDS = 10.0
 # Rates that differ by less are the same.
 _SAME = 0.05
@@ -70,9 +70,10 @@ class Flow:
         """By the rates, and by whether what waits is more than a moment's work."""
         if not self.waiting:
             return Pace.KEEPING_UP if self.arrived or self.finished else Pace.IDLE
+        waited = self.oldest_seconds or 0.0
         if not self.finished:
-            return Pace.STANDING_STILL if (self.oldest_seconds or 0) > LATE_SECONDS else Pace.KEEPING_UP
-        if self.waiting <= max(1, self.finished / self.seconds * _MOMENT_SECONDS):
+            return Pace.STANDING_STILL if waited > LATE_SECONDS else Pace.KEEPING_UP
+        if waited <= _MOMENT_SECONDS or self.waiting <= max(1, self.finished / self.seconds * _MOMENT_SECONDS):
             return Pace.KEEPING_UP
         if self.finished > self.arrived * (1 + _SAME):
             return Pace.CATCHING_UP

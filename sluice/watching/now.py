@@ -22,8 +22,11 @@ BATCHES = OUTCOMES = 60
 # No more is counted: "more than" says that there are more.
 _MOST_WAITING = 100_001
 _MOST_HELD = 10_001
-_MOST_ARRIVALS = 20_000
+_MOST_ARRIVALS = 10_000
 _MOST_ENTRIES = 5_000
+_MOST_LAGS = 20_000
+# Of a long ledger so many files are looked at, wherever in it they are.
+_SAMPLED = 50_000
 # What Spark measures of a micro-batch, in the order in which it happens, by what it is to people.
 _PHASES = {
     "look": ("latestOffset", "getBatch"),
@@ -104,8 +107,12 @@ def line(now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lag(connection: Connection, hours: float) -> dict[str, Any]:
-    """Seconds from landed to queryable over the last ``hours``."""
-    return queries.row(connection, "watching/now.lag", hours=hours)
+    """Seconds from landed to queryable over the last ``hours``; where that were too many files, of a sample of them."""
+    found = queries.row(connection, "watching/now.lag", hours=hours, most=_MOST_LAGS)
+    if is_sample := found["files"] == _MOST_LAGS:
+        percent = queries.row(connection, "watching/now.share_of", most=_SAMPLED)["percent"]
+        found = queries.row(connection, "watching/now.lag_of_sample", hours=hours, percent=percent)
+    return found | {"is_sample": is_sample}
 
 
 def today(connection: Connection, settings: Settings) -> dict[str, Any]:
@@ -117,9 +124,10 @@ def _flow(said: Mapping[str, Any], landed: Mapping[str, Any]) -> health.Flow:
     arrived, covered = said["arrivals"], said["arrivals"]["covered"]
     # Of a storm of files not all are counted: those that are stand for the whole time.
     scale = FLOW_SECONDS / max(covered, 1.0) if covered else 1.0
+    is_late = landed["seconds"] is not None and landed["seconds"] <= FLOW_SECONDS
     waits = [age for age in (said["oldest"] and said["oldest"]["seconds"], landed["seconds"]) if age is not None]
     return health.Flow(
-        arrived=math.ceil(arrived["files"] * scale),
+        arrived=math.ceil(arrived["files"] * scale) + (landed["files"] if is_late else 0),
         finished=said["rates"]["files"] + arrived["without_rows"],
         waiting=said["waiting"]["files"] + landed["files"],
         seconds=FLOW_SECONDS,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from sluice.base.settings import Settings
 from sluice.running import embedded
@@ -19,6 +19,8 @@ from tests.browser import stage
 from tests.conftest import PASSWORD, TEMPLATE
 
 Open = Callable[..., Page]
+# Airflow's own scripts take seconds to come where much else runs.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")

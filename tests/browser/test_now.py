@@ -28,7 +28,7 @@ def test_it_says_how_it_goes_and_why(open_room: Open) -> None:
     for label in ("rows a second, read", "rows a second, loaded", "backlog", "rows duplicate"):
         expect(page.get_by_text(label, exact=True)).to_be_visible()
     expect(page.locator("[data-sluice=pace]")).to_contain_text("files arrived")
-    expect(page.get_by_text("Nobody has recounted yet")).to_be_visible()
+    expect(page.get_by_text("counts every row again")).to_be_visible()
 
 
 def test_the_run_of_the_stream_and_its_log_are_links_to_airflows_own_pages(open_room: Open, server: Server) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 import pytest
+from fastapi import APIRouter, FastAPI, Header, Query
 from fastapi.routing import APIRoute
 from sluice_ui import app, rights
 from starlette.routing import BaseRoute, Mount
@@ -79,7 +80,7 @@ def _calls(dependant: Any) -> Iterator[Any]:
 def value(kind: Any) -> str:
     """A plausible value of a parameter of this type."""
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
-    if origin is typing.Annotated or origin in (list, tuple, set):
+    if origin is Annotated or origin in (list, tuple, set):
         return value(parts[0])
     if origin in (Union, types.UnionType):
         return value(next(part for part in parts if part is not type(None)))
@@ -112,11 +113,31 @@ def test_the_app_tells_its_endpoints() -> None:
 
 
 def test_the_values_that_are_made_up_are_of_their_types() -> None:
-    assert [value(kind) for kind in (int | None, Literal["a", "b"], typing.Annotated[str, "x"], list[int])] == [
+    assert [value(kind) for kind in (int | None, Literal["a", "b"], Annotated[str, "x"], list[int])] == [
         "1",
         "a",
         "shop",
         "1",
+    ]
+
+
+def test_an_endpoint_that_another_room_adds_is_found_with_what_it_takes() -> None:
+    room = APIRouter()
+
+    @room.post("/of/{file_id}/{part}", dependencies=[rights.SEE_ROWS])
+    def one(
+        file_id: int,
+        part: Literal["head", "tail"],
+        since: datetime,
+        x_sluice: Annotated[str, Header()],
+        most: Annotated[int, Query(ge=1)] = 5,
+    ) -> None:
+        """Never called."""
+
+    made = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    made.include_router(room, prefix="/api", dependencies=[rights.LOOK])
+    assert list(_of(made.routes, "sluice")) == [
+        Endpoint("POST", "sluice/api/of/1/head", {"since": "2026-11-30T00:00:00Z"}, {"x-sluice": "shop"}, True)
     ]
 
 

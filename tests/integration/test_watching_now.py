@@ -64,6 +64,21 @@ def test_it_shows_what_was_loaded_and_how_files_ended(own_contracts: Settings, l
     assert (today["rows_loaded"], today["rows_rejected"], today["rows_duplicate"], today["files"]) == (1, 1, 1, 1)
 
 
+def test_the_lag_over_too_many_files_is_that_of_a_sample_and_says_so(
+    settings: Settings, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection.execute(
+        "INSERT INTO ledger.files (name, path, sha256, bytes, state, contract, rows_read, rows_loaded, rows_rejected, "
+        "rows_duplicate, landed_at, loaded_at) SELECT 'x.csv', '', encode(sha256(one::text::bytea), 'hex'), 1, "
+        "'loaded', 'events', 0, 0, 0, 0, now() - one * interval '1 second', now() FROM generate_series(0, 100) AS one"
+    )
+    connection.execute("ANALYZE ledger.files")
+    exact = {"files": 101, "p50": 50.0, "p95": 95.0, "is_sample": False}
+    assert now.lag(connection, 1) == exact
+    monkeypatch.setattr(now, "_MOST_LAGS", 60)
+    assert now.lag(connection, 1) == exact | {"is_sample": True}, "the sample of a short ledger is all of it"
+
+
 def test_today_is_the_day_of_the_shops_zone(own_contracts: Settings, load: Land, connection: Connection) -> None:
     load(table(event(1)))
     for zone, hours in (("UTC", 0), ("Pacific/Kiritimati", 14)):

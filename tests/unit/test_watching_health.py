@@ -27,6 +27,7 @@ def ended(how: str) -> dict[str, Any]:
         (100, 100, 0, None, Pace.KEEPING_UP),
         (100, 99, 1, 1, Pace.KEEPING_UP),
         (1, 0, 1, 2, Pace.KEEPING_UP),  # it has only just landed
+        (900, 300, 600, 4, Pace.KEEPING_UP),  # and so have all of these
         (600, 600, 20, 9, Pace.KEEPING_UP),  # ten seconds' work
         (300, 600, 200, 90, Pace.CATCHING_UP),
         (600, 300, 300, 90, Pace.FALLING_BEHIND),

@@ -74,16 +74,34 @@ FROM (
 ORDER BY at DESC, file_id DESC
 LIMIT %(most)s;
 
--- name: lag :: one row: seconds from landed to queryable over the last %(hours)s hours
-SELECT
-    count(*) AS files,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)::float8 AS p50,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)::float8 AS p95
+-- name: lag :: one row: seconds from landed to queryable over the last %(hours)s hours, of the newest %(most)s files at most
+SELECT files, percentiles[1] AS p50, percentiles[2] AS p95
 FROM (
-    SELECT greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0)::float8 AS seconds
-    FROM ledger.files
-    WHERE state = 'loaded' AND loaded_at > now() - make_interval(secs => 3600 * %(hours)s::float8)
-) AS loaded;
+    SELECT count(*) AS files, percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY seconds) AS percentiles
+    FROM (
+        SELECT greatest(date_part('epoch', loaded_at - coalesce(landed_again_at, landed_at)), 0) AS seconds
+        FROM ledger.files
+        WHERE state = 'loaded' AND loaded_at > now() - make_interval(secs => 3600 * %(hours)s::float8)
+        ORDER BY loaded_at DESC
+        LIMIT %(most)s
+    ) AS loaded
+) AS counted;
+
+-- name: share_of :: one row: which share of the files, in percent, are about %(most)s of them
+SELECT least(100 * %(most)s / greatest(reltuples, 1), 100)::float8 AS percent
+FROM pg_class
+WHERE oid = 'ledger.files'::regclass;
+
+-- name: lag_of_sample :: one row: as lag, of all the time, from pages of the table that chance chose
+SELECT files, percentiles[1] AS p50, percentiles[2] AS p95
+FROM (
+    SELECT count(*) AS files, percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY seconds) AS percentiles
+    FROM (
+        SELECT greatest(date_part('epoch', loaded_at - coalesce(landed_again_at, landed_at)), 0) AS seconds
+        FROM ledger.files TABLESAMPLE SYSTEM (%(percent)s)
+        WHERE state = 'loaded' AND loaded_at > now() - make_interval(secs => 3600 * %(hours)s::float8)
+    ) AS loaded
+) AS counted;
 
 -- name: today :: one row: the tally of the files that were loaded on the present day of zone %(zone)s, and when it began
 SELECT

@@ -4,7 +4,9 @@ import { Box, html, Text, useEffect, useRef, useState } from "./kit.js";
 
 const COLOURS = ["blue", "orange", "green", "purple", "red", "teal"];
 // Colour never alone.
-const DASHES = [[], [6, 3], [2, 3], [10, 4, 2, 4], [1, 4], [12, 3]];
+const DASHES = [[], [6, 3], [14, 3], [10, 4, 2, 4], [2, 3], [1, 4]];
+const DAY = 86_400;
+const MINUTE = 60;
 const address = (file) => new URL(`sluice/static/vendor/${file}`, document.baseURI).href;
 let loading = null;
 
@@ -21,6 +23,13 @@ function uPlotOnce() {
     document.head.append(sheet, script);
   });
   return loading;
+}
+
+// A moment as fine as its neighbours are apart, in the viewer's zone.
+function momentOf(moment, apart) {
+  const [date, time] = new Date(moment * 1000).toLocaleString("sv").split(" ");
+  if (apart >= DAY) return date;
+  return apart >= MINUTE ? time.slice(0, 5) : time;
 }
 
 // Airflow's colours as they are in this moment, light or dark.
@@ -53,10 +62,13 @@ function optionsOf(element, series, height, say) {
     width: element.clientWidth || 300,
     height,
     cursor: { drag: { x: false, y: false } },
-    axes: [axis, { ...axis, size: 64, values: (_, numbers) => numbers.map(say) }],
+    axes: [
+      { ...axis, values: (_, moments, __, ___, apart) => moments.map((moment) => momentOf(moment, apart)) },
+      { ...axis, size: 64, values: (_, numbers) => numbers.map(say) },
+    ],
     scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 1, 1e-9)] } },
     series: [
-      { label: "at" },
+      { label: "at", value: (_, moment) => (moment === null ? "–" : momentOf(moment, 1)) },
       ...series.map((one, at) => ({
         label: one.label,
         stroke: of(one.colour, at),

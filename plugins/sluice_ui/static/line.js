@@ -1,8 +1,13 @@
 // How it goes in one line, for the strip on the DAG's page and the card on Airflow's first one.
 
-import { bytes, count, Flex, html, Link, ROOT, seconds, Sign, Text, useAnswer } from "./kit.js";
+import { bytes, ChakraUI, count, Flex, html, Link, ROOT, seconds, Sign, Text, useAnswer } from "./kit.js";
 
 export const EVERY_MS = 5000;
+
+// A link that looks like one, in the midst of text.
+export const Go = ({ to, children }) => html`<${ChakraUI.Link} asChild color="fg.info" textDecoration="underline">
+  <${Link} to=${to}>${children}<//>
+<//>`;
 
 // A level in words; the colour is only beside them.
 export const LEVELS = { good: "healthy", warning: "warning", bad: "failure", quiet: "quiet" };
@@ -21,7 +26,7 @@ export function Line() {
   const { health, stream, lag, backlog, pace, rows_out_per_second: rows } = answer;
   const alive = stream?.living ? `stream ${stream.epoch} is ${stream.state}` : "no stream is alive";
   return html`<${Flex} gap=${4} wrap="wrap" align="center" fontVariantNumeric="tabular-nums">
-    <${Link} to=${ROOT}><strong>Sluice</strong><//>
+    <${Go} to=${ROOT}>Sluice<//>
     <${Sign} level=${health.level}>${LEVELS[health.level]}<//>
     <span>${alive}</span>
     <span>lag: ${lagOf(lag)}</span>

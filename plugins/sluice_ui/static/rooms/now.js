@@ -27,7 +27,7 @@ import {
   useFilters,
   visible,
 } from "../kit.js";
-import { backlogOf, LEVELS } from "../line.js";
+import { backlogOf, Go, LEVELS } from "../line.js";
 
 const SLOW_MS = 10_000;
 const RANGES = ["1h", "24h", "7d"];
@@ -61,7 +61,7 @@ function Health({ health }) {
 function Stream({ stream }) {
   if (!stream)
     return html`<${Notice} title="No stream has been submitted yet.">
-      DAG <${Link} to="/dags/ingest_events">ingest_events<//> submits one when the first file lands: land a file, or unpause it.
+      DAG <${Go} to="/dags/ingest_events">ingest_events<//> submits one when the first file lands: land a file, or unpause it.
     <//>`;
   const run = stream.run_id && `${RUNS}/${encodeURIComponent(stream.run_id)}`;
   const since = stream.living ? stream.state_since : stream.ended_at;
@@ -71,10 +71,7 @@ function Stream({ stream }) {
     ${stream.living && `, lease for another ${seconds(stream.lease_seconds_left)}`}
     ${stream.host && html`, on <${Raw} text=${stream.host} />`}
     ${run
-      ? html`, submitted by <${Link} to=${run}><${Raw} text=${stream.run_id} /><//>${" ("}<${Link}
-            to=${`${run}/tasks/submit_stream`}
-            >its log<//
-          >)`
+      ? html`, submitted by <${Go} to=${run}><${Raw} text=${stream.run_id} /><//>${" ("}<${Go} to=${`${run}/tasks/submit_stream`}>its log<//>)`
       : html`, submitted by <${Raw} text=${stream.submitted_by} />`}.
     ${stream.last_error &&
     html`<br />Last error, <${Moment} at=${stream.last_error_at} />: <${Raw} text=${stream.last_error} />`}
@@ -122,7 +119,7 @@ function Lag() {
     <${Figures}>
       <${Figure} label="p50" value=${seconds(answer?.p50)} detail=${`over ${range}`} />
       <${Figure} label="p95" value=${seconds(answer?.p95)} detail=${`over ${range}`} />
-      <${Figure} label="files" value=${count(answer?.files)} detail=${`over ${range}`} />
+      <${Figure} label="files" value=${count(answer?.files)} detail=${answer?.is_sample ? `a sample of those of ${range}` : `over ${range}`} />
     <//>
   <//>`;
 }
@@ -212,7 +209,7 @@ function Waits() {
         <ul>
           ${examples.map(
             ({ file_id: id, name, why }) => html`<li key=${name}>
-              ${id ? html`<${Link} to=${`${ROOT}/files/${id}`}><${Raw} text=${name} /><//>` : html`<${Raw} text=${name} />`}:
+              ${id ? html`<${Go} to=${`${ROOT}/files/${id}`}><${Raw} text=${name} /><//>` : html`<${Raw} text=${name} />`}:
               ${" "}<${Raw} text=${why} />
             </li>`,
           )}
