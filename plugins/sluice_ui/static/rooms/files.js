@@ -163,14 +163,16 @@ function Filters({ filters, change }) {
   <//>`;
 }
 
-const Field = ({ label, ...rest }) => html`<${Box} as="label" fontSize="sm">
-  ${label}<${Input} size="sm" width="13rem" display="block" ...${rest} />
+const Field = ({ label, ...rest }) => html`<${Box} fontSize="sm">
+  <label htmlFor=${`files-${rest.name}`}>${label}</label>
+  <${Input} id=${`files-${rest.name}`} size="sm" width="13rem" display="block" ...${rest} />
 <//>`;
 
-const Choice = ({ label, name, value, options }) => html`<${Box} as="label" fontSize="sm">
-  ${label}
+const Choice = ({ label, name, value, options }) => html`<${Box} fontSize="sm">
+  <label htmlFor=${`files-${name}`}>${label}</label>
   <${Box}
     as="select"
+    id=${`files-${name}`}
     name=${name}
     defaultValue=${value ?? ""}
     onChange=${(event) => event.target.form.requestSubmit()}
