@@ -16,13 +16,14 @@ from sluice.base import queries
 from sluice.watching.reader import Connection
 
 State = Literal["landed", "waiting", "loaded", "rejected", "duplicate", "replaced", "unloaded"]
-LOOK = 25_000
+LOOK = 15_000
 # So many files of one beginning of a name are put in order; where there are more, they are looked for among all files.
 NAMES = 10_000
 COUNTED = 10_000
 _FIRST = (1 << 63) - 1
 _RARE = ("rejected", "duplicate", "replaced", "unloaded", "waiting")
 _PLAIN = {"<": sql.SQL("file_id DESC"), ">": sql.SQL("file_id")}
+_CONTRACT = {"<": sql.SQL("contract DESC, file_id DESC"), ">": sql.SQL("contract, file_id")}
 _LANDING = {"<": sql.SQL("landed_at DESC, file_id DESC"), ">": sql.SQL("landed_at, file_id")}
 
 
@@ -119,7 +120,7 @@ def _look(connection: Connection, wanted: Filter) -> Look:
     if wanted.state == "landed":
         return Look("watching/files.by_waiting", _PLAIN)
     if wanted.contract and values["state"] == "loaded":
-        return Look("watching/files.by_contract", _PLAIN)
+        return Look("watching/files.by_contract", _CONTRACT)
     return Look("watching/files.by_number", _PLAIN)
 
 

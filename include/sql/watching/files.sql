@@ -29,10 +29,14 @@ ORDER BY file_id {way}
 LIMIT %(look)s;
 
 -- name: by_contract :: candidates: loaded files of a contract
+-- The order of the index by feed, which an equal sign would take out of it: then all files might be read for a few old ones.
 SELECT *
 FROM ledger.files
-WHERE contract = %(contract)s AND state = 'loaded' AND file_id {beyond} %(from)s
-ORDER BY file_id {way}
+WHERE state = 'loaded'
+    AND contract >= %(contract)s
+    AND contract <= %(contract)s
+    AND (contract, file_id) {beyond} (%(contract)s, %(from)s)
+ORDER BY contract {way}, file_id {way}
 LIMIT %(look)s;
 
 -- name: by_landing :: candidates: files that landed in a range of time, in that order
