@@ -23,6 +23,7 @@ COUNTED = 10_000
 _FIRST = (1 << 63) - 1
 _RARE = ("rejected", "duplicate", "replaced", "unloaded", "waiting")
 _PLAIN = {"<": sql.SQL("file_id DESC"), ">": sql.SQL("file_id")}
+_STATE = {"<": sql.SQL("state DESC, file_id DESC"), ">": sql.SQL("state, file_id")}
 _CONTRACT = {"<": sql.SQL("contract DESC, file_id DESC"), ">": sql.SQL("contract, file_id")}
 _LANDING = {"<": sql.SQL("landed_at DESC, file_id DESC"), ">": sql.SQL("landed_at, file_id")}
 
@@ -114,7 +115,7 @@ def _look(connection: Connection, wanted: Filter) -> Look:
     if wanted.prefix and queries.row(connection, "watching/files.named", **values)["files"] <= NAMES:
         return Look("watching/files.by_name", _PLAIN)
     if wanted.state in _RARE:
-        return Look("watching/files.by_state", _PLAIN)
+        return Look("watching/files.by_state", _STATE)
     if wanted.since or wanted.until:
         return Look("watching/files.by_landing", _LANDING)
     if wanted.state == "landed":

@@ -12,13 +12,15 @@ ORDER BY file_id {way}
 LIMIT %(look)s;
 
 -- name: by_state :: candidates: files that did not load, or did and were taken back; with state landed, those that wait for a contract
--- The index's own condition stands here too, for a plan that is made before the state is known.
+-- The index's own condition, and its order, which an equal sign would take out of it: then PostgreSQL reads all files since
+-- the newest of that state, where it thinks that there are many.
 SELECT *
 FROM ledger.files
-WHERE state = %(state)s
-    AND (state IN ('rejected', 'duplicate', 'replaced', 'unloaded') OR waits_for IS NOT NULL)
-    AND file_id {beyond} %(from)s
-ORDER BY file_id {way}
+WHERE (state IN ('rejected', 'duplicate', 'replaced', 'unloaded') OR waits_for IS NOT NULL)
+    AND state >= %(state)s
+    AND state <= %(state)s
+    AND (state, file_id) {beyond} (%(state)s, %(from)s)
+ORDER BY state {way}, file_id {way}
 LIMIT %(look)s;
 
 -- name: by_waiting :: candidates: files that wait to be loaded
@@ -29,7 +31,7 @@ ORDER BY file_id {way}
 LIMIT %(look)s;
 
 -- name: by_contract :: candidates: loaded files of a contract
--- The order of the index by feed, which an equal sign would take out of it: then all files might be read for a few old ones.
+-- In the order of the index by feed, as above.
 SELECT *
 FROM ledger.files
 WHERE state = 'loaded'
