@@ -42,6 +42,10 @@ class Answers:
         with self._reader.asking(TIMEOUT_MS) as connection:
             return question(connection, *asked, **named)
 
+    def close(self) -> None:
+        """End the sessions with the database that nobody uses just now."""
+        self._reader.close()
+
     def fresh(self, question: Callable[[Connection], Any]) -> Fresh:
         """One answer a second for all who ask."""
         return Fresh(self.desk, lambda: self.at_once(question))
