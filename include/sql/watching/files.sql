@@ -86,7 +86,10 @@ SELECT
     rows_duplicate,
     landed_at,
     loaded_at,
-    greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0)::float8 AS lag_seconds,
+    CASE
+        WHEN loaded_at IS NOT NULL
+            THEN greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0)::float8
+    END AS lag_seconds,
     drift IS NOT NULL AS has_drifted,
     duplicate_of
 FROM ({candidates}) AS candidate
