@@ -42,6 +42,10 @@ class Answers:
         with self._reader.asking(TIMEOUT_MS) as connection:
             return question(connection, *asked, **named)
 
+    def close(self) -> None:
+        """End the sessions with the database that nobody uses just now."""
+        self._reader.close()
+
     def fresh(self, question: Callable[[Connection], Any], seconds: float = FRESH_SECONDS) -> Fresh:
         """One answer a second, or in so many, for all who ask."""
         return Fresh(self.desk, lambda: self.at_once(question), seconds)

@@ -16,13 +16,15 @@ from sluice.base import queries
 from sluice.watching.reader import Connection
 
 State = Literal["landed", "waiting", "loaded", "rejected", "duplicate", "replaced", "unloaded"]
-LOOK = 25_000
+LOOK = 15_000
 # So many files of one beginning of a name are put in order; where there are more, they are looked for among all files.
 NAMES = 10_000
 COUNTED = 10_000
 _FIRST = (1 << 63) - 1
 _RARE = ("rejected", "duplicate", "replaced", "unloaded", "waiting")
 _PLAIN = {"<": sql.SQL("file_id DESC"), ">": sql.SQL("file_id")}
+_STATE = {"<": sql.SQL("state DESC, file_id DESC"), ">": sql.SQL("state, file_id")}
+_CONTRACT = {"<": sql.SQL("contract DESC, file_id DESC"), ">": sql.SQL("contract, file_id")}
 _LANDING = {"<": sql.SQL("landed_at DESC, file_id DESC"), ">": sql.SQL("landed_at, file_id")}
 
 
@@ -113,13 +115,13 @@ def _look(connection: Connection, wanted: Filter) -> Look:
     if wanted.prefix and queries.row(connection, "watching/files.named", **values)["files"] <= NAMES:
         return Look("watching/files.by_name", _PLAIN)
     if wanted.state in _RARE:
-        return Look("watching/files.by_state", _PLAIN)
+        return Look("watching/files.by_state", _STATE)
     if wanted.since or wanted.until:
         return Look("watching/files.by_landing", _LANDING)
     if wanted.state == "landed":
         return Look("watching/files.by_waiting", _PLAIN)
     if wanted.contract and values["state"] == "loaded":
-        return Look("watching/files.by_contract", _PLAIN)
+        return Look("watching/files.by_contract", _CONTRACT)
     return Look("watching/files.by_number", _PLAIN)
 
 

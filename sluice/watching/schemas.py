@@ -19,6 +19,7 @@ Row = Mapping[str, Any]
 
 def contracts(connection: Connection) -> list[dict[str, Any]]:
     """Each contract of which a file is loaded, with its newest file and the drift that was said of it last."""
+    queries.run(connection, "watching/session.by_index")
     return queries.all(connection, "watching/schemas.contracts")
 
 
@@ -28,6 +29,7 @@ def schema(connection: Connection, contract: str) -> dict[str, Any]:
     ``changes`` from file to file, the newest first, at most 50 of ``changes_in_all``; ``columns`` of events, each with
     the share of rows without a value, from the oldest files to the newest, as at most 60 ``points``.
     """
+    queries.run(connection, "watching/session.by_index")
     newest = queries.all(connection, "watching/schemas.newest", contract=contract, most=FILES)
     if not newest:
         raise UnknownError("unknown_contract", f"No file is loaded under a contract named {contract}.")

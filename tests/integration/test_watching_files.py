@@ -181,6 +181,8 @@ def test_files_that_wait_for_a_contract_are_told_from_those_that_wait_to_be_load
 ) -> None:
     reader, landed = Reader(settings), land("event_id\n1\n", "landed.csv")
     with reader.asking() as asking:
-        assert ids(files.page(asking, Filter(state="landed"))) == [landed]
+        found = files.page(asking, Filter(state="landed"))
+        assert ids(found) == [landed]
+        assert found["files"][0]["lag_seconds"] is None
         assert ids(files.page(asking, Filter(state="waiting"))) == []
     reader.close()

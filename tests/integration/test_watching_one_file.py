@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
+from sluice_ui.answers import Answers
+from sluice_ui.desk import BusyError
+from sluice_ui.rooms import files as room
+from starlette.routing import Route
 
 from sluice.base.settings import Settings
 from sluice.ledger import receipts
@@ -170,3 +175,41 @@ def test_a_receipt_holds_until_a_row_is_changed(ask: Ask, load: Land, connection
     connection.execute("UPDATE public.events SET user_id = 'other' WHERE record_number = 1")
     verified = ask(one_file.verify, file_id)
     assert (verified["holds"], len(verified["problems"])) == (False, 1)
+
+
+def sleeps(connection: Connection, file_id: int) -> None:
+    connection.execute("SELECT pg_sleep(10)")
+
+
+@pytest.fixture
+def verify(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Awaitable[Any]]]:
+    """The endpoint, for a file whose receipt takes longer than it may."""
+    monkeypatch.setattr(one_file, "verify", sleeps)
+    monkeypatch.setattr(room, "VERIFY_MS", 300)
+    answers = Answers(settings)
+    routes = [route for route in room.router(answers).routes if isinstance(route, Route)]
+    yield next(route.endpoint for route in routes if route.path.endswith("/receipt"))
+    answers.close()
+
+
+def test_a_file_that_is_too_large_to_verify_here_says_so(verify: Callable[[int], Awaitable[Any]]) -> None:
+    assert anyio.run(verify, 42) == {"file_id": 42, "is_too_large": True}
+
+
+def test_receipts_are_verified_one_at_a_time_and_only_two_wait(verify: Callable[[int], Awaitable[Any]]) -> None:
+    ends: list[str] = []
+
+    async def one() -> None:
+        try:
+            await verify(42)
+            ends.append("asked")
+        except BusyError:
+            ends.append("busy")
+
+    async def four() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(one)
+
+    anyio.run(four)
+    assert ends == ["busy", "asked", "asked", "asked"]

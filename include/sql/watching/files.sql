@@ -12,13 +12,15 @@ ORDER BY file_id {way}
 LIMIT %(look)s;
 
 -- name: by_state :: candidates: files that did not load, or did and were taken back; with state landed, those that wait for a contract
--- The index's own condition stands here too, for a plan that is made before the state is known.
+-- The index's own condition, and its order, which an equal sign would take out of it: then PostgreSQL reads all files since
+-- the newest of that state, where it thinks that there are many.
 SELECT *
 FROM ledger.files
-WHERE state = %(state)s
-    AND (state IN ('rejected', 'duplicate', 'replaced', 'unloaded') OR waits_for IS NOT NULL)
-    AND file_id {beyond} %(from)s
-ORDER BY file_id {way}
+WHERE (state IN ('rejected', 'duplicate', 'replaced', 'unloaded') OR waits_for IS NOT NULL)
+    AND state >= %(state)s
+    AND state <= %(state)s
+    AND (state, file_id) {beyond} (%(state)s, %(from)s)
+ORDER BY state {way}, file_id {way}
 LIMIT %(look)s;
 
 -- name: by_waiting :: candidates: files that wait to be loaded
@@ -29,10 +31,14 @@ ORDER BY file_id {way}
 LIMIT %(look)s;
 
 -- name: by_contract :: candidates: loaded files of a contract
+-- In the order of the index by feed, as above.
 SELECT *
 FROM ledger.files
-WHERE contract = %(contract)s AND state = 'loaded' AND file_id {beyond} %(from)s
-ORDER BY file_id {way}
+WHERE state = 'loaded'
+    AND contract >= %(contract)s
+    AND contract <= %(contract)s
+    AND (contract, file_id) {beyond} (%(contract)s, %(from)s)
+ORDER BY contract {way}, file_id {way}
 LIMIT %(look)s;
 
 -- name: by_landing :: candidates: files that landed in a range of time, in that order
@@ -80,7 +86,10 @@ SELECT
     rows_duplicate,
     landed_at,
     loaded_at,
-    greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0)::float8 AS lag_seconds,
+    CASE
+        WHEN loaded_at IS NOT NULL
+            THEN greatest(extract(epoch FROM loaded_at - coalesce(landed_again_at, landed_at)), 0)::float8
+    END AS lag_seconds,
     drift IS NOT NULL AS has_drifted,
     duplicate_of
 FROM ({candidates}) AS candidate

@@ -19,6 +19,7 @@ import {
   useAnswer,
   visible,
 } from "../kit.js";
+import { FileName } from "./files.js";
 
 const KINDS = { missing: "lacks", new: "has besides", empty: "has no value of" };
 
@@ -53,7 +54,7 @@ const LIST = [
   {
     name: "newest",
     head: "Newest file",
-    of: (one) => html`<${Link} to=${`${ROOT}/files/${one.file_id}`}><${Raw} text=${one.name} /><//>`,
+    of: (one) => html`<${Link} to=${`${ROOT}/files/${one.file_id}`}><${FileName} name=${one.name} /><//>`,
   },
   { name: "loaded", head: "Loaded", of: (one) => html`<${Moment} at=${one.loaded_at} />` },
   { name: "drift", head: "Drift", of: (one) => (one.drift ? driftSays(one.drift) : "none") },
@@ -119,7 +120,7 @@ const CHANGES = [
   {
     name: "file",
     head: "File",
-    of: (change) => html`<${Link} to=${`${ROOT}/files/${change.file_id}`}><${Raw} text=${change.name} /><//>`,
+    of: (change) => html`<${Link} to=${`${ROOT}/files/${change.file_id}`}><${FileName} name=${change.name} /><//>`,
   },
   { name: "what", head: "What", of: (change) => html`<${Raw} text=${said(change)} />` },
 ];

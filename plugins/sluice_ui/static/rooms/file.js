@@ -22,7 +22,7 @@ import {
   useAnswer,
   useState,
 } from "../kit.js";
-import { ContractLink, fileLink, FileState, Rejected } from "./files.js";
+import { ContractLink, fileLink, FileName, FileState, Rejected } from "./files.js";
 import { driftSays } from "./contracts.js";
 
 const STEPS = {
@@ -55,7 +55,7 @@ export function OneFile({ id }) {
   return html`
     <${TroubleNotice} trouble=${trouble} />
     <${Section} title=${`File ${file.file_id}`} actions=${html`<${FileState} file=${file} />${back}`}>
-      <${Text} fontSize="lg" mb=${2}><${Raw} text=${file.name} /><//>
+      <${Text} as="div" fontSize="lg" mb=${2}><${FileName} name=${file.name} /><//>
       ${file.error && html`<${Notice} level=${file.state === "rejected" ? "bad" : "warning"} title=${why(file)}><${Raw} text=${file.error} /><//>`}
       ${file.drift && html`<${Notice} level="warning" title="It looks other than its contract and earlier files.">${driftSays(file.drift)}<//>`}
       <${Tally} file=${file} timeline=${answer.timeline} />
@@ -187,7 +187,7 @@ const ROWS = NAMES.map((name) => ({
 function Value({ value }) {
   if (value === null) return html`<${Text} as="i" color="fg.muted">null<//>`;
   if (value === "") return html`<${Text} as="i" color="fg.muted">empty<//>`;
-  return html`<${Raw} text=${value} />`;
+  return html`<${Box} as="span" display="inline-block" minW=${`${Math.min(`${value}`.length + 1, 40)}ch`}><${Raw} text=${value} /><//>`;
 }
 
 function Rows({ file }) {
@@ -268,7 +268,7 @@ const OF_NAME = [
 ];
 const OF_BYTES = [
   OF_NAME[0],
-  { name: "name", head: "Name", of: (file) => html`<${Raw} text=${file.name} />` },
+  { name: "name", head: "Name", of: (file) => html`<${FileName} name=${file.name} />` },
   OF_NAME[1],
   OF_NAME[4],
 ];

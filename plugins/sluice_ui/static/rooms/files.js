@@ -43,6 +43,11 @@ export function FileState({ file }) {
 
 export const fileLink = (file_id, text = `${file_id}`) => html`<${Link} to=${`${ROOT}/files/${file_id}`}>${text}<//>`;
 
+// In one line, and wide enough to be read in a narrow table.
+export const FileName = ({ name }) => html`<${Box} as="span" display="inline-block" minW=${`${Math.min(name.length, 20)}ch`}>
+  <${Raw} text=${name.replaceAll("\n", "\\n").replaceAll("\t", "\\t")} />
+<//>`;
+
 export const Files = ({ parts }) => (parts.length ? html`<${OneFile} id=${parts[0]} />` : html`<${List} />`);
 
 function List() {
@@ -110,7 +115,7 @@ function Said({ answer, asked }) {
 
 const COLUMNS = [
   { name: "file_id", head: "File", number: true, of: (file) => fileLink(file.file_id) },
-  { name: "name", head: "Name", of: (file) => fileLink(file.file_id, html`<${Raw} text=${file.name} />`) },
+  { name: "name", head: "Name", of: (file) => fileLink(file.file_id, html`<${FileName} name=${file.name} />`) },
   { name: "state", head: "State", of: (file) => html`<${FileState} file=${file} />` },
   { name: "contract", head: "Contract", of: (file) => html`<${ContractLink} contract=${file.contract} />` },
   { name: "bytes", head: "Size", number: true, of: (file) => bytes(file.bytes) },
@@ -163,14 +168,16 @@ function Filters({ filters, change }) {
   <//>`;
 }
 
-const Field = ({ label, ...rest }) => html`<${Box} as="label" fontSize="sm">
-  ${label}<${Input} size="sm" width="13rem" display="block" ...${rest} />
+const Field = ({ label, ...rest }) => html`<${Box} fontSize="sm">
+  <label htmlFor=${`files-${rest.name}`}>${label}</label>
+  <${Input} id=${`files-${rest.name}`} size="sm" width="13rem" display="block" ...${rest} />
 <//>`;
 
-const Choice = ({ label, name, value, options }) => html`<${Box} as="label" fontSize="sm">
-  ${label}
+const Choice = ({ label, name, value, options }) => html`<${Box} fontSize="sm">
+  <label htmlFor=${`files-${name}`}>${label}</label>
   <${Box}
     as="select"
+    id=${`files-${name}`}
     name=${name}
     defaultValue=${value ?? ""}
     onChange=${(event) => event.target.form.requestSubmit()}
