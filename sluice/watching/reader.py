@@ -69,9 +69,12 @@ class Reader:
     def _take(self) -> Connection:
         with contextlib.suppress(Empty):
             return self._idle.get_nowait()
-        return database.connect(
+        opened = database.connect(
             self._settings.reader_dsn, application_name="sluice-page", connect_timeout=CONNECT_SECONDS
         )
+        # A plan for any value would read all files for a contract that has few.
+        opened.prepare_threshold = None
+        return opened
 
     def _give_back(self, connection: Connection) -> None:
         if connection.closed or connection.broken:

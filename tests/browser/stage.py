@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sluice.base import database
@@ -71,7 +72,7 @@ def _land(settings: Settings) -> None:
 
 
 def _load(settings: Settings, connection: Connection, epoch: int) -> None:
-    mover.move_landed(settings, connection)
+    mover.move_landed(replace(settings, settle_seconds=0), connection)  # nobody writes to them any more
     loader = FileLoader(settings, epoch)
     for row in connection.execute(
         "SELECT file_id FROM ledger.files WHERE state = 'landed' ORDER BY file_id"
