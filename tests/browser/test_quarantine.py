@@ -39,11 +39,11 @@ WITHDRAWN = {
 
 
 def reject_of(shop: Settings, rule: str) -> tuple[int, int]:
-    """The last reject that breaks this rule."""
+    """A reject that breaks this rule, and no other; a short one."""
     with database.connect(shop.database_url) as connection:
         row = connection.execute(
-            "SELECT file_id, record_number FROM ledger.rejects WHERE %s = ANY (rules) AND state = 'quarantined' "
-            "ORDER BY file_id DESC, record_number DESC LIMIT 1",
+            "SELECT file_id, record_number FROM ledger.rejects WHERE rules = ARRAY[%s] AND state = 'quarantined' "
+            "AND octet_length(raw) < 1000 ORDER BY file_id, record_number LIMIT 1",
             [rule],
         ).fetchone()
     assert row is not None

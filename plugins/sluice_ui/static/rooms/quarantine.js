@@ -206,7 +206,7 @@ const ByFile = ({ answer, change }) =>
       { name: "share", head: "of what was read", number: true, of: (row) => share(row.rows_rejected, row.rows_read) },
       {
         name: "only",
-        head: "",
+        head: "filter",
         of: (row) =>
           html`<${Button}
             size="xs"
