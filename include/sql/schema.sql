@@ -26,7 +26,7 @@ CREATE TABLE ledger.audit (
     reason text NOT NULL,
     by_whom text NOT NULL,
     details jsonb NOT NULL,
-    CONSTRAINT an_action_is_known CHECK (((action = 'expire'::text) OR ((action = 'merge'::text) OR ((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text])))))))),
+    CONSTRAINT an_action_is_known CHECK (((action = 'edit'::text) OR ((action = 'expire'::text) OR ((action = 'merge'::text) OR ((action = 'copy'::text) OR ((action = 'receipt'::text) OR ((action = ANY (ARRAY['takeover'::text, 'insist'::text])) OR (action = ANY (ARRAY['unload'::text, 'replace'::text]))))))))),
     CONSTRAINT audit_pkey PRIMARY KEY (audit_id)
 );
 
@@ -356,6 +356,7 @@ CREATE INDEX files_waiting ON ledger.files USING btree (file_id) WHERE ((state =
 CREATE INDEX files_waiting_for_contract ON ledger.files USING btree (waits_under) WHERE (waits_for IS NOT NULL);
 CREATE INDEX files_without_receipt ON ledger.files USING btree (file_id) WHERE ((state = 'loaded'::text) AND (receipt IS NULL));
 CREATE UNIQUE INDEX one_stream_at_a_time ON ledger.streams USING btree ((true)) WHERE (ended_at IS NULL);
+CREATE INDEX rejects_by_time ON ledger.rejects USING btree (rejected_at) WHERE (state = 'quarantined'::text);
 CREATE INDEX rejects_in_quarantine ON ledger.rejects USING btree (contract, file_id) WHERE (state = 'quarantined'::text);
 CREATE UNIQUE INDEX the_same_bytes_load_once ON ledger.files USING btree (sha256) WHERE (state = ANY (ARRAY['landed'::text, 'loaded'::text]));
 CREATE INDEX events_by_file ON public.events USING brin (file_id) WITH (pages_per_range='32', autosummarize='on');
