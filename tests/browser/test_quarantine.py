@@ -15,6 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from sluice.base import database
 from sluice.base.settings import Settings
 from tests.airflow_server import Server
+from tests.browser import stage
 from tests.browser.conftest import Open
 
 TALLY = {
@@ -38,15 +39,23 @@ WITHDRAWN = {
 
 
 def reject_of(shop: Settings, rule: str) -> tuple[int, int]:
-    """A reject that breaks this rule: of the file with the nasty rows, where there is one."""
+    """A reject that breaks this rule, and no other; a short one."""
     with database.connect(shop.database_url) as connection:
         row = connection.execute(
-            "SELECT file_id, record_number FROM ledger.rejects WHERE %s = ANY (rules) AND state = 'quarantined' "
-            "ORDER BY file_id DESC, record_number DESC LIMIT 1",
+            "SELECT file_id, record_number FROM ledger.rejects WHERE rules = ARRAY[%s] AND state = 'quarantined' "
+            "AND octet_length(raw) < 1000 ORDER BY file_id, record_number LIMIT 1",
             [rule],
         ).fetchone()
     assert row is not None
     return row["file_id"], row["record_number"]
+
+
+def nasty_file(shop: Settings) -> int:
+    """The file of tests.browser.stage whose rejects try to be more than text."""
+    with database.connect(shop.database_url) as connection:
+        row = connection.execute("SELECT file_id FROM ledger.files WHERE name = %s", [stage.NASTY_NAMES[0]]).fetchone()
+    assert row is not None
+    return int(row["file_id"])
 
 
 def runs_end(page: Page, dag: str, state: str, result: dict[str, Any]) -> list[dict[str, Any]]:
@@ -89,7 +98,7 @@ def test_a_rule_and_a_file_are_filters_of_the_address(open_room: Open) -> None:
 
 
 def test_the_field_at_fault_is_marked_and_text_of_files_is_text(open_room: Open, shop: Settings) -> None:
-    file_id, _ = reject_of(shop, "record.too_few_fields")
+    file_id = nasty_file(shop)
     page = open_room(f"quarantine?file_id={file_id}")
     expect(page.locator("mark", has_text="<b>free</b>")).to_be_visible()
     expect(page.locator("mark", has_text="=1+1")).to_be_visible()
@@ -178,7 +187,7 @@ def test_a_file_is_unloaded_only_after_a_dry_run_and_with_a_reason(open_room: Op
 
 
 def test_the_rejects_come_as_a_csv_that_no_spreadsheet_runs(open_room: Open, shop: Settings) -> None:
-    file_id, _ = reject_of(shop, "record.too_few_fields")
+    file_id = nasty_file(shop)
     page = open_room(f"quarantine?file_id={file_id}")
     link = page.get_by_role("link", name="Download these rejects as CSV with reasons")
     answer = page.request.get(str(link.get_attribute("href")))
@@ -242,7 +251,7 @@ def test_the_room_is_used_by_keyboard_alone(open_room: Open, shop: Settings) -> 
 def test_nothing_is_found_by_axe_and_nothing_scrolls_sideways(
     open_room: Open, shop: Settings, scheme: str, width: int
 ) -> None:
-    file_id, _ = reject_of(shop, "record.too_few_fields")
+    file_id = nasty_file(shop)
     page = open_room(f"quarantine?file_id={file_id}", color_scheme=scheme, viewport={"width": width, "height": 900})
     page.get_by_role("button", name="Edit fields and replay").first.click()
     expect(page.locator("[data-field]").first).to_be_visible()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from dags import replay_quarantine
-from sluice.base.settings import Settings
-from sluice.loading import edits
+from sluice.base.settings import PROJECT, Settings
 from sluice.loading.edits import EditError, edit_and_replay
-from sluice.loading.replay import ReplayTally
 from sluice.loading.unload import unload_file
 from tests.loading import Connection, event, event_id, owners, recount, rejects, table
 
@@ -169,27 +173,28 @@ def test_a_reject_that_left_the_quarantine_is_not_edited(
         judge(own_contracts, edit(file_id, 2, price="2"), run="manual__3")
 
 
-def test_a_run_that_was_killed_after_its_edits_goes_on_and_tells_all_of_it(
-    own_contracts: Settings, load: Any, connection: Connection, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "point", ["edits.before_commit", "edits.after_commit", "replay.before_commit", "replay.after_commit"]
+)
+def test_a_run_killed_anywhere_goes_on_and_tells_all_of_it(
+    own_contracts: Settings, load: Any, connection: Connection, tmp_path: Path, point: str
 ) -> None:
     first, second = load(table(event(1, price="cheap"))), load(table(event(2, price="dear")))
-    given = (edit(first, 1, price="1"), edit(second, 1, price="2"))
-    done: list[int] = []
-
-    def killed(settings: Settings, *, only: dict[int, list[int]]) -> ReplayTally:
-        monkeypatch.undo()
-        monkeypatch.setenv("SLUICE_CONTRACTS", own_contracts.contracts)
-        edits.replay(settings, only={first: only[first]})
-        done.append(first)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(edits, "replay", killed)
-    with pytest.raises(KeyboardInterrupt):
-        judge(own_contracts, *given)
-    assert done == [first]
-    assert recount(connection) == {first: (1, 0, 0), second: (0, 1, 0)}
-    said = judge(own_contracts, *given)
-    assert (said["considered"], said["loaded"], said["still_rejected"]) == (2, 2, 0)
+    given = [edit(first, 1, price="1"), edit(second, 1, price="2")]
+    environment = os.environ | {"SLUICE_CRASH_AT": point, "SLUICE_CRASH_ONCE": str(tmp_path / "once")}
+    program = (
+        "import json; from sluice.base import settings; from sluice.loading.edits import edit_and_replay; "
+        f"print(json.dumps(edit_and_replay(settings.load(), {given!r}, by_whom='maria', run='manual__1')))"
+    )
+    tries = [
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=PROJECT, timeout=120, capture_output=True, text=True
+        )
+        for _ in range(2)
+    ]
+    assert [each.returncode for each in tries] == [-signal.SIGKILL, 0]
+    said = json.loads(tries[1].stdout)
+    assert (said["edited"], said["considered"], said["loaded"], said["still_rejected"]) == (2, 2, 2, 0)
     assert recount(connection) == {first: (1, 0, 0), second: (1, 0, 0)}
     assert len(audit(connection)) == 2
 

@@ -584,3 +584,14 @@ def test_an_unload_killed_anywhere_is_done_or_not_begun(
     done = point == "unload.after_commit"
     assert recount(connection) == ({second: (1, 0, 0)} if done else {first: (2, 0, 0), second: (0, 0, 1)})
     assert connection.execute("SELECT count(*) AS n FROM ledger.audit").fetchone() == {"n": int(done)}
+
+
+def test_a_dry_run_says_which_days_the_reports_would_count_anew(
+    own_contracts: Settings, load: Any, connection: Connection
+) -> None:
+    file_id = load(table(event(1), event(2), event(3, kind="teleport")))
+    dry = unload_file(own_contracts, file_id, "", by_whom="test", dry_run=True)
+    assert dry.days_changed == {"events": {"days": 1, "first": "2026-11-22", "last": "2026-11-22"}}
+    assert unload(own_contracts, file_id).as_dict()["days_changed"] == dry.days_changed
+    [line] = connection.execute("SELECT details FROM ledger.audit WHERE action = 'unload'").fetchall()
+    assert "days_changed" not in line["details"]

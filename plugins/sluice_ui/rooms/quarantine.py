@@ -124,6 +124,6 @@ async def _patiently(page: Callable[[Key], Awaitable[Any]], key: Key) -> Any:
 def _file_name(which: Chosen, is_complete: bool) -> str:
     """A name of ours: of what a contract and a rule are called only what any system takes."""
     parts = ["rejects", which.contract, which.rule, f"file-{which.file_id}" if which.file_id else None]
-    called = "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part)[:60].strip("._") for part in parts if part)
+    called = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "_", part)[:60].strip("._") for part in parts if part)
     until = "" if is_complete else f"-first-{CSV_MOST}"
     return f"{called}{until}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"

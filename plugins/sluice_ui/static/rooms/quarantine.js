@@ -32,21 +32,21 @@ const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const COUNTS_MS = 10_000;
 const PAGE = 10;
 const RANGES = [
-  ["1", "last 24 hours"],
-  ["7", "last 7 days"],
-  ["30", "last 30 days"],
-  ["90", "last 90 days"],
-  ["", "all of it"],
+  ["1", "in the last 24 hours"],
+  ["7", "in the last 7 days"],
+  ["30", "in the last 30 days"],
+  ["90", "in the last 90 days"],
+  ["", "at any time"],
 ];
 const TEXTS = { contract: "contract", rule: "rule" };
 const FILTERS = { ...TEXTS, file_id: "file" };
 
 function Filters({ chosen, change }) {
   const isOfOurs = RANGES.some(([days]) => days === (chosen.days ?? ""));
-  const ranges = isOfOurs ? RANGES : [...RANGES, [chosen.days, `last ${chosen.days} days`]];
+  const ranges = isOfOurs ? RANGES : [...RANGES, [chosen.days, `in the last ${chosen.days} days`]];
   return html`<${Flex} gap=${3} wrap="wrap" align="center" mt=${3} role="group" aria-label="Filters">
     <label>
-      Set aside in the ${" "}
+      Set aside ${" "}
       <${Box}
         as="select"
         value=${chosen.days ?? ""}
@@ -85,25 +85,24 @@ const hour = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "sho
 const day = new Intl.DateTimeFormat("sv", { dateStyle: "short" });
 const month = new Intl.DateTimeFormat("sv", { year: "numeric", month: "2-digit" });
 const SAYS = { hour, day, month };
-const NEXT = {
-  hour: (at) => new Date(at.getTime() + 3_600_000),
-  day: (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate() + 1),
-  month: (at) => new Date(at.getFullYear(), at.getMonth() + 1, 1),
+const STEP = {
+  hour: (at, by) => new Date(at.getTime() + by * 3_600_000),
+  day: (at, by) => new Date(at.getFullYear(), at.getMonth(), at.getDate() + by),
+  month: (at, by) => new Date(at.getFullYear(), at.getMonth() + by, 1),
 };
+const LEAST_BARS = 24;
 const MOST_BARS = 400;
 
 // The stretches in which nothing was set aside have a bar too, of no height.
 function filled(found, unit) {
   const rows = new Map(found.map((each) => [new Date(each.begins).getTime(), each.rows]));
-  const made = [];
-  if (!found.length) return made;
-  let at = new Date(found[0].begins);
+  if (!found.length) return [];
+  const moments = [];
+  const first = new Date(found[0].begins);
   const end = Math.max(Date.now(), new Date(found[found.length - 1].begins).getTime());
-  while (at.getTime() <= end && made.length < MOST_BARS) {
-    made.push({ begins: at, rows: rows.get(at.getTime()) ?? 0 });
-    at = NEXT[unit](at);
-  }
-  return made;
+  for (let at = first; at.getTime() <= end && moments.length < MOST_BARS; at = STEP[unit](at, 1)) moments.push(at);
+  while (moments.length < LEAST_BARS) moments.unshift(STEP[unit](moments[0], -1));
+  return moments.map((begins) => ({ begins, rows: rows.get(begins.getTime()) ?? 0 }));
 }
 
 function OverTime({ answer }) {
@@ -127,7 +126,6 @@ function OverTime({ answer }) {
           key=${bar.begins.getTime()}
           title=${`${says(bar.begins)}: ${count(bar.rows)}`}
           flex="1 1 0"
-          maxW="3rem"
           minW=${width}
           h=${bar.rows ? `${Math.max(2, (100 * bar.rows) / most)}%` : "0"}
           bg="orange.solid"
@@ -154,8 +152,22 @@ function OverTime({ answer }) {
 
 // --- by rule, by file
 
-const Choose = ({ text, label, onClick }) =>
-  html`<${Button} size="xs" variant="ghost" h="auto" minH=${6} whiteSpace="normal" textAlign="left" aria-label=${label} onClick=${onClick}>
+const Choose = ({ text, label, onClick, minW = 0 }) =>
+  html`<${Button}
+    variant="plain"
+    fontSize="md"
+    fontWeight="400"
+    textDecoration="underline"
+    h="auto"
+    minH=${6}
+    minW=${minW}
+    p=${0}
+    whiteSpace="normal"
+    textAlign="left"
+    justifyContent="flex-start"
+    aria-label=${label}
+    onClick=${onClick}
+  >
     <${Raw} text=${text} />
   <//>`;
 
@@ -178,6 +190,7 @@ const ByRule = ({ answer, change }) =>
         of: (row) =>
           html`<${Choose}
             text=${row.rule}
+            minW="12rem"
             label=${`Only rule ${row.rule} of ${row.contract}`}
             onClick=${() => change({ contract: row.contract, rule: row.rule })}
           />`,
@@ -206,7 +219,7 @@ const ByFile = ({ answer, change }) =>
       { name: "share", head: "of what was read", number: true, of: (row) => share(row.rows_rejected, row.rows_read) },
       {
         name: "only",
-        head: "",
+        head: "filter",
         of: (row) =>
           html`<${Button}
             size="xs"
@@ -268,6 +281,7 @@ function Examples({ query }) {
 
 // --- the ways back
 
+// Stays where nothing is left to replay, so that the tally of what was does.
 function Replay({ query, answer, done }) {
   const what = query.rule ? "all of this rule" : query.file_id ? "all of this file" : query.contract ? "all of this contract" : "all of it";
   const conf = { contract: query.contract ?? null, rule: query.rule ?? null, file_id: query.file_id ? Number(query.file_id) : null };
@@ -300,6 +314,21 @@ const Empty = ({ isFiltered, change }) =>
         Every row of every loaded file is in events, or a duplicate of one. A row that breaks its contract would be here, with its reason.
       <//>`;
 
+const Counts = ({ answer, change }) => html`
+  ${answer.is_capped &&
+  html`<${Notice} level="quiet" title=${`More than ${count(answer.most)} rows are set aside: only the newest ${count(answer.most)} are counted here.`} />`}
+  <${Section} title="Set aside">
+    <${Figures}>
+      <${Figure} label="rows in quarantine" value=${`${count(answer.rows)}${answer.is_capped ? " and more" : ""}`} />
+      <${Figure} label="files they are of" value=${count(answer.files)} />
+      <${Figure} label="rules broken" value=${count(answer.by_rule.length)} />
+    <//>
+  <//>
+  <${OverTime} answer=${answer} />
+  <${Section} title="By contract and rule"><${ByRule} answer=${answer} change=${change} /><//>
+  <${Section} title="The worst files"><${ByFile} answer=${answer} change=${change} /><//>
+`;
+
 // What of the address means something.
 function queryOf(chosen) {
   const query = Object.fromEntries(["contract", "rule", "file_id", "days"].map((name) => [name, chosen[name]]));
@@ -319,18 +348,7 @@ export function Quarantine() {
     ${answer &&
     html`
       ${answer.rows === 0 && html`<${Empty} isFiltered=${isFiltered} change=${change} />`}
-      ${answer.is_capped &&
-      html`<${Notice} level="quiet" title=${`More than ${count(answer.most)} rows are set aside: only the newest ${count(answer.most)} are counted here.`} />`}
-      <${Section} title="Set aside">
-        <${Figures}>
-          <${Figure} label="rows in quarantine" value=${`${count(answer.rows)}${answer.is_capped ? " and more" : ""}`} />
-          <${Figure} label="files they are of" value=${count(answer.files)} />
-          <${Figure} label="rules broken" value=${count(answer.by_rule.length)} />
-        <//>
-      <//>
-      <${OverTime} answer=${answer} />
-      <${Section} title="By contract and rule"><${ByRule} answer=${answer} change=${change} /><//>
-      <${Section} title="The worst files"><${ByFile} answer=${answer} change=${change} /><//>
+      ${answer.rows > 0 && html`<${Counts} answer=${answer} change=${change} />`}
       <${Replay} key=${`replay ${JSON.stringify(query)}`} query=${query} answer=${answer} done=${again} />
       ${query.file_id &&
       html`<${Section} title=${`Unload file ${query.file_id}`}>

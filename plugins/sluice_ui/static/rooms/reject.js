@@ -107,6 +107,8 @@ function Field({ field, value, change }) {
         <input type="checkbox" checked=${value === null} onChange=${(event) => change(event.target.checked ? null : "")} /> no value
       <//>
     <//>
+    ${visible(value ?? "") !== (value ?? "") &&
+    html`<${Text} fontSize="sm" color="fg.muted">with characters that are not seen: <${Raw} text=${value} /><//>`}
   <//>`;
 }
 
