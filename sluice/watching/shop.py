@@ -207,12 +207,12 @@ def _customers(connection: Connection, of: Scope) -> Row:
 
 
 def _both(connection: Connection, of: Scope, query: str, names: Sequence[str]) -> tuple[Row, Row]:
-    """The range, by day and as a whole, and the range before."""
-    made = []
-    for days in (of.days, of.days.before):
-        rows, sql = _ask(connection, query, of.values(days))
-        made.append({"rows": plain(rows), "sql": sql, "sums": _sums(rows, names)})
-    return made[0], made[1]
+    """The range, by day and as a whole, and the range before: read at once, shown apart."""
+    rows, _ = _ask(connection, query, of.values() | {"first": of.days.before.first})
+    begins = of.days.first.isoformat()
+    parts = [row for row in rows if row["day"] >= begins], [row for row in rows if row["day"] < begins]
+    now, then = ({"rows": plain(part), "sums": _sums(part, names)} for part in parts)
+    return now | {"sql": _text(psycopg.ClientCursor(connection), query, of.values())}, then
 
 
 def _sums(rows: Iterable[Row], names: Iterable[str]) -> Row:
@@ -263,10 +263,15 @@ def _table(connection: Connection, query: str, values: Row) -> Row:
 
 
 def _ask(connection: Connection, query: str, values: Row) -> tuple[list[Row], str]:
-    """The rows, and what was run: values are put into the text before, so that anybody may run it again."""
+    """The rows, and what was run."""
     cursor = psycopg.ClientCursor(connection, row_factory=dict_row)
-    statement = cursor.mogrify(queries.text(query), values)
-    return cursor.execute(statement).fetchall(), f"{statement};"
+    statement = _text(cursor, query, values)
+    return cursor.execute(statement.encode()).fetchall(), statement
+
+
+def _text(cursor: psycopg.ClientCursor[Any], query: str, values: Row) -> str:
+    """The query with its values in it, as anybody may run it again."""
+    return f"{cursor.mogrify(queries.text(query), values)};"
 
 
 def plain(rows: Iterable[Row]) -> list[Row]:

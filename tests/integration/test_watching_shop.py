@@ -18,6 +18,7 @@ from sluice.watching import record, shop, shop_events
 from sluice.watching.reader import Connection, Reader
 from sluice.watching.shop import Asked
 from sluice.watching.shop_events import Wanted
+from sluice.watching.shop_range import MOST_DAYS_OF_LISTS
 from tests.loading import change_contract, event, event_id, table
 from tests.reports import add_events, refresh_as_the_reader
 
@@ -248,7 +249,7 @@ def test_lists_are_of_so_many_days_at_most(
     put(connection, sale("10 10:00", "9", product_id="hat"))
     count()
     year = own("2025-01-01", "2025-12-31")
-    assert ask(shop.products, year)["most_days"] == ask(shop.searches, year)["most_days"] == 62
+    assert ask(shop.products, year)["most_days"] == ask(shop.searches, year)["most_days"] == MOST_DAYS_OF_LISTS
     assert Decimal(ask(shop.figures, year)["sales"]["sums"]["revenue"]) == 9
 
 

@@ -38,7 +38,7 @@ LEFT JOIN report.orders_by_day AS ordered USING (feed, currency, day)
 WHERE feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s AND day BETWEEN %(first)s AND %(last)s
 GROUP BY sales.day
 ORDER BY sales.day
-LIMIT 400;
+LIMIT 800;
 
 -- name: hours :: an hour of one day a row in which something was bought or cancelled; a clock set back gives one twice
 SELECT
@@ -69,7 +69,7 @@ FROM report.funnel_by_day AS days
 WHERE feed = ANY (%(feeds)s::text[]) AND day BETWEEN %(first)s AND %(last)s
 GROUP BY days.day
 ORDER BY days.day
-LIMIT 400;
+LIMIT 800;
 
 -- name: customers :: a day a row on which users bought: for the first time, or again
 SELECT
@@ -80,7 +80,7 @@ FROM report.customers_by_day AS days
 WHERE feed = ANY (%(feeds)s::text[]) AND day BETWEEN %(first)s AND %(last)s
 GROUP BY days.day
 ORDER BY days.day
-LIMIT 400;
+LIMIT 800;
 
 -- name: customers_of_month :: one row: users who bought in the month that begins on this day, each once
 SELECT
@@ -120,7 +120,7 @@ WHERE feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s AND product_id 
     AND local_day BETWEEN %(first)s AND %(last)s
 GROUP BY sales.local_day
 ORDER BY sales.local_day
-LIMIT 400;
+LIMIT 800;
 
 -- name: searches :: a day of UTC a row on which something was looked for: how often, and how often nothing was found
 SELECT unit::text AS day, sum(searches)::bigint AS searches, sum(without_result)::bigint AS without_result
@@ -128,7 +128,7 @@ FROM report_cells.lookups
 WHERE feed = ANY (%(feeds)s::text[]) AND unit BETWEEN %(first)s AND %(last)s
 GROUP BY lookups.unit
 ORDER BY lookups.unit
-LIMIT 400;
+LIMIT 800;
 
 -- name: terms :: what was looked for and not found most often on these days of UTC
 SELECT left(query, 200) AS term, sum(searches)::bigint AS searches, sum(without_result)::bigint AS without_result
@@ -144,7 +144,7 @@ FROM report_cells.lookups
 WHERE feed = ANY (%(feeds)s::text[]) AND unit BETWEEN %(first)s AND %(last)s AND query = %(term)s
 GROUP BY lookups.unit
 ORDER BY lookups.unit
-LIMIT 400;
+LIMIT 800;
 
 -- name: active :: one row: sessions with an event in the last half an hour before the refresh
 SELECT count(DISTINCT (feed, session_id)) AS sessions

@@ -94,8 +94,14 @@ const NoEvents = ({ state }) =>
 function Choice({ filters, change, state, answer }) {
   const span = filters.span ?? "28d";
   const range = answer?.range;
-  const own = (name) => (event) =>
-    event.target.value && change({ span: "own", first: range?.first, last: range?.last, [name]: event.target.value });
+  // A day beyond the other end takes that one along.
+  const own = (name) => (event) => {
+    const day = event.target.value;
+    const { first = range?.first, last = range?.last } = filters;
+    if (!day) return;
+    if (name === "first") change({ span: "own", first: day, last: last < day ? day : last });
+    else change({ span: "own", first: first > day ? day : first, last: day });
+  };
   const choose = (value) =>
     value === "own"
       ? change({ span: "own", first: range?.first ?? state.today, last: range?.last ?? state.today })
