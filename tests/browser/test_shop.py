@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.reports import refresh
 from tests.airflow_server import Server
 from tests.browser import stage
 from tests.browser.conftest import Open
@@ -97,6 +100,49 @@ def test_names_of_products_and_searches_are_text(open_shop: Callable[..., Page])
     page.get_by_role("row").nth(1).get_by_role("link").first.click()
     expect(page.locator("[data-sluice=bytes]")).to_contain_text("document.title=")
     assert page.title() != "taken"
+
+
+def test_the_figures_follow_the_refreshes(open_shop: Callable[..., Page], shop: Settings) -> None:
+    page = open_shop()
+    with (
+        page.expect_request(lambda request: "/shop/figures" in request.url),
+        database.connect(shop.reader_dsn) as reader,
+    ):
+        refresh.refresh(reader, shop, "followed")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"generates": False, "has_events": False}, "The generator is off"),
+        ({"generates": True, "has_events": False}, "The generator makes some"),
+        ({"generates": True, "has_events": True}, "DAG report_sales counts them"),
+    ],
+)
+def test_before_the_first_report_the_room_says_what_to_do(
+    context_of: Callable[..., BrowserContext], server: Server, state: dict[str, bool], said: str
+) -> None:
+    page = context_of().new_page()
+    page.route("**/sluice/api/shop", lambda route: route.fulfill(json={"as_of": None, **state}))
+    page.goto(f"{server.url}/plugin/sluice/shop")
+    expect(page.get_by_text(said)).to_be_visible()
+    expect(page.get_by_role("button", name="Count now")).to_have_count(int(state["has_events"]))
+
+
+@pytest.mark.parametrize("outcome", ["trimmed", "gone", "changed", "far", "unmarked", "damaged", "none"])
+def test_bytes_that_are_not_shown_say_why(
+    context_of: Callable[..., BrowserContext], server: Server, outcome: str
+) -> None:
+    page = context_of().new_page()
+
+    def without_bytes(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"read": {"outcome": outcome}})
+
+    page.route("**/sluice/api/shop/events/*/*", without_bytes)
+    page.goto(f"{server.url}/plugin/sluice/shop/events/1/1")
+    bytes_of_it = section(page, "Its bytes in the file")
+    expect(bytes_of_it.get_by_role("status")).to_be_visible()
+    expect(bytes_of_it.get_by_text(outcome, exact=True)).to_have_count(0)
 
 
 def test_each_chart_shows_its_sql(open_shop: Callable[..., Page]) -> None:

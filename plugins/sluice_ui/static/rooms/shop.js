@@ -195,10 +195,26 @@ function Totals({ query, answer, state }) {
   const in_money = (value) => amount(value, answer.currency);
   return html`<${Section} title="The shop in figures">
     <${Figures}>
-      <${Figure} label="revenue" value=${headline(sums.revenue, answer.currency)} detail=${against(changes.revenue, in_money(sums_before.revenue))} />
-      <${Figure} label="orders" value=${count(sums.orders)} detail=${against(changes.orders, count(sums_before.orders))} />
-      <${Figure} label="average basket" value=${in_money(sales.basket)} detail=${against(sales.basket_change, in_money(sales.basket_before))} />
-      <${Figure} label="sessions" value=${count(funnel.sums.sessions)} detail=${against(funnel.changes.sessions, count(funnel.sums_before.sessions))} />
+      <${Figure}
+        label="revenue"
+        value=${headline(sums.revenue, answer.currency)}
+        detail=${against(changes.revenue, in_money(sums_before.revenue))}
+      />
+      <${Figure}
+        label="orders"
+        value=${count(sums.orders)}
+        detail=${against(changes.orders, count(sums_before.orders))}
+      />
+      <${Figure}
+        label="average basket"
+        value=${in_money(sales.basket)}
+        detail=${against(sales.basket_change, in_money(sales.basket_before))}
+      />
+      <${Figure}
+        label="sessions"
+        value=${count(funnel.sums.sessions)}
+        detail=${against(funnel.changes.sessions, count(funnel.sums_before.sessions))}
+      />
       <${Figure}
         label="viewed and bought"
         value=${percent(funnel.conversions.view_to_buy)}
