@@ -18,6 +18,7 @@ from sluice.watching.shop_range import MOST_DAYS_OF_LISTS, Range, Span, chosen
 
 Row = dict[str, Any]
 Chart = Literal["sales", "hours", "funnel", "customers", "products", "searches"]
+_BY_DAY = ("sales", "hours", "funnel", "customers")
 SHOWN_PRODUCTS, SHOWN_TERMS = 20, 20
 CSV_ROWS = 1000
 _SALES = ("revenue", "orders", "ordered", "units", "purchases", "cancellations")
@@ -181,12 +182,14 @@ def term(connection: Connection, asked: Asked, term: str) -> Row:
     return of.told() | _list(connection, of, "watching/shop.term", term=term)
 
 
-def chart_rows(connection: Connection, asked: Asked, chart: Chart | Literal["terms"]) -> tuple[Scope, list[Row]]:
-    """The rows of a chart, for a file; of lists more than the page shows."""
+def chart_rows(
+    connection: Connection, asked: Asked, chart: Chart | Literal["product", "terms", "term"], **more: str
+) -> tuple[Scope, list[Row]]:
+    """The rows of a chart, for a file; of lists more than the page shows. ``more`` names the one product or term."""
     of = scope(connection, asked)
-    if not of.lists_are_bounded and chart in ("products", "searches", "terms"):
+    if not of.lists_are_bounded and chart not in _BY_DAY:
         return of, []
-    return of, _ask(connection, f"watching/shop.{chart}", of.values() | {"most": CSV_ROWS})[0]
+    return of, _ask(connection, f"watching/shop.{chart}", of.values() | {"most": CSV_ROWS} | more)[0]
 
 
 def _feeds(connection: Connection) -> list[Row]:

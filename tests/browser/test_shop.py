@@ -171,9 +171,9 @@ def test_a_viewer_sees_sums_and_no_term_no_event_and_no_bytes(open_shop: Callabl
     section(page, "Revenue by day").get_by_role("table").get_by_role("link").last.click()
     expect(page.get_by_text("Your role in Airflow may not see this")).to_be_visible()
     token = server.token("viewer")
-    for path in ("terms", "term?term=x", "csv-of-terms", "events?day=2026-01-01", "events/1/1"):
+    for path in ("terms", "term?term=x", "csv-of-terms", "csv-of-term?term=x", "events?day=2026-01-01", "events/1/1"):
         assert server.ask("GET", f"sluice/api/shop/{path}", token=token).status == 403, path
-    for path in ("figures", "products", "searches", "active", "csv/sales"):
+    for path in ("figures", "products", "searches", "active", "csv/sales", "csv-of-product?product=x"):
         assert server.ask("GET", f"sluice/api/shop/{path}", token=token).status == 200, path
 
 

@@ -169,8 +169,18 @@ def test_days_are_those_of_the_shop_and_the_events_under_a_bar_are_its_revenue(
     for row in found:
         assert opened(ask, Wanted(date.fromisoformat(row["day"]), kind="sale")) == Decimal(row["revenue"])
     hours = ask(shop.figures, own("2025-06-02"))["hours"]["rows"]
-    assert [(row["at"], Decimal(row["revenue"])) for row in hours] == [("00:00", 2), ("23:00", 4)]
-    assert opened(ask, Wanted(date(2025, 6, 2), hour=hours[1]["hour"], kind="sale")) == 4
+    sold = {row["at"]: row for row in hours if row["purchases"]}
+    assert {at: Decimal(row["revenue"]) for at, row in sold.items()} == {"00:00": 2, "23:00": 4}
+    assert opened(ask, Wanted(date(2025, 6, 2), hour=sold["23:00"]["hour"], kind="sale")) == 4
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2025-03-30", 23), ("2025-06-02", 24), ("2025-10-26", 25)])
+def test_a_day_has_the_hours_that_its_clocks_give_it(
+    ask: Callable[..., Any], count: Callable[..., None], day: str, hours: int
+) -> None:
+    count(shop_zone="Europe/Berlin")
+    rows = ask(shop.figures, own(day))["hours"]["rows"]
+    assert len(rows) == len({row["hour"] for row in rows}) == hours
 
 
 def opened(ask: Callable[..., Any], wanted: Wanted) -> Decimal:
@@ -332,6 +342,8 @@ def test_a_file_of_a_chart_has_its_rows(
     for chart in ("sales", "customers", "products"):
         _, rows = ask(shop.chart_rows, JUNE, chart)
         assert len(rows) == 1, chart
+    _, days = ask(shop.chart_rows, JUNE, "product", product="=1+1")
+    assert [row["day"] for row in days] == ["2025-06-10"]
 
 
 # --- down to the bytes

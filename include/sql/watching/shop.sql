@@ -40,19 +40,23 @@ GROUP BY sales.day
 ORDER BY sales.day
 LIMIT 800;
 
--- name: hours :: an hour of one day a row in which something was bought or cancelled; a clock set back gives one twice
+-- name: hours :: each hour of one day a row; a clock set back gives one twice
 SELECT
-    to_char(hour AT TIME ZONE %(zone)s, 'HH24:MI') AS at,
-    hour,
-    sum(purchases)::bigint AS purchases,
-    sum(cancellations)::bigint AS cancellations,
-    sum(revenue) AS revenue
-FROM report.revenue_by_hour AS hours
-WHERE feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s
-    AND hour >= %(first)s::date::timestamp AT TIME ZONE %(zone)s
-    AND hour < (%(first)s::date + 1)::timestamp AT TIME ZONE %(zone)s
-GROUP BY hours.hour
-ORDER BY hours.hour
+    to_char(begins AT TIME ZONE %(zone)s, 'HH24:MI') AS at,
+    begins AS hour,
+    coalesce(sum(purchases), 0)::bigint AS purchases,
+    coalesce(sum(cancellations), 0)::bigint AS cancellations,
+    coalesce(sum(revenue), 0) AS revenue
+FROM generate_series(
+    %(first)s::date::timestamp AT TIME ZONE %(zone)s,
+    (%(first)s::date + 1)::timestamp AT TIME ZONE %(zone)s - interval '1 second',
+    interval '1 hour'
+) AS hours (begins)
+LEFT JOIN report.revenue_by_hour AS sold
+    ON sold.hour >= hours.begins AND sold.hour < hours.begins + interval '1 hour'
+    AND feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s
+GROUP BY hours.begins
+ORDER BY hours.begins
 LIMIT 30;
 
 -- name: funnel :: a day a row on which sessions began: how many of them viewed, carted, bought

@@ -46,7 +46,7 @@ export function Revenue({ query, answer, change }) {
   const before = daysOf(answer.before);
   const found_before = byDay(answer.sales.rows_before);
   const shown = answer.hours
-    ? answer.hours.rows.map((row) => ({
+    ? answer.hours.rows.filter(({ hour }) => new Date(hour) <= new Date(answer.as_of)).map((row) => ({
         key: row.at,
         row,
         to: inEvents({ ...of, day: answer.range.first, hour: row.hour }),
@@ -78,7 +78,7 @@ export function Revenue({ query, answer, change }) {
     bars=${html`<${Bars} label=${`${title}: ${said(sums.revenue)} in all`} bars=${bars} series=${["revenue"]} said=${said} />`}
     table=${html`<${Table}
       label=${title}
-      rows=${shown.filter(({ row }) => row).reverse()}
+      rows=${shown.filter(({ row }) => row?.purchases || row?.cancellations).reverse()}
       columns=${columns}
       keyOf=${({ key, to }) => key + to}
     />`}

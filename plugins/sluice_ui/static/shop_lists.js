@@ -105,6 +105,7 @@ export function Product({ state }) {
     value=${(row) => Number(row.revenue)}
     said=${(value) => amount(value, answer?.currency)}
     series="revenue"
+    file=${{ path: "csv-of-product", query: { ...query, product: filters.product } }}
     to=${(row) => inEvents({ ...query, day: row.day, type: "sale", product: filters.product, currency: answer.currency || "-" })}
     columns=${[
       { name: "revenue", head: "revenue", number: true, of: (row) => money(row.revenue) },
@@ -124,6 +125,7 @@ export function Term({ state }) {
     value=${(row) => row.searches}
     said=${count}
     series="searches"
+    file=${{ path: "csv-of-term", query: { ...query, term: filters.term } }}
     to=${(row) => inEvents({ ...query, day: row.day, clock: "utc", type: "search", term: filters.term })}
     columns=${[
       { name: "searches", head: "searches", number: true, of: (row) => count(row.searches) },
@@ -133,7 +135,7 @@ export function Term({ state }) {
   />`;
 }
 
-function OfOne({ query, answer, trouble, name, title, value, said, series, to, columns, empty }) {
+function OfOne({ query, answer, trouble, name, title, file, value, said, series, to, columns, empty }) {
   if (!answer) return html`<${Back} query=${query} /><${TroubleNotice} trouble=${trouble} />`;
   const bars = answer.rows.map((row) => ({
     key: row.day,
@@ -148,7 +150,7 @@ function OfOne({ query, answer, trouble, name, title, value, said, series, to, c
       title=${`By day: ${series}`}
       bars=${html`<${Bars} label=${`${series} by day`} bars=${bars} series=${[series]} said=${said} />`}
       table=${html`<${Table} label="Its days" rows=${[...answer.rows].reverse()} columns=${all} keyOf=${({ day }) => day} />`}
-      source=${{ sql: answer.sql }}
+      source=${{ ...file, sql: answer.sql }}
       empty=${!answer.rows.length && (answer.most_days ? `Choose at most ${answer.most_days} days.` : empty)}
     />`;
 }
