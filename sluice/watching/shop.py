@@ -18,6 +18,7 @@ from sluice.watching.shop_range import MOST_DAYS_OF_LISTS, Range, Span, chosen
 
 Row = dict[str, Any]
 Chart = Literal["sales", "hours", "funnel", "customers", "products", "searches"]
+_BY_DAY = ("sales", "hours", "funnel", "customers")
 SHOWN_PRODUCTS, SHOWN_TERMS = 20, 20
 CSV_ROWS = 1000
 _SALES = ("revenue", "orders", "ordered", "units", "purchases", "cancellations")
@@ -181,12 +182,14 @@ def term(connection: Connection, asked: Asked, term: str) -> Row:
     return of.told() | _list(connection, of, "watching/shop.term", term=term)
 
 
-def chart_rows(connection: Connection, asked: Asked, chart: Chart | Literal["terms"]) -> tuple[Scope, list[Row]]:
-    """The rows of a chart, for a file; of lists more than the page shows."""
+def chart_rows(
+    connection: Connection, asked: Asked, chart: Chart | Literal["product", "terms", "term"], **more: str
+) -> tuple[Scope, list[Row]]:
+    """The rows of a chart, for a file; of lists more than the page shows. ``more`` names the one product or term."""
     of = scope(connection, asked)
-    if not of.lists_are_bounded and chart in ("products", "searches", "terms"):
+    if not of.lists_are_bounded and chart not in _BY_DAY:
         return of, []
-    return of, _ask(connection, f"watching/shop.{chart}", of.values() | {"most": CSV_ROWS})[0]
+    return of, _ask(connection, f"watching/shop.{chart}", of.values() | {"most": CSV_ROWS} | more)[0]
 
 
 def _feeds(connection: Connection) -> list[Row]:
@@ -207,12 +210,12 @@ def _customers(connection: Connection, of: Scope) -> Row:
 
 
 def _both(connection: Connection, of: Scope, query: str, names: Sequence[str]) -> tuple[Row, Row]:
-    """The range, by day and as a whole, and the range before."""
-    made = []
-    for days in (of.days, of.days.before):
-        rows, sql = _ask(connection, query, of.values(days))
-        made.append({"rows": plain(rows), "sql": sql, "sums": _sums(rows, names)})
-    return made[0], made[1]
+    """The range, by day and as a whole, and the range before: read at once, shown apart."""
+    rows, _ = _ask(connection, query, of.values() | {"first": of.days.before.first})
+    begins = of.days.first.isoformat()
+    parts = [row for row in rows if row["day"] >= begins], [row for row in rows if row["day"] < begins]
+    now, then = ({"rows": plain(part), "sums": _sums(part, names)} for part in parts)
+    return now | {"sql": _text(psycopg.ClientCursor(connection), query, of.values())}, then
 
 
 def _sums(rows: Iterable[Row], names: Iterable[str]) -> Row:
@@ -263,10 +266,15 @@ def _table(connection: Connection, query: str, values: Row) -> Row:
 
 
 def _ask(connection: Connection, query: str, values: Row) -> tuple[list[Row], str]:
-    """The rows, and what was run: values are put into the text before, so that anybody may run it again."""
+    """The rows, and what was run."""
     cursor = psycopg.ClientCursor(connection, row_factory=dict_row)
-    statement = cursor.mogrify(queries.text(query), values)
-    return cursor.execute(statement).fetchall(), f"{statement};"
+    statement = _text(cursor, query, values)
+    return cursor.execute(statement.encode()).fetchall(), statement
+
+
+def _text(cursor: psycopg.ClientCursor[Any], query: str, values: Row) -> str:
+    """The query with its values in it, as anybody may run it again."""
+    return f"{cursor.mogrify(queries.text(query), values)};"
 
 
 def plain(rows: Iterable[Row]) -> list[Row]:

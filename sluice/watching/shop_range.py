@@ -11,7 +11,7 @@ Span = Literal["today", "7d", "28d", "month", "own"]
 _DAYS = {"today": 1, "7d": 7, "28d": 28}
 # A range of one's own: by day it has so many bars, lists of it are made of so many days of cells.
 MOST_DAYS = 366
-MOST_DAYS_OF_LISTS = 62
+MOST_DAYS_OF_LISTS = 31
 FIRST, LAST = date(1900, 1, 1), date(2200, 1, 1)
 
 

@@ -83,7 +83,7 @@ def _land(settings: Settings) -> None:
 def _nasty_shop(at: datetime) -> list[str]:
     """A purchase and a search in vain, often enough to head the lists of a shop."""
     quoted, when = NASTY_PRODUCT.replace('"', '""'), at.isoformat()
-    sale = f'{event_id(900_100)},purchase,u1,"{quoted}",toys,9999999.99,{when},s900,,,,,1,9999999.99,paypal'
+    sale = f'{event_id(900_100)},purchase,u1,"{quoted}",toys,7999.99,{when},s900,,,,,1,7999.99,paypal'
     searches = [
         f"{event_id(number)},search,u1,,,,{when},s900,,,{NASTY_SEARCH},0,,," for number in range(900_101, 900_201)
     ]

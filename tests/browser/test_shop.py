@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
+from sluice.base import database
+from sluice.base.settings import Settings
+from sluice.reports import refresh
 from tests.airflow_server import Server
 from tests.browser import stage
 from tests.browser.conftest import Open
@@ -23,7 +26,7 @@ def section(page: Page, title: str) -> Locator:
 
 
 @pytest.fixture
-def shop(open_room: Open) -> Callable[..., Page]:
+def open_shop(open_room: Open) -> Callable[..., Page]:
     """Opens the room and waits for its figures."""
 
     def opening(query: str = "", **options: Any) -> Page:
@@ -34,8 +37,8 @@ def shop(open_room: Open) -> Callable[..., Page]:
     return opening
 
 
-def test_the_room_shows_figures_and_of_when_they_are(shop: Callable[..., Page]) -> None:
-    page = shop()
+def test_the_room_shows_figures_and_of_when_they_are(open_shop: Callable[..., Page]) -> None:
+    page = open_shop()
     expect(page.get_by_text("Reports as of")).to_be_visible()
     for label in ("revenue", "orders", "average basket", "new customers", "active sessions"):
         figure = page.locator("dl > div").filter(has=page.get_by_text(label, exact=True))
@@ -44,8 +47,10 @@ def test_the_room_shows_figures_and_of_when_they_are(shop: Callable[..., Page]) 
         expect(section(page, title).get_by_role("table").first).to_be_visible()
 
 
-def test_a_range_is_in_the_address_and_a_link_to_it_shows_it_again(shop: Callable[..., Page], open_room: Open) -> None:
-    page = shop()
+def test_a_range_is_in_the_address_and_a_link_to_it_shows_it_again(
+    open_shop: Callable[..., Page], open_room: Open
+) -> None:
+    page = open_shop()
     page.get_by_role("button", name="7 days").click()
     expect(page).to_have_url(re.compile("span=7d"))
     expect(page.get_by_role("button", name="7 days")).to_have_attribute("aria-pressed", "true")
@@ -60,8 +65,8 @@ def test_a_range_is_in_the_address_and_a_link_to_it_shows_it_again(shop: Callabl
     expect(section(again, "Revenue by hour").get_by_role("table")).to_be_visible()
 
 
-def test_a_bar_opens_its_events_and_an_event_its_file_and_bytes(shop: Callable[..., Page]) -> None:
-    page = shop()
+def test_a_bar_opens_its_events_and_an_event_its_file_and_bytes(open_shop: Callable[..., Page]) -> None:
+    page = open_shop()
     day = section(page, "Revenue by day").get_by_role("table").get_by_role("link").last
     name = day.inner_text()
     section(page, "Revenue by day").locator(f"[data-bar='{name}']").click()
@@ -77,14 +82,14 @@ def test_a_bar_opens_its_events_and_an_event_its_file_and_bytes(shop: Callable[.
     expect(page.get_by_role("region", name="The record as bytes")).to_contain_text("00000000  ")
 
 
-def test_the_keyboard_opens_what_a_bar_opens(shop: Callable[..., Page]) -> None:
-    page = shop()
+def test_the_keyboard_opens_what_a_bar_opens(open_shop: Callable[..., Page]) -> None:
+    page = open_shop()
     section(page, "Revenue by day").get_by_role("table").get_by_role("link").last.press("Enter")
     expect(page.get_by_role("heading", name="Events: purchases and cancellations")).to_be_visible()
 
 
-def test_names_of_products_and_searches_are_text(shop: Callable[..., Page]) -> None:
-    page = shop()
+def test_names_of_products_and_searches_are_text(open_shop: Callable[..., Page]) -> None:
+    page = open_shop()
     product = section(page, "Top products").get_by_role("link", name=stage.NASTY_PRODUCT)
     expect(product).to_be_visible()
     expect(section(page, "Looked for and not found").get_by_role("link", name=stage.NASTY_SEARCH)).to_be_visible()
@@ -97,15 +102,58 @@ def test_names_of_products_and_searches_are_text(shop: Callable[..., Page]) -> N
     assert page.title() != "taken"
 
 
-def test_each_chart_shows_its_sql(shop: Callable[..., Page]) -> None:
-    page = shop()
+def test_the_figures_follow_the_refreshes(open_shop: Callable[..., Page], shop: Settings) -> None:
+    page = open_shop()
+    with (
+        page.expect_request(lambda request: "/shop/figures" in request.url),
+        database.connect(shop.reader_dsn) as reader,
+    ):
+        refresh.refresh(reader, shop, "followed")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"generates": False, "has_events": False}, "The generator is off"),
+        ({"generates": True, "has_events": False}, "The generator makes some"),
+        ({"generates": True, "has_events": True}, "DAG report_sales counts them"),
+    ],
+)
+def test_before_the_first_report_the_room_says_what_to_do(
+    context_of: Callable[..., BrowserContext], server: Server, state: dict[str, bool], said: str
+) -> None:
+    page = context_of().new_page()
+    page.route("**/sluice/api/shop", lambda route: route.fulfill(json={"as_of": None, **state}))
+    page.goto(f"{server.url}/plugin/sluice/shop")
+    expect(page.get_by_text(said)).to_be_visible()
+    expect(page.get_by_role("button", name="Count now")).to_have_count(int(state["has_events"]))
+
+
+@pytest.mark.parametrize("outcome", ["trimmed", "gone", "changed", "far", "unmarked", "damaged", "none"])
+def test_bytes_that_are_not_shown_say_why(
+    context_of: Callable[..., BrowserContext], server: Server, outcome: str
+) -> None:
+    page = context_of().new_page()
+
+    def without_bytes(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"read": {"outcome": outcome}})
+
+    page.route("**/sluice/api/shop/events/*/*", without_bytes)
+    page.goto(f"{server.url}/plugin/sluice/shop/events/1/1")
+    bytes_of_it = section(page, "Its bytes in the file")
+    expect(bytes_of_it.get_by_role("status")).to_be_visible()
+    expect(bytes_of_it.get_by_text(outcome, exact=True)).to_have_count(0)
+
+
+def test_each_chart_shows_its_sql(open_shop: Callable[..., Page]) -> None:
+    page = open_shop()
     sales = section(page, "Revenue by day")
     sales.get_by_text("Show SQL").click()
     expect(sales.locator("pre")).to_contain_text("FROM report.sales_by_day")
 
 
-def test_a_chart_is_downloaded_as_a_file_in_which_nothing_is_a_formula(shop: Callable[..., Page]) -> None:
-    page = shop()
+def test_a_chart_is_downloaded_as_a_file_in_which_nothing_is_a_formula(open_shop: Callable[..., Page]) -> None:
+    page = open_shop()
     with page.expect_download() as download:
         section(page, "Top products").get_by_role("link", name="Download CSV").click()
     text = download.value.path().read_text("utf-8-sig")
@@ -114,8 +162,8 @@ def test_a_chart_is_downloaded_as_a_file_in_which_nothing_is_a_formula(shop: Cal
     assert f"'{stage.NASTY_PRODUCT}" in [row[0] for row in rows]
 
 
-def test_a_viewer_sees_sums_and_no_term_no_event_and_no_bytes(shop: Callable[..., Page], server: Server) -> None:
-    page = shop(login="viewer")
+def test_a_viewer_sees_sums_and_no_term_no_event_and_no_bytes(open_shop: Callable[..., Page], server: Server) -> None:
+    page = open_shop(login="viewer")
     searches = section(page, "Searches without result")
     expect(searches.get_by_text("may name a person")).to_be_visible()
     expect(searches.get_by_role("table").first).to_be_visible()
@@ -123,9 +171,9 @@ def test_a_viewer_sees_sums_and_no_term_no_event_and_no_bytes(shop: Callable[...
     section(page, "Revenue by day").get_by_role("table").get_by_role("link").last.click()
     expect(page.get_by_text("Your role in Airflow may not see this")).to_be_visible()
     token = server.token("viewer")
-    for path in ("terms", "term?term=x", "csv-of-terms", "events?day=2026-01-01", "events/1/1"):
+    for path in ("terms", "term?term=x", "csv-of-terms", "csv-of-term?term=x", "events?day=2026-01-01", "events/1/1"):
         assert server.ask("GET", f"sluice/api/shop/{path}", token=token).status == 403, path
-    for path in ("figures", "products", "searches", "active", "csv/sales"):
+    for path in ("figures", "products", "searches", "active", "csv/sales", "csv-of-product?product=x"):
         assert server.ask("GET", f"sluice/api/shop/{path}", token=token).status == 200, path
 
 
@@ -157,9 +205,9 @@ def test_what_is_not_there_is_said(server: Server, query: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1024, 1440])
-def test_the_room_fits_and_axe_finds_nothing(shop: Callable[..., Page], width: int, scheme: str) -> None:
-    page = shop(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    expect(section(page, "Looked for and not found").get_by_role("table")).to_be_visible()
+def test_the_room_fits_and_axe_finds_nothing(open_shop: Callable[..., Page], width: int, scheme: str) -> None:
+    page = open_shop(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    expect(page.get_by_role("region", name="Looked for and not found")).to_be_visible()
     expect_to_fit(page)
     section(page, "Revenue by day").get_by_role("table").get_by_role("link").last.click()
     page.get_by_role("row").nth(1).get_by_role("link").first.click()

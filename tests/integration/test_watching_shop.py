@@ -18,6 +18,7 @@ from sluice.watching import record, shop, shop_events
 from sluice.watching.reader import Connection, Reader
 from sluice.watching.shop import Asked
 from sluice.watching.shop_events import Wanted
+from sluice.watching.shop_range import MOST_DAYS_OF_LISTS
 from tests.loading import change_contract, event, event_id, table
 from tests.reports import add_events, refresh_as_the_reader
 
@@ -168,8 +169,18 @@ def test_days_are_those_of_the_shop_and_the_events_under_a_bar_are_its_revenue(
     for row in found:
         assert opened(ask, Wanted(date.fromisoformat(row["day"]), kind="sale")) == Decimal(row["revenue"])
     hours = ask(shop.figures, own("2025-06-02"))["hours"]["rows"]
-    assert [(row["at"], Decimal(row["revenue"])) for row in hours] == [("00:00", 2), ("23:00", 4)]
-    assert opened(ask, Wanted(date(2025, 6, 2), hour=hours[1]["hour"], kind="sale")) == 4
+    sold = {row["at"]: row for row in hours if row["purchases"]}
+    assert {at: Decimal(row["revenue"]) for at, row in sold.items()} == {"00:00": 2, "23:00": 4}
+    assert opened(ask, Wanted(date(2025, 6, 2), hour=sold["23:00"]["hour"], kind="sale")) == 4
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2025-03-30", 23), ("2025-06-02", 24), ("2025-10-26", 25)])
+def test_a_day_has_the_hours_that_its_clocks_give_it(
+    ask: Callable[..., Any], count: Callable[..., None], day: str, hours: int
+) -> None:
+    count(shop_zone="Europe/Berlin")
+    rows = ask(shop.figures, own(day))["hours"]["rows"]
+    assert len(rows) == len({row["hour"] for row in rows}) == hours
 
 
 def opened(ask: Callable[..., Any], wanted: Wanted) -> Decimal:
@@ -248,7 +259,7 @@ def test_lists_are_of_so_many_days_at_most(
     put(connection, sale("10 10:00", "9", product_id="hat"))
     count()
     year = own("2025-01-01", "2025-12-31")
-    assert ask(shop.products, year)["most_days"] == ask(shop.searches, year)["most_days"] == 62
+    assert ask(shop.products, year)["most_days"] == ask(shop.searches, year)["most_days"] == MOST_DAYS_OF_LISTS
     assert Decimal(ask(shop.figures, year)["sales"]["sums"]["revenue"]) == 9
 
 
@@ -331,6 +342,8 @@ def test_a_file_of_a_chart_has_its_rows(
     for chart in ("sales", "customers", "products"):
         _, rows = ask(shop.chart_rows, JUNE, chart)
         assert len(rows) == 1, chart
+    _, days = ask(shop.chart_rows, JUNE, "product", product="=1+1")
+    assert [row["day"] for row in days] == ["2025-06-10"]
 
 
 # --- down to the bytes

@@ -38,21 +38,25 @@ LEFT JOIN report.orders_by_day AS ordered USING (feed, currency, day)
 WHERE feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s AND day BETWEEN %(first)s AND %(last)s
 GROUP BY sales.day
 ORDER BY sales.day
-LIMIT 400;
+LIMIT 800;
 
--- name: hours :: an hour of one day a row in which something was bought or cancelled; a clock set back gives one twice
+-- name: hours :: each hour of one day a row; a clock set back gives one twice
 SELECT
-    to_char(hour AT TIME ZONE %(zone)s, 'HH24:MI') AS at,
-    hour,
-    sum(purchases)::bigint AS purchases,
-    sum(cancellations)::bigint AS cancellations,
-    sum(revenue) AS revenue
-FROM report.revenue_by_hour AS hours
-WHERE feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s
-    AND hour >= %(first)s::date::timestamp AT TIME ZONE %(zone)s
-    AND hour < (%(first)s::date + 1)::timestamp AT TIME ZONE %(zone)s
-GROUP BY hours.hour
-ORDER BY hours.hour
+    to_char(begins AT TIME ZONE %(zone)s, 'HH24:MI') AS at,
+    begins AS hour,
+    coalesce(sum(purchases), 0)::bigint AS purchases,
+    coalesce(sum(cancellations), 0)::bigint AS cancellations,
+    coalesce(sum(revenue), 0) AS revenue
+FROM generate_series(
+    %(first)s::date::timestamp AT TIME ZONE %(zone)s,
+    (%(first)s::date + 1)::timestamp AT TIME ZONE %(zone)s - interval '1 second',
+    interval '1 hour'
+) AS hours (begins)
+LEFT JOIN report.revenue_by_hour AS sold
+    ON sold.hour >= hours.begins AND sold.hour < hours.begins + interval '1 hour'
+    AND feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s
+GROUP BY hours.begins
+ORDER BY hours.begins
 LIMIT 30;
 
 -- name: funnel :: a day a row on which sessions began: how many of them viewed, carted, bought
@@ -69,7 +73,7 @@ FROM report.funnel_by_day AS days
 WHERE feed = ANY (%(feeds)s::text[]) AND day BETWEEN %(first)s AND %(last)s
 GROUP BY days.day
 ORDER BY days.day
-LIMIT 400;
+LIMIT 800;
 
 -- name: customers :: a day a row on which users bought: for the first time, or again
 SELECT
@@ -80,7 +84,7 @@ FROM report.customers_by_day AS days
 WHERE feed = ANY (%(feeds)s::text[]) AND day BETWEEN %(first)s AND %(last)s
 GROUP BY days.day
 ORDER BY days.day
-LIMIT 400;
+LIMIT 800;
 
 -- name: customers_of_month :: one row: users who bought in the month that begins on this day, each once
 SELECT
@@ -120,7 +124,7 @@ WHERE feed = ANY (%(feeds)s::text[]) AND currency = %(currency)s AND product_id 
     AND local_day BETWEEN %(first)s AND %(last)s
 GROUP BY sales.local_day
 ORDER BY sales.local_day
-LIMIT 400;
+LIMIT 800;
 
 -- name: searches :: a day of UTC a row on which something was looked for: how often, and how often nothing was found
 SELECT unit::text AS day, sum(searches)::bigint AS searches, sum(without_result)::bigint AS without_result
@@ -128,7 +132,7 @@ FROM report_cells.lookups
 WHERE feed = ANY (%(feeds)s::text[]) AND unit BETWEEN %(first)s AND %(last)s
 GROUP BY lookups.unit
 ORDER BY lookups.unit
-LIMIT 400;
+LIMIT 800;
 
 -- name: terms :: what was looked for and not found most often on these days of UTC
 SELECT left(query, 200) AS term, sum(searches)::bigint AS searches, sum(without_result)::bigint AS without_result
@@ -144,7 +148,7 @@ FROM report_cells.lookups
 WHERE feed = ANY (%(feeds)s::text[]) AND unit BETWEEN %(first)s AND %(last)s AND query = %(term)s
 GROUP BY lookups.unit
 ORDER BY lookups.unit
-LIMIT 400;
+LIMIT 800;
 
 -- name: active :: one row: sessions with an event in the last half an hour before the refresh
 SELECT count(DISTINCT (feed, session_id)) AS sessions

@@ -86,6 +86,10 @@ def router(answers: Answers) -> APIRouter:
     async def csv(asked: Asked, chart: shop.Chart) -> Response:
         return _csv(chart, *await ask(shop.chart_rows, asked, chart))
 
+    @room.get("/csv-of-product")
+    async def csv_of_product(asked: Asked, product: Sought) -> Response:
+        return _csv("product", *await ask(shop.chart_rows, asked, "product", product=product))
+
     # What may name a person.
 
     @room.get("/terms", dependencies=[rights.SEE_ROWS])
@@ -99,6 +103,10 @@ def router(answers: Answers) -> APIRouter:
     @room.get("/csv-of-terms", dependencies=[rights.SEE_ROWS])
     async def csv_of_terms(asked: Asked) -> Response:
         return _csv("terms", *await ask(shop.chart_rows, asked, "terms"))
+
+    @room.get("/csv-of-term", dependencies=[rights.SEE_ROWS])
+    async def csv_of_term(asked: Asked, term: Sought) -> Response:
+        return _csv("term", *await ask(shop.chart_rows, asked, "term", term=term))
 
     @room.get("/events", dependencies=[rights.SEE_ROWS])
     async def events(wanted: Annotated[shop_events.Wanted, Depends(_wanted)]) -> dict[str, Any]:

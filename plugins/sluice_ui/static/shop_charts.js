@@ -4,13 +4,15 @@ import { Box, Button, count, Flex, html, Section, Table, Text } from "./kit.js";
 import { Bars } from "./bars.js";
 import { amount, Go, inEvents, money, percent, Source } from "./shop_parts.js";
 
+const BESIDE = { base: "minmax(0, 1fr)", lg: "minmax(0, 3fr) minmax(0, 2fr)" };
+
 // Chart and table side by side, below them the SQL and the file.
 export const Chart = ({ title, says, bars, table, source, empty, children }) => html`
   <${Section} title=${title}>
     ${says && html`<${Text} fontSize="sm" color="fg.muted" mb=${2}>${says}<//>`}
     ${empty
       ? html`<${Text} py=${2}>${empty}<//>`
-      : html`<${Box} display="grid" gap=${5} gridTemplateColumns=${{ base: "minmax(0, 1fr)", lg: "minmax(0, 3fr) minmax(0, 2fr)" }}>
+      : html`<${Box} display="grid" gap=${5} gridTemplateColumns=${BESIDE}>
           ${bars}
           <${Box} maxH="15rem" overflowY="auto" tabIndex=${0} role="group" aria-label=${`${title}, as a table`}>${table}<//>
         <//>`}
@@ -21,7 +23,8 @@ export const Chart = ({ title, says, bars, table, source, empty, children }) => 
 // All days of a range, also those on which nothing happened.
 export function daysOf({ first, last }) {
   const days = [];
-  for (let day = new Date(`${first}T00:00:00Z`); day <= new Date(`${last}T00:00:00Z`); day.setUTCDate(day.getUTCDate() + 1))
+  const day = new Date(`${first}T00:00:00Z`);
+  for (; day <= new Date(`${last}T00:00:00Z`); day.setUTCDate(day.getUTCDate() + 1))
     days.push(day.toISOString().slice(0, 10));
   return days;
 }
@@ -35,12 +38,19 @@ export function Revenue({ query, answer, change }) {
   const source = { path: answer.hours ? "csv/hours" : "csv/sales", query, sql: (answer.hours ?? answer.sales).sql };
   const title = answer.hours ? "Revenue by hour" : "Revenue by day";
   if (!rows.length)
-    return html`<${Section} title=${title}><${NothingSold} answer=${answer} change=${change} /><${Source} ...${source} /><//>`;
+    return html`<${Section} title=${title}>
+      <${NothingSold} answer=${answer} change=${change} />
+      <${Source} ...${source} />
+    <//>`;
   const found = byDay(rows);
   const before = daysOf(answer.before);
   const found_before = byDay(answer.sales.rows_before);
   const shown = answer.hours
-    ? answer.hours.rows.map((row) => ({ key: row.at, row, to: inEvents({ ...of, day: answer.range.first, hour: row.hour }) }))
+    ? answer.hours.rows.filter(({ hour }) => new Date(hour) <= new Date(answer.as_of)).map((row) => ({
+        key: row.at,
+        row,
+        to: inEvents({ ...of, day: answer.range.first, hour: row.hour }),
+      }))
     : daysOf(answer.range)
         .map((day, place) => ({
           key: day,
@@ -66,7 +76,12 @@ export function Revenue({ query, answer, change }) {
     title=${title}
     says="Purchases less cancellations. An order is what one session buys; without a session, what one user buys on a day."
     bars=${html`<${Bars} label=${`${title}: ${said(sums.revenue)} in all`} bars=${bars} series=${["revenue"]} said=${said} />`}
-    table=${html`<${Table} label=${title} rows=${shown.filter(({ row }) => row).reverse()} columns=${columns} keyOf=${({ key, to }) => key + to} />`}
+    table=${html`<${Table}
+      label=${title}
+      rows=${shown.filter(({ row }) => row?.purchases || row?.cancellations).reverse()}
+      columns=${columns}
+      keyOf=${({ key, to }) => key + to}
+    />`}
     source=${source}
   />`;
 }
@@ -113,7 +128,7 @@ export function Funnel({ query, answer }) {
   ];
   return html`<${Chart}
     title="Funnel"
-    says="Sessions that began in the range, by the steps that they took; some buy without a cart. A number opens the events of its day."
+    says="Sessions that began in the range, by their steps; some buy without a cart. A number opens the events of its day."
     bars=${picture}
     table=${html`<${Table} label="Funnel by day" rows=${[...rows].reverse()} columns=${columns} keyOf=${({ day }) => day} />`}
     source=${{ path: "csv/funnel", query, sql }}
@@ -138,7 +153,7 @@ export function Customers({ query, answer }) {
   ];
   const says = are_distinct
     ? "Users who bought: for the first time, or again. Each counts once in the range, and once for each feed."
-    : "Users who bought: for the first time, or again. Each counts once a day: the returning ones of this range are a sum of its days. " +
+    : "Users who bought: for the first time, or again. Each counts once a day, so the returning ones are a sum of days. " +
       "A single day, or a whole month, counts each once.";
   const label = `Customers by day: ${count(sums.new_customers)} new, ${count(sums.returning_customers)} returning`;
   return html`<${Chart}

@@ -1,15 +1,19 @@
 // Room Shop: products and searches; one product or term by its days.
 
-import { count, html, Link, Raw, ROOT, Table, Text, TroubleNotice, useFilters } from "./kit.js";
+import { count, html, Raw, ROOT, Table, Text, TroubleNotice, useFilters } from "./kit.js";
 import { Bars } from "./bars.js";
 import { byDay, Chart, daysOf } from "./shop_charts.js";
-import { address, amount, Go, inEvents, List, money, queryOf, rangeOf, useFollowed } from "./shop_parts.js";
+import { address, amount, Go, GoRaw, inEvents, List, money, queryOf, rangeOf, useFollowed } from "./shop_parts.js";
+
+// A name that was cut leads nowhere.
+const CUT = 200;
+const named = (text, to) => ([...text].length < CUT ? html`<${GoRaw} to=${to} text=${text} />` : html`<${Raw} text=${text} />`);
 
 export function Products({ query, state }) {
   const { answer: found, trouble } = useFollowed("products", query, state.as_of);
   const page = (row) => `${ROOT}/shop/product?${new URLSearchParams({ ...query, product: row.product_id })}`;
   const columns = [
-    { name: "product", head: "product", of: (row) => html`<${Link} to=${page(row)} style=${{ textDecoration: "underline" }}><${Raw} text=${row.product_id} /><//>` },
+    { name: "product", head: "product", of: (row) => named(row.product_id, page(row)) },
     { name: "category", head: "category", of: (row) => html`<${Raw} text=${row.category ?? ""} />` },
     { name: "revenue", head: "revenue", number: true, of: (row) => money(row.revenue) },
     { name: "before", head: "range before", number: true, of: (row) => money(row.revenue_before) },
@@ -27,6 +31,8 @@ export function Products({ query, state }) {
   />`;
 }
 
+const inVain = (row) => `${count(row.without_result)} of ${count(row.searches)}`;
+
 export function Searches({ query, state }) {
   const { answer: found, trouble } = useFollowed("searches", query, state.as_of);
   if (!found) return html`<${TroubleNotice} trouble=${trouble} />`;
@@ -35,13 +41,15 @@ export function Searches({ query, state }) {
   const to = (row) => inEvents({ ...query, day: row.day, clock: "utc", type: "search_in_vain" });
   const empty = found.most_days
     ? `Searches are of at most ${found.most_days} days: choose a shorter range.`
-    : !rows.length && "Nothing was looked for in this range. The contract of the feed must make events of type 'search', with a search_query.";
+    : !rows.length &&
+      "Nothing was looked for in this range. The contract of the feed must make events of type 'search', with a search_query.";
   if (empty) return html`<${Chart} title="Searches without result" source=${source} empty=${empty} />`;
   const bars = daysOf(found.range)
     .filter((day) => day <= found.today || byDay(rows)[day])
     .map((day) => {
       const row = byDay(rows)[day] ?? { day, searches: 0, without_result: 0 };
-      return { key: day, title: `${day}: ${count(row.without_result)} of ${count(row.searches)} found nothing`, values: [row.without_result], to: to(row) };
+      const title = `${day}: ${inVain(row)} found nothing`;
+      return { key: day, title, values: [row.without_result], to: to(row) };
     });
   const columns = [
     { name: "day", head: "day", of: (row) => html`<${Go} to=${to(row)}>${row.day}<//>` },
@@ -49,10 +57,10 @@ export function Searches({ query, state }) {
     { name: "all", head: "searches", number: true, of: (row) => count(row.searches) },
   ];
   const says = found.zone === "UTC" ? "" : `Searches are counted by days of UTC, not of ${found.zone}. `;
-  const label = `Searches without result by day: ${count(found.sums.without_result)} of ${count(found.sums.searches)}`;
+  const label = `Searches without result by day: ${inVain(found.sums)}`;
   return html`<${TroubleNotice} trouble=${trouble} /><${Chart}
     title="Searches without result"
-    says=${`${says}${count(found.sums.without_result)} of ${count(found.sums.searches)} searches found nothing; in the range before ${count(found.sums_before.without_result)} of ${count(found.sums_before.searches)}.`}
+    says=${`${says}${inVain(found.sums)} searches found nothing; in the range before ${inVain(found.sums_before)}.`}
     bars=${html`<${Bars} label=${label} bars=${bars} series=${["without result"]} said=${count} />`}
     table=${html`<${Table} label="Searches by day" rows=${[...rows].reverse()} columns=${columns} keyOf=${({ day }) => day} />`}
     source=${source}
@@ -68,7 +76,7 @@ function Terms({ query, state }) {
     <//>`;
   const page = (row) => `${ROOT}/shop/term?${new URLSearchParams({ ...query, term: row.term })}`;
   const columns = [
-    { name: "term", head: "looked for", of: (row) => html`<${Link} to=${page(row)} style=${{ textDecoration: "underline" }}><${Raw} text=${row.term} /><//>` },
+    { name: "term", head: "looked for", of: (row) => named(row.term, page(row)) },
     { name: "vain", head: "without result", number: true, of: (row) => count(row.without_result) },
     { name: "all", head: "searches of it on those days", number: true, of: (row) => count(row.searches) },
   ];
@@ -97,6 +105,7 @@ export function Product({ state }) {
     value=${(row) => Number(row.revenue)}
     said=${(value) => amount(value, answer?.currency)}
     series="revenue"
+    file=${{ path: "csv-of-product", query: { ...query, product: filters.product } }}
     to=${(row) => inEvents({ ...query, day: row.day, type: "sale", product: filters.product, currency: answer.currency || "-" })}
     columns=${[
       { name: "revenue", head: "revenue", number: true, of: (row) => money(row.revenue) },
@@ -116,6 +125,7 @@ export function Term({ state }) {
     value=${(row) => row.searches}
     said=${count}
     series="searches"
+    file=${{ path: "csv-of-term", query: { ...query, term: filters.term } }}
     to=${(row) => inEvents({ ...query, day: row.day, clock: "utc", type: "search", term: filters.term })}
     columns=${[
       { name: "searches", head: "searches", number: true, of: (row) => count(row.searches) },
@@ -125,7 +135,7 @@ export function Term({ state }) {
   />`;
 }
 
-function OfOne({ query, answer, trouble, name, title, value, said, series, to, columns, empty }) {
+function OfOne({ query, answer, trouble, name, title, file, value, said, series, to, columns, empty }) {
   if (!answer) return html`<${Back} query=${query} /><${TroubleNotice} trouble=${trouble} />`;
   const bars = answer.rows.map((row) => ({
     key: row.day,
@@ -140,7 +150,7 @@ function OfOne({ query, answer, trouble, name, title, value, said, series, to, c
       title=${`By day: ${series}`}
       bars=${html`<${Bars} label=${`${series} by day`} bars=${bars} series=${[series]} said=${said} />`}
       table=${html`<${Table} label="Its days" rows=${[...answer.rows].reverse()} columns=${all} keyOf=${({ day }) => day} />`}
-      source=${{ sql: answer.sql }}
+      source=${{ ...file, sql: answer.sql }}
       empty=${!answer.rows.length && (answer.most_days ? `Choose at most ${answer.most_days} days.` : empty)}
     />`;
 }

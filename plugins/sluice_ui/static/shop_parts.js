@@ -7,6 +7,7 @@ import {
   html,
   Link,
   Notice,
+  Raw,
   ROOT,
   Section,
   Table,
@@ -68,6 +69,11 @@ export function useFollowed(path, query, asOf) {
 // A link that looks like one, whose text is not broken.
 export const Go = ({ to, children }) =>
   html`<${Link} to=${to} style=${{ textDecoration: "underline", whiteSpace: "nowrap" }}>${children}<//>`;
+// The same for a text of a file, which may be long.
+export const GoRaw = ({ to, text }) =>
+  html`<${Link} to=${to} style=${{ textDecoration: "underline" }}><${Raw} text=${text} /><//>`;
+
+const fileOf = (path, query) => new URL(address(`sluice/api/shop/${path}`, query), document.baseURI).href;
 
 // The SQL that gave a figure, and its rows as a file.
 export const Source = ({ path, query, sql }) => html`
@@ -79,7 +85,7 @@ export const Source = ({ path, query, sql }) => html`
       <${Box} as="pre" tabIndex=${0} overflowX="auto" bg="bg.subtle" p=${2} fontSize="xs" maxW="100%">${visible(sql)}<//>
     <//>`}
     ${path &&
-    html`<a href=${new URL(address(`sluice/api/shop/${path}`, query), document.baseURI).href} download="" style=${{ textDecoration: "underline" }}>Download CSV</a>`}
+    html`<a href=${fileOf(path, query)} download="" style=${{ textDecoration: "underline" }}>Download CSV</a>`}
   <//>`;
 
 // A list that is asked for by itself.

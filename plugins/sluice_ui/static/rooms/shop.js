@@ -24,7 +24,7 @@ import {
 } from "../kit.js";
 import { Customers, Funnel, Revenue } from "../shop_charts.js";
 import { Product, Products, Searches, Term } from "../shop_lists.js";
-import { amount, Changed, FOLLOW_MS, Go, headline, percent, queryOf, rangeOf, useFollowed } from "../shop_parts.js";
+import { amount, Changed, FOLLOW_MS, Go, headline, inEvents, percent, queryOf, rangeOf, useFollowed } from "../shop_parts.js";
 import { Event, Events } from "./shop_events.js";
 
 const SPANS = { today: "Today", "7d": "7 days", "28d": "28 days", month: "Month", own: "From … to …" };
@@ -94,8 +94,14 @@ const NoEvents = ({ state }) =>
 function Choice({ filters, change, state, answer }) {
   const span = filters.span ?? "28d";
   const range = answer?.range;
-  const own = (name) => (event) =>
-    event.target.value && change({ span: "own", first: range?.first, last: range?.last, [name]: event.target.value });
+  // A day beyond the other end takes that one along.
+  const own = (name) => (event) => {
+    const day = event.target.value;
+    const { first = range?.first, last = range?.last } = filters;
+    if (!day) return;
+    if (name === "first") change({ span: "own", first: day, last: last < day ? day : last });
+    else change({ span: "own", first: first > day ? day : first, last: day });
+  };
   const choose = (value) =>
     value === "own"
       ? change({ span: "own", first: range?.first ?? state.today, last: range?.last ?? state.today })
@@ -186,24 +192,50 @@ function Totals({ query, answer, state }) {
   const { sums, sums_before, changes, ...sales } = answer.sales;
   const { funnel, customers } = answer;
   const { answer: now } = useFollowed("active", query, state.as_of);
+  // The events of a range are shown a day at a time, from the last one with a sale on.
+  const day = sales.rows.at(-1)?.day ?? funnel.rows.at(-1)?.day;
+  const opens = (type) => day && inEvents({ ...query, day, type, currency: answer.currency || "-" });
   const in_money = (value) => amount(value, answer.currency);
   return html`<${Section} title="The shop in figures">
     <${Figures}>
-      <${Figure} label="revenue" value=${headline(sums.revenue, answer.currency)} detail=${against(changes.revenue, in_money(sums_before.revenue))} />
-      <${Figure} label="orders" value=${count(sums.orders)} detail=${against(changes.orders, count(sums_before.orders))} />
-      <${Figure} label="average basket" value=${in_money(sales.basket)} detail=${against(sales.basket_change, in_money(sales.basket_before))} />
-      <${Figure} label="sessions" value=${count(funnel.sums.sessions)} detail=${against(funnel.changes.sessions, count(funnel.sums_before.sessions))} />
+      <${Figure}
+        label="revenue"
+        href=${opens("sale")}
+        value=${headline(sums.revenue, answer.currency)}
+        detail=${against(changes.revenue, in_money(sums_before.revenue))}
+      />
+      <${Figure}
+        label="orders"
+        href=${opens("purchase")}
+        value=${count(sums.orders)}
+        detail=${against(changes.orders, count(sums_before.orders))}
+      />
+      <${Figure}
+        label="average basket"
+        href=${opens("purchase")}
+        value=${in_money(sales.basket)}
+        detail=${against(sales.basket_change, in_money(sales.basket_before))}
+      />
+      <${Figure}
+        label="sessions"
+        href=${opens("all")}
+        value=${count(funnel.sums.sessions)}
+        detail=${against(funnel.changes.sessions, count(funnel.sums_before.sessions))}
+      />
       <${Figure}
         label="viewed and bought"
+        href=${opens("product_view")}
         value=${percent(funnel.conversions.view_to_buy)}
         detail=${`of the sessions that viewed; before: ${percent(funnel.conversions_before.view_to_buy)}`}
       />
       <${Figure}
         label="new customers"
+        href=${opens("purchase")}
         value=${count(customers.sums.new_customers)}
         detail=${against(customers.changes.new_customers, count(customers.sums_before.new_customers))}
       />
       <${Figure}
+        href=${opens("purchase")}
         label=${customers.are_distinct ? "returning customers" : "returning, day by day"}
         value=${count(customers.sums.returning_customers)}
         detail=${against(customers.changes.returning_customers, count(customers.sums_before.returning_customers))}

@@ -64,13 +64,21 @@ export function Events({ state }) {
       <//>
       <${TroubleNotice} trouble=${trouble} />
       ${answer &&
-      html`<${Table} label="Events" rows=${answer.rows} columns=${columnsOf(filters)} keyOf=${(row) => row.event_id + row.event_time} empty="No such event on this day." />
+      html`<${Table}
+          label="Events"
+          rows=${answer.rows}
+          columns=${columnsOf(filters)}
+          keyOf=${(row) => row.event_id + row.event_time}
+          empty="No such event on this day."
+        />
         ${answer.next &&
         html`<${Text} mt=${2}>
-          <${Go} to=${inEvents({ ...filters, day: wanted.day, until: answer.next.event_time, until_id: answer.next.event_id })}>Older events<//>
+          <${Go} to=${inEvents({ ...filters, ...older(answer), day: wanted.day })}>Older events<//>
         <//>`}`}
     <//>`;
 }
+
+const older = ({ next }) => ({ until: next.event_time, until_id: next.event_id });
 
 const columnsOf = (filters) => [
   { name: "time", head: "time", of: (row) => html`<${Go} to=${toEvent(row, filters)}><${Moment} at=${row.event_time} /><//>` },
@@ -121,7 +129,7 @@ const Fields = ({ event }) => html`
   <${Table}
     label="Fields of the event"
     rows=${[
-      ["event_time", event.event_time ? html`<${Moment} at=${event.event_time} /> (${event.event_time_in_utc} UTC)` : `${event.event_time_in_utc} UTC`],
+      ["event_time", html`${event.event_time && html`<${Moment} at=${event.event_time} />, `}${event.event_time_in_utc} UTC`],
       ...FIELDS.map((name) => [
         name,
         event[name] === null
@@ -147,7 +155,7 @@ const NoEvent = ({ answer }) => html`<${Text}>
 <//>`;
 
 const WHY = {
-  trimmed: ["Trimmed", "The bytes of this file were deleted by housekeeping, after its tally and receipt were proven. The row above is what is kept of it."],
+  trimmed: ["Trimmed", "Housekeeping deleted the bytes of this file when its tally and receipt were proven."],
   gone: ["The file is not where the ledger has it.", "It may just be moved: look again. If it stays so, see make reconcile."],
   changed: ["The file has another size than when it was registered.", "Its bytes are not shown, for they may be others. make reconcile looks closer."],
   far: ["Trimmed: the record lies too deep in its file.", "A page reads the first 64 MB of a file, for a few seconds, and no more."],
@@ -156,22 +164,39 @@ const WHY = {
   none: ["The file has no such record.", ""],
 };
 
+const Pre = ({ label, children, ...more }) => html`
+  <${Box}
+    as="pre"
+    tabIndex=${0}
+    role="region"
+    aria-label=${label}
+    bg="bg.subtle"
+    p=${2}
+    mt=${1}
+    fontSize="xs"
+    maxH="20rem"
+    overflow="auto"
+    ...${more}
+    >${children}<//
+  >`;
+
 function Bytes({ answer: { read } }) {
   if (read.outcome !== "found") {
     const [title, what] = WHY[read.outcome] ?? [read.outcome, ""];
-    return html`<${Notice} level=${read.outcome === "trimmed" || read.outcome === "far" ? "quiet" : "warning"} title=${title}>${what}<//>`;
+    const level = read.outcome === "trimmed" || read.outcome === "far" ? "quiet" : "warning";
+    return html`<${Notice} level=${level} title=${title}>${what}<//>`;
   }
   return html`
     <${Text} fontSize="sm" color="fg.muted">
       ${bytes(read.bytes)}, from line ${count(read.line)} on, without the line end, as they stand in the
       file${read.is_cut ? "; only the beginning is shown" : ""}.
     <//>
-    <${Box} as="pre" data-sluice="bytes" tabIndex=${0} role="region" aria-label="The record as text" bg="bg.subtle" p=${2} mt=${1} fontSize="sm" maxH="20rem" overflow="auto" whiteSpace="pre-wrap" style=${{ overflowWrap: "anywhere" }}
-      ><bdi>${visible(read.text)}</bdi><//
-    >
+    <${Pre} label="The record as text" data-sluice="bytes" whiteSpace="pre-wrap" style=${{ overflowWrap: "anywhere" }}>
+      <bdi>${visible(read.text)}</bdi>
+    <//>
     <${Box} as="details" mt=${2} fontSize="sm">
       <summary style=${{ cursor: "pointer" }}>As bytes</summary>
-      <${Box} as="pre" tabIndex=${0} role="region" aria-label="The record as bytes" bg="bg.subtle" p=${2} fontSize="xs" maxH="20rem" overflow="auto">${dump(read.hex)}<//>
+      <${Pre} label="The record as bytes">${dump(read.hex)}<//>
     <//>`;
 }
 
@@ -180,7 +205,8 @@ function dump(hex) {
   const lines = [];
   for (let at = 0; at < Math.min(hex.length, 8192); at += 32) {
     const pairs = hex.slice(at, at + 32).match(/../g);
-    const text = pairs.map((pair) => (/^[2-6]|^7[0-9a-e]/.test(pair) ? String.fromCharCode(parseInt(pair, 16)) : ".")).join("");
+    const letter = (pair) => (/^[2-6]|^7[0-9a-e]/.test(pair) ? String.fromCharCode(parseInt(pair, 16)) : ".");
+    const text = pairs.map(letter).join("");
     lines.push(`${(at / 2).toString(16).padStart(8, "0")}  ${pairs.join(" ").padEnd(47)}  ${text}`);
   }
   return lines.join("\n");
