@@ -1,4 +1,4 @@
-"""The page in Airflow's UI before a pipeline that runs: figures move, a row comes back, a file leaves, one is landed."""
+"""The page in Airflow's UI before a pipeline that runs: a file is landed, a row comes back, a file leaves."""
 
 from __future__ import annotations
 
