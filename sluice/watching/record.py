@@ -32,6 +32,10 @@ class _FarError(Exception):
     """The record lies beyond what may be read."""
 
 
+class _ChangedError(Exception):
+    """The file's bytes are not those that were registered."""
+
+
 class _Bounded:
     """The first bytes of a stream."""
 
@@ -52,6 +56,7 @@ class _Bounded:
 class _Found(NamedTuple):
     line: int
     raw: bytes
+    is_cut: bool = False
 
 
 def read(
@@ -72,11 +77,13 @@ def read(
         found, outcome = None, "gone"
     except _FarError:
         found, outcome = None, "far"
+    except _ChangedError:
+        found, outcome = None, "changed"
     except (OSError, UnreadableFileError):
         found, outcome = None, "damaged"
     if found is None:
         return {"outcome": outcome, "read_most": most}
-    return {"outcome": "found", "line": found.line, "bytes": len(found.raw), **_shown(found.raw, file)}
+    return {"outcome": "found", "line": found.line, **_shown(found, file)}
 
 
 def _sought(path: Path, file: Mapping[str, Any], number: int, most: int, seconds: float) -> _Found | None:
@@ -94,6 +101,9 @@ def _sought(path: Path, file: Mapping[str, Any], number: int, most: int, seconds
         passed = 0
         for block in reader.blocks(len(file["header"])):
             if found := _in_block(block, number):
+                # A file that is read in a moment is read to its end: then its bytes are proven.
+                if file["bytes"] <= most and landed.digest() != (file["bytes"], file["sha256"]):
+                    raise _ChangedError
                 return found
             passed += block.records
             if passed >= number:
@@ -104,15 +114,19 @@ def _sought(path: Path, file: Mapping[str, Any], number: int, most: int, seconds
 def _in_block(block: Block, number: int) -> _Found | None:
     for row in np.flatnonzero(block.record_numbers == number):
         return _Found(int(block.line_numbers[row]), block.raw(int(row)))
-    return next((_Found(one.line_number, one.raw) for one in block.broken if one.record_number == number), None)
+    for one in block.broken:
+        if one.record_number == number:
+            return _Found(one.line_number, one.raw, is_cut=one.rule == "record.too_long")
+    return None
 
 
-def _shown(raw: bytes, file: Mapping[str, Any]) -> dict[str, Any]:
-    shown = raw[:SHOWN_MOST]
+def _shown(found: _Found, file: Mapping[str, Any]) -> dict[str, Any]:
+    shown = found.raw[:SHOWN_MOST]
     return {
+        "bytes": None if found.is_cut else len(found.raw),
         "text": shown.decode(without_mark(_encoding(file)), "backslashreplace"),
         "hex": shown.hex(),
-        "is_cut": len(raw) > len(shown),
+        "is_cut": found.is_cut or len(found.raw) > len(shown),
     }
 
 

@@ -85,7 +85,7 @@ def _nasty_shop(at: datetime) -> list[str]:
     quoted, when = NASTY_PRODUCT.replace('"', '""'), at.isoformat()
     sale = f'{event_id(900_100)},purchase,u1,"{quoted}",toys,7999.99,{when},s900,,,,,1,7999.99,paypal'
     searches = [
-        f"{event_id(number)},search,u1,,,,{when},s900,,,{NASTY_SEARCH},0,,," for number in range(900_101, 900_201)
+        f"{event_id(number)},search,u1,,,,{when},s900,,,{NASTY_SEARCH},0,,," for number in range(900_101, 900_121)
     ]
     return [sale, *searches]
 

@@ -402,6 +402,15 @@ def test_of_a_long_record_the_beginning_is_shown(ask: Callable[..., Any], own_co
     assert found["text"] == long[: record.SHOWN_MOST]
 
 
+def test_a_record_that_was_too_long_to_be_kept_says_that_it_is_cut(
+    ask: Callable[..., Any], own_contracts: Settings, load: Land
+) -> None:
+    file = ask(shop_events.one, load(table(event(1, note="x" * 100_000))), 1)["file"]
+    file["read_as"] |= {"record_bytes_max": 1000}  # as it would have been loaded under another setting
+    found = record.read(own_contracts, file, 1)
+    assert (found["outcome"], found["bytes"], found["is_cut"]) == ("found", None, True)
+
+
 def test_what_lies_too_deep_takes_too_long_or_is_no_more_is_said(
     ask: Callable[..., Any], own_contracts: Settings, load: Land, connection: Connection
 ) -> None:
@@ -418,6 +427,9 @@ def test_what_lies_too_deep_takes_too_long_or_is_no_more_is_said(
     data = path.read_bytes()
     path.write_bytes(data[:-1])
     assert outcome() == "changed"
+    path.write_bytes(data[:-2] + b" \n")
+    assert outcome(1) == "changed"
+    assert outcome(1, most=2 << 20) == "found", "of a large file only so much is read"
     path.unlink()
     assert outcome() == "gone"
     path.symlink_to(own_contracts.home_dir)

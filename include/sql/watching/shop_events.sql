@@ -69,7 +69,9 @@ CROSS JOIN LATERAL (
 ORDER BY events.event_time DESC, events.event_id DESC;
 
 -- name: file :: one row: the file of this number, and how it was read; none when there is no such file
-SELECT file_id, name, path, bytes, state, contract, contract_version, loaded_at, sealed_at, header, marked_encoding, read_as
+SELECT
+    file_id, name, path, sha256, bytes, state, contract, contract_version, loaded_at, sealed_at, header, marked_encoding,
+    read_as
 FROM ledger.files
 WHERE file_id = %(file_id)s;
 

@@ -132,7 +132,7 @@ export function Funnel({ query, answer }) {
     bars=${picture}
     table=${html`<${Table} label="Funnel by day" rows=${[...rows].reverse()} columns=${columns} keyOf=${({ day }) => day} />`}
     source=${{ path: "csv/funnel", query, sql }}
-    empty=${!rows.length && "No session began in this range. The contract of the feed must fill session_id."}
+    empty=${!rows.length && "No session began in this range. Sessions are known by session_id, which the contract of the feed must fill."}
   />`;
 }
 
@@ -162,6 +162,9 @@ export function Customers({ query, answer }) {
     bars=${html`<${Bars} label=${label} bars=${bars} series=${["new", "returning"]} said=${count} />`}
     table=${html`<${Table} label="Customers by day" rows=${[...rows].reverse()} columns=${columns} keyOf=${({ day }) => day} />`}
     source=${{ path: "csv/customers", query, sql: sums_sql ? `${sql}\n\n${sums_sql}` : sql }}
-    empty=${!rows.length && "No purchase of this range names its user. The contract of the feed must fill user_id."}
+    empty=${!rows.length &&
+    (answer.sales.rows.length
+      ? "No purchase of this range names its user. The contract of the feed must fill user_id."
+      : "Nothing was bought in this range.")}
   />`;
 }

@@ -27,7 +27,7 @@ export function Products({ query, state }) {
     columns=${columns}
     keyOf=${(row) => row.product_id}
     source=${{ path: "csv/products", query, sql: found?.sql }}
-    empty="No sale of this range names a product. The contract of the feed must fill product_id."
+    empty="No product was sold in this range. Products are known by product_id, which the contract of the feed must fill."
   />`;
 }
 

@@ -45,7 +45,7 @@ function Reports({ place }) {
 }
 
 const Freshness = ({ state }) => html`
-  <${Text} fontSize="sm" color="fg.muted" mt=${3} aria-live="polite">
+  <${Text} fontSize="sm" color="fg.muted" mt=${3}>
     Reports as of <${Moment} at=${state.as_of} /> (<${Ago} at=${state.as_of} />), days of ${state.zone};${" "}
     ${state.changes_waiting === 0
       ? "no change waits."

@@ -157,7 +157,7 @@ const NoEvent = ({ answer }) => html`<${Text}>
 const WHY = {
   trimmed: ["Trimmed", "Housekeeping deleted the bytes of this file when its tally and receipt were proven."],
   gone: ["The file is not where the ledger has it.", "It may just be moved: look again. If it stays so, see make reconcile."],
-  changed: ["The file has another size than when it was registered.", "Its bytes are not shown, for they may be others. make reconcile looks closer."],
+  changed: ["The file is not the one that was registered.", "Its bytes are not shown, for they may be others. make reconcile looks closer."],
   far: ["Trimmed: the record lies too deep in its file.", "A page reads the first 64 MB of a file, for a few seconds, and no more."],
   unmarked: ["It is not known how this file was read.", "It was loaded by a version of Sluice that did not note it."],
   damaged: ["The file cannot be read now.", "make reconcile says why."],
@@ -188,7 +188,7 @@ function Bytes({ answer: { read } }) {
   }
   return html`
     <${Text} fontSize="sm" color="fg.muted">
-      ${bytes(read.bytes)}, from line ${count(read.line)} on, without the line end, as they stand in the
+      ${read.bytes === null ? "Too long to be kept" : bytes(read.bytes)}, from line ${count(read.line)} on, without the line end, as they stand in the
       file${read.is_cut ? "; only the beginning is shown" : ""}.
     <//>
     <${Pre} label="The record as text" data-sluice="bytes" whiteSpace="pre-wrap" style=${{ overflowWrap: "anywhere" }}>
