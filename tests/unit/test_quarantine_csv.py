@@ -7,21 +7,21 @@ from typing import Any
 
 import anyio
 import pytest
+from sluice_ui import rejects_csv
+from sluice_ui.desk import BusyError
 
 from sluice.watching.quarantine import BEFORE_ALL, Chosen, Key
 from sluice.watching.reader import SlowError
-from sluice_ui.desk import BusyError
-from sluice_ui.rooms import quarantine
 
 
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quarantine, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(rejects_csv, "_PAUSE_SECONDS", 0)
 
 
 def download(page: Any) -> bytes:
     async def all_of_it() -> bytes:
-        return b"".join([piece async for piece in quarantine._csv(page)])
+        return b"".join([piece async for piece in rejects_csv.pieces(page)])
 
     return anyio.run(all_of_it)
 
@@ -40,7 +40,7 @@ def test_pages_follow_one_another_until_there_is_no_key() -> None:
 
 
 def test_a_download_ends_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quarantine, "CSV_MOST", 3)
+    monkeypatch.setattr(rejects_csv, "MOST", 3)
 
     async def page(before: Key) -> tuple[list[list[Any]], Key | None]:
         return [[1], [2]], (7, 7)
@@ -76,4 +76,4 @@ def test_a_download_waits_for_its_turn_and_fails_in_the_end() -> None:
     ],
 )
 def test_the_file_has_a_name_that_any_system_takes(which: Chosen, is_complete: bool, named: str) -> None:
-    assert re.sub(r"-\d{8}T\d{6}Z\.csv$", "", quarantine._file_name(which, is_complete)) == named
+    assert re.sub(r"-\d{8}T\d{6}Z\.csv$", "", rejects_csv.file_name(which, is_complete=is_complete)) == named
