@@ -25,6 +25,8 @@ OF_NO_CONTRACT = {
 }
 # Derived columns may be made of derived columns: so deep at most is looked for those of the file.
 _DEPTH = 8
+# Of the values that a rule allows so many are told.
+_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,12 @@ def _declared(rule: ColumnRule, column: Column) -> str:
     value = rule.asked_of(column)
     if value is True or value is None:
         return f" is {rule.name}" if value else f", {rule.name}"
-    listed = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-    return f" has {rule.name} {shown(listed)}"
+    return f" has {rule.name} {_listed(value) if isinstance(value, tuple) else shown(value)}"
+
+
+def _listed(values: tuple[object, ...]) -> str:
+    more = f" and {len(values) - _LISTED:,} more" if len(values) > _LISTED else ""
+    return ", ".join(shown(value) for value in values[:_LISTED]) + more
 
 
 def _of_target(contract: Contract, target: str) -> frozenset[str]:

@@ -41,7 +41,7 @@ def test_parameters_that_cannot_be_used_are_named(conf: str, says: str) -> None:
 def test_what_a_dag_may_be_given_is_named_with_its_defaults() -> None:
     said = problem("replay_quarantine", "{")
     assert said.endswith(
-        "make dags-test DAG=replay_quarantine; it also takes contract (null), rule (null), file_id (null)"
+        "make dags-test DAG=replay_quarantine; it also takes contract (null), rule (null), file_id (null), edits (null)"
     )
 
 

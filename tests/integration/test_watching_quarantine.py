@@ -116,7 +116,8 @@ def test_the_field_that_a_rule_is_about_is_marked_in_the_raw_bytes(
     assert (both["line_number"], both["name"], both["is_trimmed"]) == (3, "a.csv", False)
     words = {each["rule"]: each["words"] for each in both["rules"]}
     assert words["price.minimum"] == "price has minimum 0: the value is below it"
-    assert words["event_type.enum"].startswith("event_type has enum ")
+    assert words["event_type.enum"].startswith("event_type has enum product_view, search, ")
+    assert words["event_type.enum"].endswith(", purchase: the text is none of those")
 
 
 def test_a_page_goes_on_where_the_one_before_ended(own_contracts: Settings, three_files: list[int], ask: Ask) -> None:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 from fastapi.responses import StreamingResponse
 
 from sluice.reports import definitions
-from sluice.reports.html import spreadsheets
 from sluice.watching import quarantine
-from sluice.watching.quarantine import Chosen, Key
-from sluice.watching.reader import SlowError
-from sluice_ui import rights
+from sluice.watching.quarantine import Chosen
+from sluice_ui import rejects_csv, rights
 from sluice_ui.answers import Answers
-from sluice_ui.desk import BusyError, Fresh
+from sluice_ui.desk import Fresh
 
-CSV_MOST = 100_000
-CSV_PAGE = 200
 FRESH_MOST = 64
-# A download waits longer for its turn than a page does, for it cannot ask again by itself.
-_PATIENCE = 40
-_PAUSE_SECONDS = 0.25
-
 Text = Annotated[str | None, Query(max_length=300)]
 Id = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 Days = Annotated[int | None, Query(ge=1, le=3660)]
@@ -87,43 +75,15 @@ def router(answers: Answers) -> APIRouter:
 
     @room.get("/rejects.csv", dependencies=[rights.SEE_ROWS])
     async def download(which: Which) -> StreamingResponse:
-        there = await answers.ask(quarantine.how_many, which, CSV_MOST)
-        is_complete = there <= CSV_MOST
+        there = await answers.ask(quarantine.how_many, which, rejects_csv.MOST)
+        is_complete = there <= rejects_csv.MOST
         headers = {
-            "Content-Disposition": f'attachment; filename="{_file_name(which, is_complete)}"',
+            "Content-Disposition": f'attachment; filename="{rejects_csv.file_name(which, is_complete=is_complete)}"',
             "X-Sluice-Complete": "true" if is_complete else "false",
         }
-        pages = _csv(lambda before: answers.ask(quarantine.spreadsheet, settings, which, before, CSV_PAGE))
+        pages = rejects_csv.pieces(
+            lambda before: answers.ask(quarantine.spreadsheet, settings, which, before, rejects_csv.PAGE)
+        )
         return StreamingResponse(pages, media_type="text/csv; charset=utf-8", headers=headers)
 
     return room
-
-
-async def _csv(
-    page: Callable[[Key], Awaitable[tuple[list[list[spreadsheets.Value]], Key | None]]],
-) -> AsyncIterator[bytes]:
-    """The file in pieces. A question that fails in between ends it unfinished, which a browser tells."""
-    yield spreadsheets.BYTE_ORDER_MARK + spreadsheets.lines([quarantine.CSV_COLUMNS])
-    key: Key | None = quarantine.BEFORE_ALL
-    left = CSV_MOST
-    while key is not None and left > 0:
-        rows, key = await _patiently(page, key)
-        yield spreadsheets.lines(rows[:left])
-        left -= len(rows)
-
-
-async def _patiently(page: Callable[[Key], Awaitable[Any]], key: Key) -> Any:
-    for _ in range(_PATIENCE):
-        try:
-            return await page(key)
-        except (BusyError, SlowError):
-            await anyio.sleep(_PAUSE_SECONDS)
-    return await page(key)
-
-
-def _file_name(which: Chosen, is_complete: bool) -> str:
-    """A name of ours: of what a contract and a rule are called only what any system takes."""
-    parts = ["rejects", which.contract, which.rule, f"file-{which.file_id}" if which.file_id else None]
-    called = "-".join(re.sub(r"[^A-Za-z0-9._-]+", "_", part)[:60].strip("._") for part in parts if part)
-    until = "" if is_complete else f"-first-{CSV_MOST}"
-    return f"{called}{until}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"

@@ -283,7 +283,8 @@ function Examples({ query }) {
 
 // Stays where nothing is left to replay, so that the tally of what was does.
 function Replay({ query, answer, done }) {
-  const what = query.rule ? "all of this rule" : query.file_id ? "all of this file" : query.contract ? "all of this contract" : "all of it";
+  const named = [query.rule && "this rule", query.file_id && "this file", !query.rule && query.contract && "this contract"];
+  const what = `all of ${named.filter(Boolean).join(" in ") || "it"}`;
   const conf = { contract: query.contract ?? null, rule: query.rule ?? null, file_id: query.file_id ? Number(query.file_id) : null };
   return html`<${Section} title="Replay">
     <${Text} fontSize="sm">
