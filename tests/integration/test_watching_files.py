@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.base.settings import Settings
-from sluice.watching import files
+from sluice.watching import files, one_file
 from sluice.watching.files import Filter
 from sluice.watching.reader import Reader
 from tests.integration.conftest import Land
@@ -127,6 +127,14 @@ def test_no_page_and_no_count_reads_the_whole_ledger(long_ledger: Connection, wa
     files.page(watched, wanted, after=2500)
     files.count(watched, wanted)
     assert [plan for plan in watched.plans if "Seq Scan on files" in plan] == []
+
+
+def test_the_story_of_a_file_does_not_read_the_whole_ledger(long_ledger: Connection, settings: Settings) -> None:
+    watched: Any = Watched(long_ledger)
+    assert one_file.story(watched, settings, 2500)["file"]["name"] == "old-2500.csv"
+    assert [plan for plan in watched.plans if "Seq Scan on files" in plan] == []
+    (of_name,) = [plan for plan in watched.plans if "files_by_name" in plan]
+    assert "Sort" not in of_name
 
 
 def test_a_page_of_few_that_fit_says_how_far_it_looked(long_ledger: Connection) -> None:

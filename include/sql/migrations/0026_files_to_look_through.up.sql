@@ -1,7 +1,7 @@
 -- The page looks through millions of files: by state, contract, name and time, the newest first, a page at a time.
 
 -- What it costs. An index over all files gets six entries in the life of a file (it lands, is claimed, is loaded, gets its
--- receipt, is merged, is sealed), some 2 us and 100 bytes of WAL each. So one such index comes here (by landed_at), one goes
+-- receipt, is merged, is sealed), a few us and 80 bytes of WAL each. So one such index comes here (by landed_at), one goes
 -- (by contract, of which there were two), and those by name and by feed change their form. The one of files that did not
 -- load costs nothing for those that do.
 

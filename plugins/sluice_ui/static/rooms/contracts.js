@@ -19,7 +19,7 @@ import {
   useAnswer,
   visible,
 } from "../kit.js";
-import { FileName } from "./files.js";
+import { Name } from "./files.js";
 
 const KINDS = { missing: "lacks", new: "has besides", empty: "has no value of" };
 
@@ -54,7 +54,7 @@ const LIST = [
   {
     name: "newest",
     head: "Newest file",
-    of: (one) => html`<${Link} to=${`${ROOT}/files/${one.file_id}`}><${FileName} name=${one.name} /><//>`,
+    of: (one) => html`<${Link} to=${`${ROOT}/files/${one.file_id}`}><${Name} name=${one.name} /><//>`,
   },
   { name: "loaded", head: "Loaded", of: (one) => html`<${Moment} at=${one.loaded_at} />` },
   { name: "drift", head: "Drift", of: (one) => (one.drift ? driftSays(one.drift) : "none") },
@@ -120,7 +120,7 @@ const CHANGES = [
   {
     name: "file",
     head: "File",
-    of: (change) => html`<${Link} to=${`${ROOT}/files/${change.file_id}`}><${FileName} name=${change.name} /><//>`,
+    of: (change) => html`<${Link} to=${`${ROOT}/files/${change.file_id}`}><${Name} name=${change.name} /><//>`,
   },
   { name: "what", head: "What", of: (change) => html`<${Raw} text=${said(change)} />` },
 ];
@@ -141,7 +141,7 @@ function said(change) {
 
 const percent = (part) => (part === null ? "–" : share(part, 1));
 const NULLS = [
-  { name: "column", head: "Column", of: (column) => html`<${Raw} text=${column.column} />` },
+  { name: "column", head: "Column", of: (column) => html`<${Name} name=${column.column} />` },
   { name: "spark", head: "Share of null", of: (column) => html`<${Spark} column=${column} />` },
   { name: "last", head: "Last", number: true, of: (column) => percent(column.last) },
   { name: "least", head: "Least", number: true, of: (column) => percent(column.least) },

@@ -22,7 +22,7 @@ import {
   useAnswer,
   useState,
 } from "../kit.js";
-import { ContractLink, fileLink, FileName, FileState, Rejected } from "./files.js";
+import { ContractLink, fileLink, Name, FileState, Rejected } from "./files.js";
 import { driftSays } from "./contracts.js";
 
 const STEPS = {
@@ -55,7 +55,7 @@ export function OneFile({ id }) {
   return html`
     <${TroubleNotice} trouble=${trouble} />
     <${Section} title=${`File ${file.file_id}`} actions=${html`<${FileState} file=${file} />${back}`}>
-      <${Text} as="div" fontSize="lg" mb=${2}><${FileName} name=${file.name} /><//>
+      <${Text} as="div" fontSize="lg" mb=${2}><${Name} name=${file.name} /><//>
       ${file.error && html`<${Notice} level=${file.state === "rejected" ? "bad" : "warning"} title=${why(file)}><${Raw} text=${file.error} /><//>`}
       ${file.drift && html`<${Notice} level="warning" title="It looks other than its contract and earlier files.">${driftSays(file.drift)}<//>`}
       <${Tally} file=${file} timeline=${answer.timeline} />
@@ -156,7 +156,7 @@ function Verified({ verified }) {
 // --- what was set aside, and what came in
 
 const REJECTS = [
-  { name: "rule", head: "Rule", of: (row) => html`<${Raw} text=${row.rule} />` },
+  { name: "rule", head: "Rule", of: (row) => html`<${Name} name=${row.rule} />` },
   { name: "state", head: "State", of: (row) => row.state },
   { name: "rejects", head: "Rows", number: true, of: (row) => count(row.rejects) },
 ];
@@ -238,7 +238,7 @@ function Facts({ answer }) {
     ["stream", run && `epoch ${run.epoch}, lane ${file.lane}, on ${file.host}`],
     ["micro-batch", run?.batch && html`${count(run.batch.batch)}, committed <${Moment} at=${run.batch.committed_at} />`],
     ["claim", file.claim && count(file.claim)],
-    ["bytes", html`<${Raw} text=${lie.path || "no path"} />${lie.is_there ? "" : `: ${WHY_NOT[lie.why]}`}`],
+    ["bytes", html`<${Raw} text=${lie.path || "no path"} />${lie.is_there ? ", there" : `, ${WHY_NOT[lie.why]}`}`],
     ["sha256", file.sha256],
     ["events from", file.first_event_time],
     ["events to", file.last_event_time],
@@ -268,7 +268,7 @@ const OF_NAME = [
 ];
 const OF_BYTES = [
   OF_NAME[0],
-  { name: "name", head: "Name", of: (file) => html`<${FileName} name=${file.name} />` },
+  { name: "name", head: "Name", of: (file) => html`<${Name} name=${file.name} />` },
   OF_NAME[1],
   OF_NAME[4],
 ];

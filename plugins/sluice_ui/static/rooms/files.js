@@ -44,7 +44,7 @@ export function FileState({ file }) {
 export const fileLink = (file_id, text = `${file_id}`) => html`<${Link} to=${`${ROOT}/files/${file_id}`}>${text}<//>`;
 
 // In one line, and wide enough to be read in a narrow table.
-export const FileName = ({ name }) => html`<${Box} as="span" display="inline-block" minW=${`${Math.min(name.length, 20)}ch`}>
+export const Name = ({ name }) => html`<${Box} as="span" display="inline-block" minW=${`${Math.min(name.length, 20)}ch`}>
   <${Raw} text=${name.replaceAll("\n", "\\n").replaceAll("\t", "\\t")} />
 <//>`;
 
@@ -115,7 +115,7 @@ function Said({ answer, asked }) {
 
 const COLUMNS = [
   { name: "file_id", head: "File", number: true, of: (file) => fileLink(file.file_id) },
-  { name: "name", head: "Name", of: (file) => fileLink(file.file_id, html`<${FileName} name=${file.name} />`) },
+  { name: "name", head: "Name", of: (file) => fileLink(file.file_id, html`<${Name} name=${file.name} />`) },
   { name: "state", head: "State", of: (file) => html`<${FileState} file=${file} />` },
   { name: "contract", head: "Contract", of: (file) => html`<${ContractLink} contract=${file.contract} />` },
   { name: "bytes", head: "Size", number: true, of: (file) => bytes(file.bytes) },
