@@ -39,7 +39,7 @@ def refused(landed: Mapping[str, Any]) -> list[dict[str, Any]]:
     examples = [{"name": name, "why": why} for name, why in list(landed["refused"].items())[:SHOWN]]
     if not examples:
         return []
-    what = "files in incoming that are not taken"
+    what = "Files in incoming that are not taken"
     return [_kind("refused", what, len(landed["refused"]), not landed["is_whole"], examples, _REFUSED)]
 
 
@@ -47,7 +47,7 @@ def _contracts(connection: Connection, settings: Settings) -> dict[str, Any] | N
     digest = contract_waits.digest(contract_waits.texts(settings.contracts_dir))
     rows = queries.all(connection, "ledger/contracts.contract_problems", digest=digest)
     examples = [{"name": row["file"], "why": row["problem"]} for row in rows[:SHOWN]]
-    what = "contracts that cannot be used"
+    what = "Contracts that cannot be used"
     return _kind("contract", what, len(rows), False, examples, _CONTRACT) if rows else None
 
 
@@ -56,12 +56,12 @@ def _for_a_contract(connection: Connection) -> dict[str, Any] | None:
     if row is None:
         return None
     examples = [{"file_id": row["file_id"], "name": row["name"], "why": row["error"] or "no contract fits"}]
-    return _kind("file", "files that wait for a contract", row["files"], row["files"] >= _MOST, examples, _CONTRACT)
+    return _kind("file", "Files that wait for a contract", row["files"], row["files"] >= _MOST, examples, _CONTRACT)
 
 
 def _for_a_merge(connection: Connection) -> dict[str, Any] | None:
     rows = queries.all(connection, "ledger/status.merge_waits")
-    what = "files of which later rows stay until a merge can set them aside"
+    what = "Files of which later rows stay until a merge can set them aside"
     return _kind("merge", what, len(rows), False, [dict(row) for row in rows[:SHOWN]], _MERGE) if rows else None
 
 
@@ -72,7 +72,7 @@ def _expired(connection: Connection) -> dict[str, Any] | None:
         for row in rows[:SHOWN]
     ]
     return (
-        _kind("expiry", "months that have expired and are there", len(rows), False, examples, _EXPIRY) if rows else None
+        _kind("expiry", "Months that have expired and are there", len(rows), False, examples, _EXPIRY) if rows else None
     )
 
 

@@ -180,6 +180,40 @@ def test_a_page_that_nobody_sees_does_not_ask(context_of: Context, server: Serve
         see(page, hidden=False)
 
 
+def test_the_strip_asks_every_five_seconds_at_most_and_not_when_nobody_sees_it(
+    context_of: Context, server: Server
+) -> None:
+    page = context_of().new_page()
+    page.clock.install(time=0)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/sluice/api/" in request.url else None)
+    page.goto(f"{server.url}/dags/ingest_events")
+    expect(page.locator("[data-sluice=strip]")).to_contain_text("lag:")
+    with page.expect_response("**/now/line"):
+        page.clock.pause_at(3_600_000)  # from here on time passes when it is told to
+    before = len(asked)
+    page.clock.run_for(4000)
+    assert len(asked) == before
+    with page.expect_response("**/now/line"):
+        page.clock.run_for(6000)
+    see(page, hidden=True)
+    before = len(asked)
+    page.clock.run_for(60_000)
+    assert len(asked) == before
+
+
+def test_what_waits_for_somebody_is_shown_with_its_remedy(open_room: Open, shop: Settings) -> None:
+    refused = shop.incoming_dir / "<b>sheet.xlsx"
+    refused.write_text("no")
+    try:
+        page = open_room(login="viewer")
+        notice = page.get_by_role("status").filter(has_text="Files in incoming that are not taken: 1")
+        expect(notice).to_contain_text("<b>sheet.xlsx: it is a workbook: save each sheet as CSV and land that")
+        expect(notice.locator("b")).to_have_count(0)
+    finally:
+        refused.unlink()
+
+
 def see(page: Page, *, hidden: bool) -> None:
     """As when the tab is left, or comes back."""
     page.evaluate(

@@ -86,7 +86,7 @@ function paceOf({ pace, arrived, finished, seconds: of, seconds_left: left }) {
 function Rates({ now }) {
   const { backlog, flow, lag } = now;
   const where = `${count(backlog.incoming)} in incoming, ${count(backlog.landed)} registered`;
-  const held = backlog.held ? `, and ${count(backlog.held)} wait for a contract` : "";
+  const held = backlog.held ? `, and ${count(backlog.held)} waiting for a contract` : "";
   return html`
     <${Text} mb=${2} data-sluice="pace">${paceOf(flow)}.<//>
     <${Figures}>
@@ -204,7 +204,7 @@ function Waits() {
     ${(answer ?? []).map(
       ({ kind, what, count: number, is_more: isMore, examples, remedy }) => html`<${Notice}
         key=${kind}
-        title=${`${isMore ? "more than " : ""}${count(number)} ${what}`}
+        title=${`${what}: ${isMore ? "more than " : ""}${count(number)}`}
       >
         <ul>
           ${examples.map(
