@@ -161,10 +161,9 @@ def _run(connection: Connection, file: dict[str, Any]) -> dict[str, Any] | None:
     if file["epoch"] is None:
         return None
     stream = queries.one(connection, "watching/one_file.stream", epoch=file["epoch"]) or {}
-    run_id, _, host = stream.get("submitted_by", "").rpartition(" on ")  # as the operator puts the two together
     asked = {name: file[name] for name in ("epoch", "lane", "loaded_at")}
     batch = queries.one(connection, "watching/one_file.batch", **asked) if file["loaded_at"] else None
-    return {"epoch": file["epoch"], "run_id": run_id or host or None, "batch": batch}
+    return {"epoch": file["epoch"], "run_id": stream.get("run_id"), "batch": batch}
 
 
 def _rejects(connection: Connection, file_id: int) -> dict[str, Any]:

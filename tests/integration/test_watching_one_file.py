@@ -62,7 +62,7 @@ def test_the_way_of_a_loaded_file_says_what_is_still_to_come(
     assert steps(story)[2:5] == [("claimed", True), ("loaded", True), ("receipt", True)]
     loaded, receipt = story["timeline"][3:5]
     assert receipt["seconds"] == pytest.approx((receipt["at"] - loaded["at"]).total_seconds())
-    assert story["run"] == {"epoch": epoch, "run_id": "test", "batch": None}
+    assert story["run"] == {"epoch": epoch, "run_id": None, "batch": None}
     assert story["bytes_lie"]["path"].startswith("archive/loaded/")
     assert story["rejects"] == {
         "by_rule": [{"rule": "price.type", "state": "quarantined", "rejects": 1}], "of_first": None
@@ -73,7 +73,7 @@ def test_the_run_and_the_micro_batch_that_loaded_it_are_named(
     ask: Ask, settings: Settings, load: Land, connection: Connection, epoch: int
 ) -> None:
     file_id = load(table(event(1)))
-    connection.execute("UPDATE ledger.streams SET submitted_by = 'manual__1 on 2 on host'")
+    connection.execute("UPDATE ledger.streams SET run_id = 'manual__1 on 2'")
     for batch, lane, seconds in ((6, "small", -5), (7, "small", 5), (8, "small", 10), (3, "big", 1)):
         connection.execute(
             "INSERT INTO ledger.batches (epoch, batch, lane, committed_at) "

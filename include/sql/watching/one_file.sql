@@ -11,7 +11,7 @@ FROM ledger.files
 WHERE file_id = %(file_id)s;
 
 -- name: stream :: the stream that loaded it
-SELECT epoch, submitted_by, state, started_at, ended_at FROM ledger.streams WHERE epoch = %(epoch)s;
+SELECT epoch, run_id, state, started_at, ended_at FROM ledger.streams WHERE epoch = %(epoch)s;
 
 -- name: batch :: the micro-batch that ended next in its lane after it was loaded: a lane has one at a time
 -- Within a day: of a file that is older than what is kept of micro-batches, not all that came since are read.
