@@ -14,7 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -25,6 +25,10 @@ from sluice.landing import folders
 from sluice.ledger import leases, migrate
 from sluice.reports import tables
 from sluice.running import embedded
+from tests import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Airflow makes its home and reads its settings while it is imported: both are the test session's own.
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="sluice-airflow-")
@@ -154,3 +158,14 @@ def epoch(connection: psycopg.Connection[dict[str, Any]]) -> int:
     lease = leases.take(connection, submitted_by="test", seconds=600)
     assert lease is not None
     return leases.begin(connection, token=lease.token, host="test", pid=1, seconds=600)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, one for all tests: Playwright runs once in a process."""
+    from playwright.sync_api import sync_playwright  # most tests need none
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium.browser(), args=list(chromium.FLAGS))
+        yield opened
+        opened.close()

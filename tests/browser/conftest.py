@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from sluice.base.settings import Settings
 from sluice.running import embedded
-from tests import airflow_server, chromium
+from tests import airflow_server
 from tests.airflow_server import Server
 from tests.browser import stage
 from tests.conftest import PASSWORD, TEMPLATE
@@ -56,15 +56,6 @@ def server(shop: Settings) -> Iterator[Server]:
         airflow_server.running(shop, Path(folder)) as running,
     ):
         yield running
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium.browser(), args=list(chromium.FLAGS))
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests import chromium
 from tests.e2e.test_make_up import UP_SECONDS, Pipeline
 from tests.loading import event, table
 
@@ -33,19 +32,17 @@ def pipeline() -> Iterator[Pipeline]:
 
 
 @pytest.fixture
-def page(pipeline: Pipeline) -> Iterator[Page]:
+def page(browser: Browser, pipeline: Pipeline) -> Iterator[Page]:
     """Logged in by Airflow's own form, in the first room."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium.browser(), args=list(chromium.FLAGS))
-        opened = browser.new_page(viewport={"width": 1440, "height": 900})
-        opened.goto(f"{pipeline.status()['url']}/plugin/sluice")
-        [(user, password)] = json.loads((pipeline.home / "airflow" / "web_password.json").read_text()).items()
-        opened.locator("input[name=username]").fill(user)
-        opened.locator("input[name=password]").fill(password)
-        opened.locator("button[type=submit]").click()
-        opened.locator("[data-sluice=page]").wait_for(timeout=60_000)
-        yield opened
-        browser.close()
+    opened = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened.goto(f"{pipeline.status()['url']}/plugin/sluice")
+    [(user, password)] = json.loads((pipeline.home / "airflow" / "web_password.json").read_text()).items()
+    opened.locator("input[name=username]").fill(user)
+    opened.locator("input[name=password]").fill(password)
+    opened.locator("button[type=submit]").click()
+    opened.locator("[data-sluice=page]").wait_for(timeout=60_000)
+    yield opened
+    opened.close()
 
 
 def landed(page: Page, name: str, text: str) -> int:
