@@ -14,6 +14,7 @@ from airflow.sdk import dag, task
 
 from sluice.base import database
 from sluice.base.settings import load
+from sluice.landing import uploads
 from sluice.ledger import receipts
 from sluice.loading import event_statistics, expiry, merge
 from sluice.proof import sealing
@@ -71,6 +72,12 @@ def trim_logs() -> None:
     trimming.trim_logs(load(), Path(conf.get("logging", "base_log_folder")))
 
 
+@task
+def forget_uploads() -> None:
+    """Delete what was dropped into the page and not landed within an hour."""
+    uploads.sweep(load())
+
+
 @task(retries=2, retry_delay=timedelta(seconds=30))
 def clean_metadata() -> None:
     """Delete Airflow's records of old runs."""
@@ -95,6 +102,7 @@ def keep_house() -> None:
     seal_archive()
     trim_batches()
     trim_logs()
+    forget_uploads()
     clean_metadata()
 
 

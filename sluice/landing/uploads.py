@@ -98,6 +98,8 @@ def find(settings: Settings, token: str) -> Upload:
     if not _TOKEN.fullmatch(token):
         raise UploadError("this is no upload: choose the file again")
     try:
+        if _name(settings, token).stat().st_mtime < time.time() - KEPT_SECONDS:
+            raise FileNotFoundError
         name = json.loads(_name(settings, token).read_text())
     except FileNotFoundError as error:
         raise UploadError("the upload is not there any more, it stays for an hour: choose the file again") from error
@@ -123,13 +125,13 @@ def forget(settings: Settings, token: str) -> None:
 
 
 def sweep(settings: Settings) -> None:
-    """Delete what was not landed within an hour."""
+    """Delete what was not landed within an hour, and the folders that drafts of killed processes left."""
     oldest = time.time() - KEPT_SECONDS
     with contextlib.suppress(FileNotFoundError):
         for path in settings.uploads_dir.iterdir():
             with contextlib.suppress(FileNotFoundError):
                 if path.lstat().st_mtime < oldest:
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _create(settings: Settings, path: Path) -> BinaryIO:
