@@ -42,7 +42,7 @@ _FILES = """
         1000, CASE WHEN state = 'loaded' THEN 998 ELSE 0 END, CASE WHEN state = 'loaded' THEN 1 ELSE 0 END,
         CASE WHEN state = 'loaded' THEN 1 ELSE 0 END, at, at, CASE WHEN state = 'loaded' THEN at END, one, 1,
         CASE WHEN state = 'duplicate' THEN source END, CASE WHEN at < now() - interval '3 days' THEN at END,
-        '{"event_id": 1, "price": 0.4}', '["event_id", "event_type", "timestamp"]',
+        '{"rows": 999, "event_id": 999, "price": 400}', '["event_id", "event_type", "timestamp"]',
         CASE WHEN state = 'rejected' THEN 'content' END, at - interval '1 day', at, at, digest, 1, at
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS one
     CROSS JOIN LATERAL (

@@ -114,7 +114,7 @@ UPDATE pg_temp.{table} SET file_id = %(waiting)s WHERE file_id = %(file_id)s;
 -- name: settle_files :: claims are this ledger's own, and so are references; no merge has seen their rows here
 UPDATE copied_files AS copied
 SET merged_at = NULL,
-    claim = (SELECT claim FROM ledger.files WHERE files.file_id = copied.file_id),
+    (claim, claimed_at) = (SELECT claim, claimed_at FROM ledger.files WHERE files.file_id = copied.file_id),
     duplicate_of = (
         SELECT original.file_id
         FROM ledger.files AS original

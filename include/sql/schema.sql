@@ -139,6 +139,8 @@ CREATE TABLE ledger.files (
     merged_at timestamp with time zone,
     rows_expired bigint NOT NULL DEFAULT 0,
     expired_records numeric NOT NULL DEFAULT 0,
+    claimed_at timestamp with time zone,
+    rejected_at timestamp with time zone,
     CONSTRAINT a_file_is_in_a_known_state CHECK ((state = ANY (ARRAY['landed'::text, 'loaded'::text, 'rejected'::text, 'duplicate'::text, 'replaced'::text, 'unloaded'::text]))),
     CONSTRAINT a_file_is_rejected_for_a_known_cause CHECK ((rejected_for = ANY (ARRAY['content'::text, 'name'::text, 'undoes'::text, 'changed'::text, 'gone'::text]))),
     CONSTRAINT a_file_lies_in_one_of_our_folders CHECK (((path = ''::text) OR ((path ~ '^(incoming|processing|archive)/'::text) AND (path !~ '/\.\.(/|$)'::text)))),

@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 from fastapi import HTTPException
 
 from sluice.base.settings import PROJECT, Settings
-from sluice.landing.uploads import Upload
+from sluice.landing.uploads import Upload, UploadError
 from sluice_ui.desk import BusyError
 
 READ_SECONDS = 20
@@ -33,8 +36,9 @@ class Judge:
 
     async def verdict(self, upload: Upload) -> dict[str, Any]:
         """What `make check-file JSON=1` says of it. Raises BusyError; HTTPException when it takes too long."""
-        said = await self._run("check-file", "--json", "--gently", f"--seconds={READ_SECONDS}", f"--as={upload.name}",
-                               "--", str(upload.path))  # fmt: skip
+        words = ["check-file", "--json", "--gently", f"--seconds={READ_SECONDS}", f"--as={upload.name}"]
+        async with self._turn():
+            said = await _run(*words, "--", str(upload.path))
         try:
             verdict: dict[str, Any] = json.loads(said.stdout)
         except ValueError:
@@ -45,20 +49,17 @@ class Judge:
     async def draft(self, upload: Upload) -> dict[str, Any]:
         """A contract for such files, as `make contract` drafts it, and what it guessed."""
         link = upload.path.with_suffix(".draft") / upload.name
-        link.parent.mkdir(mode=0o700, exist_ok=True)
-        try:
-            os.link(upload.path, link)  # its name tells how it is compressed, and names the feed
-            said = await self._run("contract", "--", str(link))
-        finally:
-            link.unlink(missing_ok=True)
-            link.parent.rmdir()
+        async with self._turn():
+            with _linked(upload.path, link):  # its name tells how it is compressed, and names the feed
+                said = await _run("contract", "--gently", "--", str(link))
         told = said.stderr.decode("utf-8", "replace").replace(f"{link.parent}/", "").splitlines()
         return {
             "text": said.stdout.decode("utf-8", "replace"),
             "told": [line.removeprefix("sluice: ") for line in told],
         }
 
-    async def _run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         if self._lock is None:
             self._lock = anyio.Lock()
         if self._waiting > MOST_WAITING:
@@ -66,22 +67,39 @@ class Judge:
         self._waiting += 1
         try:
             async with self._lock:
-                return await self._process([sys.executable, "-m", "sluice", *words])
+                yield
         finally:
             self._waiting -= 1
 
-    async def _process(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
-        """Run to its end; it and all that it started end when it takes too long, or nobody waits for it any more."""
-        with anyio.move_on_after(PATIENCE_SECONDS):
-            async with await anyio.open_process(
-                command, stdin=subprocess.DEVNULL, cwd=PROJECT, start_new_session=True
-            ) as process:
-                try:
-                    return await _output(process)
-                except BaseException:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    raise
-        raise HTTPException(503, "it takes longer than a minute to judge this file: land it, or use `make check-file`")
+
+@contextmanager
+def _linked(path: Path, link: Path) -> Iterator[None]:
+    """``link`` names the same file meanwhile; what a killed process left of an earlier one goes first."""
+    link.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        link.unlink(missing_ok=True)
+        os.link(path, link)
+        yield
+    except FileNotFoundError as error:
+        raise UploadError("the file is not here any more: choose the file again") from error
+    finally:
+        link.unlink(missing_ok=True)
+        link.parent.rmdir()
+
+
+async def _run(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """A command to its end; it and all that it started end when it takes too long, or nobody waits any more."""
+    command = [sys.executable, "-m", "sluice", *words]
+    with anyio.move_on_after(PATIENCE_SECONDS):
+        async with await anyio.open_process(
+            command, stdin=subprocess.DEVNULL, cwd=PROJECT, start_new_session=True
+        ) as process:
+            try:
+                return await _output(process)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+    raise HTTPException(503, "it takes longer than a minute to judge this file: land it, or use `make check-file`")
 
 
 async def _output(process: Any) -> subprocess.CompletedProcess[bytes]:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from sluice.base import database
+from sluice.base.gentle import be_gentle
 from sluice.cli.command import argument, command
 from sluice.cli.shared import by_whom, reached, say
 from sluice.ledger import insist, quarantine
@@ -71,7 +72,7 @@ def check_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     from sluice.loading import dry_run  # its imports are heavy, and only needed here
 
     if parsed.gently:
-        dry_run.be_gentle()
+        be_gentle(dry_run.DATA_BYTES_MAX)
     name = parsed.name or parsed.file.name
     with contextlib.ExitStack() as stack:
         connection = None if parsed.without_ledger else _ledger_if_it_runs(pipeline, stack)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import resource
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -183,12 +181,6 @@ def _judged(settings: Settings, path: Path, name: str, seconds: float | None, ex
     except (MemoryError, pa.ArrowMemoryError, duckdb.OutOfMemoryException):
         found.outcome, found.why = "not_judged", "its rows are too long to be judged here: a load has more memory"
     return found
-
-
-def be_gentle() -> None:
-    """Let this process make way for all others, and end it rather than let it take much memory."""
-    os.nice(10)
-    resource.setrlimit(resource.RLIMIT_DATA, (DATA_BYTES_MAX, DATA_BYTES_MAX))
 
 
 class _Judging:

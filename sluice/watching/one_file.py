@@ -85,6 +85,8 @@ def timeline(file: dict[str, Any], audit: list[dict[str, Any]]) -> list[dict[str
             ("landed_at", "landed"),
             ("moved_at", "moved"),
             ("landed_again_at", "landed_again"),
+            ("claimed_at", "claimed"),
+            ("rejected_at", "rejected"),
             ("loaded_at", "loaded"),
             ("receipt_at", "receipt"),
             ("merged_at", "merged"),
@@ -100,7 +102,7 @@ def timeline(file: dict[str, Any], audit: list[dict[str, Any]]) -> list[dict[str
     for at, step in [first, *rest]:
         steps.append({"step": step, "at": at, "is_done": True, "seconds": max(0.0, (at - before).total_seconds())})
         before = max(before, at)
-    if file["claim"] is not None:
+    if file["claim"] is not None and file["claimed_at"] is None:  # by a release that kept no moment
         place = next((i for i, one in enumerate(steps) if one["step"] == "loaded"), len(steps))
         steps.insert(place, {"step": "claimed", "at": None, "is_done": True, "seconds": None})
     ended = ("rejected", "duplicate")
@@ -111,7 +113,7 @@ def timeline(file: dict[str, Any], audit: list[dict[str, Any]]) -> list[dict[str
 
 def _without_moment(file: dict[str, Any]) -> list[str]:
     """How it ended, where the ledger keeps no moment of that; or what is still to come."""
-    if file["state"] in ("rejected", "duplicate"):
+    if file["state"] == "duplicate" or (file["state"] == "rejected" and file["rejected_at"] is None):
         return [file["state"]]
     if file["state"] == "landed":
         return ["loaded"]

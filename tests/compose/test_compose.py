@@ -14,12 +14,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sluice.base.settings import PROJECT
 from tests.compose.conftest import TABLE
-from tests.compose.stack import ROWS_A_FILE, SERVICES, Stack
+from tests.compose.stack import HEADER, ROWS_A_FILE, SERVICES, Stack
 
 FLOW_SECONDS = 240
 OWN_FILES = 10
@@ -167,14 +168,48 @@ def test_the_commands_work_inside_a_container(stack: Stack) -> None:
 
 def sign_in(stack: Stack, user: str, password: str) -> int:
     """The status that the UI's login answers with."""
-    url = f"http://127.0.0.1:{stack.environment['SLUICE_WEB_PORT']}/auth/token"
     body = json.dumps({"username": user, "password": password}).encode()
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    return ask(stack, "POST", "auth/token", body, {"Content-Type": "application/json"})[0]
+
+
+def ask(
+    stack: Stack, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
+    """Status and JSON of what the web server answers; of an error no more than the status."""
+    url = f"http://127.0.0.1:{stack.environment['SLUICE_WEB_PORT']}/{path}"
+    request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=90) as answer:
+            return int(answer.status), json.load(answer)
     except urllib.error.HTTPError as error:
-        return int(error.code)
+        return int(error.code), None
+
+
+def test_the_page_looks_judges_lands_and_shows_what_became_of_it(stack: Stack) -> None:
+    password = stack.compose("exec", "-T", "api-server", "python", "-m", "sluice", "login").stdout.split()[3]
+    given = json.dumps({"username": "admin", "password": password}).encode()
+    token = ask(stack, "POST", "auth/token", given, {"Content-Type": "application/json"})[1]["access_token"]
+    ours = {"Authorization": f"Bearer {token}", "X-Sluice": "page", "X-Sluice-Name": "dropped.csv"}
+    assert ask(stack, "GET", "sluice/api/now")[0] == 401
+    for room in ("now", "now/waits", "files", "contracts", "quarantine", "shop"):
+        assert ask(stack, "GET", f"sluice/api/{room}", headers=ours)[0] == 200, room
+    row = "00000000-0000-4000-9000-000000000001,product_view,u1,p1,shoes,{},2026-11-22T10:00:00Z,s1,10.0.0.1,,,,,,"
+    data = "\n".join([HEADER, row.format("9.99"), row.format("free"), ""]).encode()
+    upload = ask(stack, "POST", "sluice/api/uploads", data, ours)[1]["upload"]
+    verdict = ask(stack, "POST", f"sluice/api/uploads/{upload}/check", b"", ours)[1]
+    assert (verdict["contract"], verdict["rows_read"], verdict["rows_set_aside"]) == ("events", 2, 1)
+    drafted = ask(stack, "POST", f"sluice/api/uploads/{upload}/draft", b"", ours)[1]
+    assert "apiVersion" in drafted["text"]
+    landed = ask(stack, "POST", f"sluice/api/uploads/{upload}/land", b"", ours)[1]
+    path = f"sluice/api/arrivals/{landed['sha256']}?name={landed['name']}"
+
+    def file() -> dict[str, Any]:
+        return ask(stack, "GET", path, headers=ours)[1]["file"] or {}
+
+    stack.wait("it is loaded", lambda: file().get("state") == "loaded", FLOW_SECONDS)
+    assert (file()["rows_loaded"], file()["rows_rejected"]) == (1, 1)
+    story = ask(stack, "GET", f"sluice/api/files/{file()['file_id']}", headers=ours)[1]
+    assert story["bytes_lie"]["is_there"]
 
 
 def test_a_worker_that_dies_loses_nothing(stack: Stack) -> None:

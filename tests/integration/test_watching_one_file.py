@@ -13,8 +13,10 @@ from sluice_ui.desk import BusyError
 from sluice_ui.rooms import files as room
 from starlette.routing import Route
 
+from sluice.base import queries
 from sluice.base.settings import Settings
 from sluice.ledger import receipts
+from sluice.loading.load_file import FileLoader
 from sluice.watching import one_file
 from sluice.watching.reader import Reader
 from sluice.watching.unknown import UnknownError
@@ -67,6 +69,25 @@ def test_the_way_of_a_loaded_file_says_what_is_still_to_come(
     assert story["rejects"] == {
         "by_rule": [{"rule": "price.type", "state": "quarantined", "rejects": 1}], "of_first": None
     }  # fmt: skip
+
+
+def test_the_moments_of_a_claim_and_of_a_rejection_are_kept(
+    ask: Ask, settings: Settings, land: Land, connection: Connection, epoch: int
+) -> None:
+    file_id = land(table(event(1)))
+    queries.run(connection, "ledger/claims.claim_landed", start=0, lane="small", limit=10)
+    loader = FileLoader(settings, epoch)
+    loader.load(file_id)
+    way = ask(one_file.story, settings, file_id)["timeline"]
+    assert [step["step"] for step in way][:4] == ["landed", "moved", "claimed", "loaded"]
+    assert [step["at"] is None or step["seconds"] is None for step in way[:4]] == [False] * 4
+    refused = land("no,feed\n1,2\n", "refused.csv")
+    loader.load(refused)
+    loader.close()
+    way = ask(one_file.story, settings, refused)["timeline"]
+    assert [(step["step"], step["at"] is not None) for step in way] == [
+        (name, True) for name in ("landed", "moved", "rejected")
+    ]
 
 
 def test_the_run_and_the_micro_batch_that_loaded_it_are_named(

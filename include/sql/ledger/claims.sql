@@ -30,7 +30,7 @@ WITH highest AS (
     WHERE state = 'landed' AND waits_for IS NULL AND lane = %(lane)s AND claim <= %(start)s
 )
 UPDATE ledger.files
-SET claim = highest.claim + passed.place
+SET claim = highest.claim + passed.place, claimed_at = clock_timestamp()
 FROM highest, passed
 WHERE files.file_id = passed.file_id AND files.state = 'landed';
 
@@ -49,7 +49,7 @@ WITH highest AS (
     ) AS oldest
 )
 UPDATE ledger.files
-SET claim = highest.claim + unclaimed.place
+SET claim = highest.claim + unclaimed.place, claimed_at = clock_timestamp()
 FROM highest, unclaimed
 WHERE files.file_id = unclaimed.file_id AND files.state = 'landed';
 

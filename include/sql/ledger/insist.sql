@@ -34,5 +34,5 @@ VALUES (
 
 -- name: land_again :: nothing; the file waits to be loaded
 UPDATE ledger.files
-SET state = 'landed', rejected_for = NULL, error = NULL, landed_again_at = clock_timestamp()
+SET state = 'landed', rejected_for = NULL, rejected_at = NULL, error = NULL, landed_again_at = clock_timestamp()
 WHERE file_id = %(file_id)s;

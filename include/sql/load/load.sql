@@ -141,6 +141,7 @@ SET state = 'loaded',
     merged_at = NULL,
     loaded_at = clock_timestamp(),
     rejected_for = NULL,
+    rejected_at = NULL,
     waits_for = NULL,
     waits_under = NULL,
     error = NULL
@@ -157,7 +158,8 @@ SET state = 'rejected',
     waits_for = NULL,
     waits_under = NULL,
     error = $7,
-    rejected_for = $8
+    rejected_for = $8,
+    rejected_at = clock_timestamp()
 WHERE file_id = $1 AND state = 'landed';
 
 -- name: mark_waiting :: dealt out to nobody until the folder of contracts has another digest

@@ -19,6 +19,7 @@ SET state = original.state,
     contract = original.contract,
     contract_version = original.contract_version,
     rejected_for = original.rejected_for,
+    rejected_at = original.rejected_at,
     error = original.error
 FROM ledger.files AS original
 WHERE original.file_id = $1
@@ -116,5 +117,5 @@ LIMIT 1;
 
 -- name: set_aside :: a duplicate whose turn it would be, but for the rule of find_undone
 UPDATE ledger.files
-SET state = 'rejected', contract = $2, rejected_for = 'undoes', error = $3
+SET state = 'rejected', contract = $2, rejected_for = 'undoes', rejected_at = clock_timestamp(), error = $3
 WHERE file_id = $1 AND state = 'duplicate';

@@ -4,7 +4,7 @@
 SELECT
     file_id, name, path, sha256, bytes, contract, contract_version, state, waits_for IS NOT NULL AS waits_for_contract,
     rows_read, rows_loaded, rows_rejected, rows_duplicate, rows_warned, rows_expired, landed_at, rows_landed_at,
-    landed_again_at, moved_at, claim, loaded_at, receipt, receipt_version, receipt_at, merged_at, sealed_at, epoch, host,
+    landed_again_at, moved_at, claim, claimed_at, loaded_at, rejected_at, receipt, receipt_version, receipt_at, merged_at, sealed_at, epoch, host,
     lane, duplicate_of, left(error, 4000) AS error, rejected_for, header, marked_encoding, read_as, drift, filled,
     to_json(first_event_time) #>> '{}' AS first_event_time, to_json(last_event_time) #>> '{}' AS last_event_time
 FROM ledger.files
