@@ -17,7 +17,7 @@ NOTHING = "nothing"
 _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=366)
 _SPAN = re.compile(r"(?:(\d{1,6}(?:\.\d{1,3})?) )?(second|minute|hour|day|week)s?")
 _BY = re.compile(r"by ([01]?\d|2[0-3]):([0-5]\d)(?: (\S+))?")
-_ROWS = re.compile(r"at least (\d[\d,]{0,20})(?: rows?)?")
+_ROWS = re.compile(r"at least (\d{1,15})(?: rows?)?")
 _SHARE = r"(\d{1,3}(?:\.\d{1,6})?) ?%"
 _REJECTED = re.compile(f"at most {_SHARE}")
 _VOLUME = re.compile(f"at least {_SHARE}(?: of the usual)?")
@@ -34,14 +34,20 @@ def parse_expect(value: Any, zone: str) -> Expectation:
         )
     for name in value:
         if name not in _PARTS:
-            near = difflib.get_close_matches(str(name).casefold(), {part.casefold(): part for part in _PARTS}, n=1)
-            known = [part for part in _PARTS if part.casefold() in near] or _PARTS
-            raise ContractError(f"expect.{name} is unknown: write {' or '.join(known)}, or take it out")
+            raise ContractError(f"expect.{name} is unknown: {_remedy(name, value[name])}")
     said = {"zone": zone}
     for name, part in value.items():
         said |= _PARTS[name](f"expect.{name}", part)
     _check(value, said["zone"])
     return Expectation(**said)  # type: ignore[arg-type]
+
+
+def _remedy(name: Any, value: Any) -> str:
+    if value is None:
+        return "within braces a comma begins another part: put the value in quotes, or write a list"
+    near = difflib.get_close_matches(str(name).casefold(), {part.casefold(): part for part in _PARTS}, n=1)
+    known = [part for part in _PARTS if part.casefold() in near] or _PARTS
+    return f"write {' or '.join(known)}, or take it out"
 
 
 def _check(value: Mapping[str, Any], zone: str) -> None:
@@ -97,7 +103,7 @@ def _on(where: str, value: Any) -> dict[str, Any]:
     if not names or not {*names} <= {*WEEKDAYS}:
         raise ContractError(
             f"{where} is {value!r}: write working days (Monday to Friday without holidays), every day, or weekdays "
-            "such as monday, thursday"
+            "such as [monday, thursday]"
         )
     return {"days": frozenset(map(WEEKDAYS.index, names))}
 
@@ -108,7 +114,7 @@ def _missing_after(where: str, value: Any) -> dict[str, Any]:
 
 def _rows(where: str, value: Any) -> dict[str, Any]:
     (number,) = _matched(_ROWS, where, value, "at least a whole number, such as at least 1000").groups()
-    return {"rows": int(number.replace(",", ""))}
+    return {"rows": int(number)}
 
 
 def _rejected(where: str, value: Any) -> dict[str, Any]:
