@@ -15,6 +15,8 @@ from sluice.duty.arrivals import Arrival, Kind
 
 # So many deliveries before the newest are held against it, and no fewer than so many.
 _MOST, ENOUGH = 50, 10
+# Of a feed of many files one that is odd is no news: of so many within so long the middle one counts.
+_MANY, _MOMENT = 3, timedelta(minutes=10)
 # What is learned is said only of a file of less than half, or of a share of rejects of more than twice, what is usual.
 _HALF, _TWICE = 0.5, 2.0
 _SIGMAS = 4 * 1.4826
@@ -117,7 +119,8 @@ def judged(found: Sequence[Delivery], expect: Expectation | None) -> Amounts | N
     """The newest of these deliveries, held against its contract and against those before it; None of nothing."""
     if not found:
         return None
-    newest, before = found[-1], [each for each in found[:-1] if not each.is_refused][-_MOST:]
+    newest = found[-1] if expect and expect.says_when else _middle(found)
+    before = [each for each in found[:-1] if not each.is_refused][-_MOST:]
     is_enough = len(before) >= ENOUGH
     rows = [each.rows for each in before]
     shares = [each.share for each in before if each.read]
@@ -131,6 +134,19 @@ def judged(found: Sequence[Delivery], expect: Expectation | None) -> Amounts | N
         bool(expect and (expect.rows is not None or expect.volume is not None)),
         bool(expect and expect.rejected is not None),
     )
+
+
+def _middle(found: Sequence[Delivery]) -> Delivery:
+    """What stands for the newest ones of a feed of many files; the newest itself of another."""
+    newest = found[-1]
+    recent = [each for each in found if each.at > newest.at - _MOMENT]
+    if len(recent) < _MANY:
+        return newest
+    rows, read, rejected = (
+        statistics.median_low(getattr(each, part) for each in recent) for part in ("rows", "read", "rejected")
+    )
+    refused = sum(each.is_refused for each in recent)
+    return Delivery(newest.at, rows, read, rejected, is_refused=2 * refused > len(recent))
 
 
 def _least_rows(before: Sequence[int], expect: Expectation | None) -> float | None:

@@ -93,7 +93,7 @@ def _seen(contract: Contract, files: Sequence[Arrival], hours: frozenset[datetim
 def _condition(feed: _Feed) -> Condition:
     numbers = _of_last(feed)
     if feed.expect and feed.expect.is_nothing:
-        return Condition(KIND, feed.contract.name, FINE, None, numbers | {"by": "contract"})
+        return Condition(KIND, feed.contract.name, FINE, None, numbers | {"by": "contract", "expects": "nothing"})
     says_when = bool(feed.expect and feed.expect.says_when)
     learned = None if says_when else rhythm.learn(feed.seen)
     due = _due(feed, learned)

@@ -1,4 +1,4 @@
-"""What the calendar learns of files that came: an interval, nights and weekends, amounts; silent until it knows enough."""
+"""What the calendar learns of files that came: interval, nights and weekends, amounts; silent until it knows enough."""
 
 from __future__ import annotations
 
@@ -199,6 +199,24 @@ def test_a_delivery_is_too_dirty_when_its_share_jumped_or_it_was_refused() -> No
     refused = amounts.judged(delivered(*USUAL, 0, refused=True), Expectation(rejected=1))
     assert refused is not None
     assert refused.is_dirty
+
+
+def test_of_a_feed_of_many_files_one_that_is_odd_is_no_news() -> None:
+    usual = [
+        Delivery(wall(0, 6) + timedelta(seconds=5 * number), 1000, 1000, 0, is_refused=False) for number in range(60)
+    ]
+    last = usual[-1].at
+
+    def then(*odd: Delivery) -> tuple[bool, bool]:
+        held = amounts.judged([*usual[: -len(odd)], *odd], None)
+        assert held is not None
+        return held.is_small, held.is_dirty
+
+    small = Delivery(last, 3, 3, 0, is_refused=False)
+    assert then(small) == (False, False)
+    assert then(Delivery(last, 0, 0, 0, is_refused=True)) == (False, False)
+    late = Delivery(last + timedelta(minutes=20), 3, 3, 0, is_refused=False)
+    assert then(late) == (True, False)
 
 
 def test_bytes_that_were_there_already_bring_no_rows_when_new_ones_were_due() -> None:
