@@ -194,6 +194,7 @@ def test_a_delivery_is_too_dirty_when_its_share_jumped_or_it_was_refused() -> No
     assert is_dirty(100, *USUAL, 1000)
     assert not is_dirty(10, *USUAL, 1000)
     assert not is_dirty(2, *USUAL, 4)  # by chance
+    assert not is_dirty(5, *USUAL, 120)
     assert is_dirty(21, *USUAL, 1000, expect=Expectation(rejected=0.02))
     assert not is_dirty(100, *USUAL, 1000, expect=Expectation(rejected=0.2))
     refused = amounts.judged(delivered(*USUAL, 0, refused=True), Expectation(rejected=1))
