@@ -64,13 +64,30 @@ def arrivals(
     others += queries.all(connection, "duty/feeds.waiting", most=OTHERS)
     for row in others:
         _add(found, row, row["contract"] or whose.name(row["name"]))
+    reach = _reach(ours)
     return {
         name: sorted(
-            (one for one in once.values() if one.at <= now and (with_generated or not _GENERATED.fullmatch(one.name))),
+            (
+                one
+                for one in once.values()
+                if reach.get(name, one.at) <= one.at <= now and (with_generated or not _GENERATED.fullmatch(one.name))
+            ),
             key=lambda one: (one.at, one.file_id),
         )
         for name, once in found.items()
     }
+
+
+def _reach(rows: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
+    """By contract's name since when all its files are known, where there are more: others would lie thinner before."""
+    kinds: dict[tuple[str, bool], list[datetime]] = defaultdict(list)
+    for row in rows:
+        kinds[row["contract"], row["state"] == "loaded"].append(row["at"])
+    reach: dict[str, datetime] = {}
+    for (name, _), moments in kinds.items():
+        if len(moments) >= FILES:
+            reach[name] = max(min(moments), reach.get(name, min(moments)))
+    return reach
 
 
 def _add(found: Mapping[str, dict[tuple[datetime, str], Arrival]], row: Mapping[str, Any], name: str | None) -> None:

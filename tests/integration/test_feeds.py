@@ -337,7 +337,8 @@ def test_it_looks_at_the_newest_files_by_index_however_many_there_are(
     with connection.transaction():
         found = {one.name: one for one in feeds.conditions(watched, own_contracts, at("2026-11-20 12:05"))}
     assert {name: one.state for name, one in found.items()} == {"events": "fine", "never": "unknown", "rare": "unknown"}
-    assert found["events"].numbers["files_seen"] == 2 * arrivals.FILES
+    assert found["events"].numbers["files_seen"] == arrivals.FILES + 2  # of which 1 in 100 is rejected
+    assert found["events"].numbers["interval_seconds"] == 60
     assert len(watched.plans) == 5
     assert [plan for plan in watched.plans if "Seq Scan on files" in plan] == []
 
