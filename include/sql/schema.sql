@@ -360,6 +360,7 @@ CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
 CREATE INDEX files_by_feed ON ledger.files USING btree (contract, file_id) WHERE (state = 'loaded'::text);
+CREATE INDEX files_by_feed_not_loaded ON ledger.files USING btree (contract, file_id) WHERE (state = ANY (ARRAY['rejected'::text, 'replaced'::text, 'unloaded'::text]));
 CREATE INDEX files_by_landing ON ledger.files USING btree (landed_at, file_id);
 CREATE INDEX files_by_loaded_at ON ledger.files USING btree (loaded_at) WHERE (loaded_at IS NOT NULL);
 CREATE INDEX files_by_name ON ledger.files USING btree (name text_pattern_ops, file_id);

@@ -16,7 +16,7 @@ from sluice.watching.unknown import UnknownError
 from sluice_ui import rights
 from sluice_ui.answers import Answers
 from sluice_ui.desk import BusyError
-from sluice_ui.rooms import files, land, now, quarantine, shop
+from sluice_ui.rooms import feeds, files, land, now, quarantine, shop
 
 STATIC = Path(__file__).parent / "static"
 RETRY_SECONDS = "2"
@@ -44,7 +44,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     """The app; Airflow mounts it. It has no pages of documentation, which would be open to all."""
     app = FastAPI(title="Sluice", docs_url=None, redoc_url=None, openapi_url=None)
     answers = Answers(settings or load())
-    for room in (now, files, quarantine, land, shop):
+    for room in (now, feeds, files, quarantine, land, shop):
         app.include_router(room.router(answers), prefix="/api", dependencies=[rights.LOOK])
     app.mount("/static", Scripts(directory=STATIC), name="static")
     app.middleware("http")(_with_headers)

@@ -72,6 +72,9 @@ class Settings:
     # The folder of the data contracts (*.odcs.yaml).
     contracts: str = "include/contracts"
 
+    # Days on which no feed is expected that comes on working days.
+    holidays: str = ""
+
     # The stream.
     spark_master: str = ""
     spark_driver_memory: str = "1g"
@@ -171,6 +174,11 @@ class Settings:
     def contracts_dir(self) -> Path:
         """The folder of the data contracts, absolute; a relative value is held against the project's folder."""
         return (PROJECT / self.contracts).resolve()
+
+    @property
+    def holidays_file(self) -> Path | None:
+        """The list of holidays, absolute, None without one; a relative value is held against the project's folder."""
+        return (PROJECT / self.holidays).resolve() if self.holidays else None
 
     @property
     def spark_conf_file(self) -> Path:

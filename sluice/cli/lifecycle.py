@@ -15,6 +15,7 @@ from pathlib import Path
 from sluice.base import database, machine
 from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
+from sluice.cli.feeds import add_to_status
 from sluice.cli.shared import here, reached
 from sluice.ledger import server_settings
 from sluice.reports import feeds
@@ -126,7 +127,7 @@ def login(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 @command("status", "tell what it does", argument("--json", action="store_true", help="as JSON"))
 def tell_status(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Exit code 0: all is well, 1: there are problems, 3: it does not run."""
-    report = status.report(pipeline)
+    report = add_to_status(pipeline, status.report(pipeline))
     print(json.dumps(report, indent=2, default=str) if parsed.json else status.text(report))
     return status.exit_code(report)
 

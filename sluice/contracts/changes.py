@@ -92,6 +92,8 @@ def _report_changes(before: Contract, after: Contract) -> Iterator[Change]:
     if before.counts_sales != after.counts_sales:
         what = "are" if after.counts_sales else "are no longer"
         yield Change(f"sales: purchases and cancellations {what} counted as sales in reports", "readers")
+    if before.expect != after.expect:
+        yield Change("expect: another calendar of its files, or another size of them")
 
 
 def _column_changes(before: Column, after: Column) -> Iterator[Change]:

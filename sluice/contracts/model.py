@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.contracts.event_columns import EVENT_COLUMNS
+from sluice.contracts.expectation import Expectation
 from sluice.reading.dialect import Dialect
 from sluice.reading.layout import Layout
 
@@ -99,7 +100,7 @@ class Contract:
     """What a feed's rows must be, and how they become rows of ``events``. Equal only to itself.
 
     ``report_currency`` is that of its amounts, in three capital letters, or empty: not said. ``sales`` is whether its
-    purchases and cancellations are sales, None when it does not say.
+    purchases and cancellations are sales, None when it does not say; ``expect`` what it expects of its files, or None.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Contract:
     path: Path
     layout: Layout
     files: tuple[str, ...]
+    expect: Expectation | None = None
 
     def takes(self, file_name: str) -> bool:
         """Whether files of this name may be the contract's: ``files`` fits it, or is empty.

@@ -16,6 +16,7 @@ from open_data_contract_standard.model import OpenDataContractStandard
 from sluice.contracts.dialect import parse_dialect, parse_layout
 from sluice.contracts.model import Contract, ContractError
 from sluice.contracts.parse_column import parse_column
+from sluice.contracts.parse_expect import parse_expect
 from sluice.contracts.properties import custom_properties, true_or_false
 from sluice.contracts.rules.contract_rules import read_predicates
 from sluice.contracts.validate import validate
@@ -31,6 +32,7 @@ _CONTRACT_PROPERTIES = (
     "files",
     "reportCurrency",
     "sales",
+    "expect",
 )
 _CURRENCY = re.compile("[A-Z]{3}")
 
@@ -68,6 +70,7 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
             'such as files: ["berlin-*.csv"]'
         )
     properties = table.properties or []
+    zone = str(custom.get("timezone", "UTC"))
     return Contract(
         name=model.name or model.id or path.name.removesuffix(".odcs.yaml"),
         version=str(model.version),
@@ -75,7 +78,7 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         predicates=read_predicates(table.quality, None)
         + tuple(each for p in properties for each in read_predicates(p.quality, p.name)),
         dialect=parse_dialect(custom.get("csv", {})),
-        timezone=str(custom.get("timezone", "UTC")),
+        timezone=zone,
         budget_rows=budget.get("rows"),
         budget_percent=budget.get("percent"),
         revision=str(custom.get("revision", "append")),
@@ -86,6 +89,7 @@ def _contract(model: OpenDataContractStandard, path: Path) -> Contract:
         path=path,
         layout=layout,
         files=file_patterns,
+        expect=parse_expect(custom["expect"], zone) if "expect" in custom else None,
     )
 
 

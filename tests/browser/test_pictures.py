@@ -18,6 +18,7 @@ HEIGHT = 900
 # Room: a text that stands there once it has its answers.
 ROOMS = {
     "": "Conservation",
+    "feeds": "Calendar of feeds",
     "files": "shop-000.csv",
     "files/1": "Its way",
     "quarantine": "price.type",

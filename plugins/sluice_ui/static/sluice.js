@@ -3,6 +3,7 @@
 import { Boundary } from "./boundary.js";
 import { Box, Flex, Heading, html, Link, Notice, ROOT, useLocation } from "./kit.js";
 import { Contracts } from "./rooms/contracts.js";
+import { Feeds } from "./rooms/feeds.js";
 import { Files } from "./rooms/files.js";
 import { Land } from "./rooms/land.js";
 import { Now } from "./rooms/now.js";
@@ -12,6 +13,7 @@ import { Shop } from "./rooms/shop.js";
 // The first part of the path names the room.
 const ROOMS = [
   { path: "", title: "Now", room: Now },
+  { path: "feeds", title: "Feeds", room: Feeds },
   { path: "files", title: "Files", room: Files },
   { path: "quarantine", title: "Quarantine", room: Quarantine },
   { path: "land", title: "Land a file", room: Land },

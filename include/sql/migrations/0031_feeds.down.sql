@@ -1,0 +1,1 @@
+DROP INDEX ledger.files_by_feed_not_loaded;
