@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT VERSION RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
+.PHONY: help run up down restart status load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env connection test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ airflow: $(VENV)/.runtime ## Run an airflow command in the pipeline's environmen
 
 env: $(VENV)/.runtime ## Print the environment of Airflow's processes, for `eval "$(make env)"`
 	@$(SLUICE) env
+
+connection: $(VENV)/.runtime ## Tell how a BI tool connects, to read only: host, port, database, user, password, URL (JSON=1)
+	@$(SLUICE) connection $(if $(JSON),--json)
 
 ## Contracts
 

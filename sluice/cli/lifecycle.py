@@ -11,6 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict
 
 from sluice.base import database, machine
 from sluice.base.settings import PROJECT
@@ -25,6 +28,7 @@ from sluice.running.pipeline import WEB_USER, InstanceError, Pipeline
 
 _UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
+_READ_ONLY = "-c default_transaction_read_only=on"
 _PRESCRIPTION = (
     "set them as superuser: ALTER SYSTEM SET name = 'value'; then SELECT pg_reload_conf(); shared_buffers and "
     "max_connections need a restart of the server"
@@ -118,8 +122,29 @@ def down(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 
 @command("login", "tell the user and password of the web UI")
 def login(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
-    """The only command that prints a secret."""
+    """This and ``connection`` are the only commands that print a secret."""
     print(f"user {WEB_USER}   password {pipeline.secrets()['web_password']}")
+    return 0
+
+
+@command(
+    "connection",
+    "tell how a BI tool connects to read: host, port, database, user, password",
+    argument("--json", action="store_true", help="as JSON"),
+)
+def connection(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """The reader's login, asked to read only: it may publish reports, and nobody who only looks should."""
+    parts = conninfo_to_dict(reached(pipeline).reader_dsn)
+    told = {
+        "host": parts.get("host", ""),
+        "port": int(parts.get("port", 5432)),
+        "database": parts.get("dbname", ""),
+        "user": parts.get("user", ""),
+        "password": parts.get("password", ""),
+    }
+    login = f"{quote(told['user'], '')}:{quote(told['password'], '')}@{told['host']}:{told['port']}"
+    told["url"] = f"postgresql://{login}/{quote(told['database'], '')}?options={quote(_READ_ONLY, '')}"
+    print(json.dumps(told, indent=2) if parsed.json else "\n".join(f"{name:<10} {is_}" for name, is_ in told.items()))
     return 0
 
 
