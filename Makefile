@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT VERSION RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env connection test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
+.PHONY: help run up down restart status load check-file insist psql reconcile rebuild-reports doctor backup restore restore-drill copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env connection test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ restore: ## Go back to a backup; what landed since then lands again: make restor
 	@if [ "$(CONTAINERS)" = yes ]; then docker/restore.sh "$$FILE"; \
 	else $(MAKE) --silent $(VENV)/.runtime; \
 		$(SLUICE) restore $${COPY_SEALED:+--copy-sealed} $${DISCARD_REPLACED:+--discard-replaced} -- "$$FILE"; fi
+
+restore-drill: $(VENV)/.runtime ## Restore the last backup beside the living database, recount it, report, clean up (FILE=…, JSON=1); it may run meanwhile
+	@$(SLUICE) restore-drill $(if $(JSON),--json) $${FILE:+-- "$$FILE"}
 
 copy-sealed: ## After a restore: copy over the rows of files whose bytes are gone, from the database that it replaced
 	@if [ "$(CONTAINERS)" = yes ]; then docker/copy-sealed.sh; \

@@ -34,7 +34,7 @@ from sluice.running.credentials import write_private
 SYSTEM_USER = "pgserver"
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
 _INITDB = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256")
-# Below those that the kernel gives to whoever asks for any: nobody has one of these by chance when the server starts again.
+# Below those that the kernel gives to whoever asks for any: nobody has one of these by chance at the next start.
 _STEADY_PORTS = range(20_000, 30_000)
 _OPTIONS = {"listen_addresses": "127.0.0.1", "max_connections": "200"}
 
@@ -96,6 +96,15 @@ def running(pgdata: Path) -> psutil.Process | None:
     return process if same else None
 
 
+def running_port(pgdata: Path) -> int:
+    """The port of the server that works in ``pgdata`` now; 0 when there is none."""
+    try:
+        port = int((pgdata / "postmaster.pid").read_text().split("\n")[3])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return port if running(pgdata) is not None else 0
+
+
 def stop_running(pgdata: Path, timeout: float = 30.0) -> bool:
     """End the server that works in ``pgdata``: cleanly, by force after ``timeout`` seconds; True when there was one."""
     process = running(pgdata)
@@ -114,9 +123,9 @@ def stop_running(pgdata: Path, timeout: float = 30.0) -> bool:
 class Server:
     """One PostgreSQL server in ``folder`` (its data in ``folder/pgdata``), superuser ``postgres``.
 
-    The password is made once and kept in ``folder/password`` (0600), and so is the port in ``folder/port`` unless one is
-    given. ``before_exec`` runs in the server's process
-    before it becomes PostgreSQL; ``say`` is told in a sentence what was changed outside of ``folder``.
+    The password is made once and kept in ``folder/password`` (0600), and so is the port in ``folder/port``, unless one
+    is given. ``before_exec`` runs in the server's process before it becomes PostgreSQL; ``say`` is told in a sentence
+    what was changed outside of ``folder``.
     """
 
     folder: Path
