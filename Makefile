@@ -70,8 +70,8 @@ reconcile: $(VENV)/.runtime ## Recount conservation from the files and the table
 rebuild-reports: $(VENV)/.runtime ## Count all reports from nothing, while loads go on (DAG report_sales counts what changed)
 	@$(SLUICE) rebuild-reports
 
-doctor: $(VENV)/.runtime ## Tell which settings of PostgreSQL should be others, and why; changes nothing
-	@$(SLUICE) doctor
+doctor: $(VENV)/.runtime ## Look at the machine and the pipeline, running or not: what is wrong and what to do (JSON=1); changes nothing
+	@$(SLUICE) doctor $(if $(JSON),--json)
 
 # Of the containers when their database runs, otherwise of the pipeline on this machine; CONTAINERS=yes or no decides.
 CONTAINERS ?= $(if $(shell docker compose ps --quiet --status running postgres 2>/dev/null),yes,no)

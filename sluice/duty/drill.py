@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, queries
+from sluice.base.permissions import make_folder
 from sluice.base.settings import Settings
 from sluice.ledger import contract_waits, migrate, roles
 from sluice.loading import backup as backups
@@ -58,7 +59,8 @@ class Drill:
         verdict = "it holds" if self.holds else f"BROKEN in {len(self.problems):,} places"
         return [
             f"{self.backup}, made at {self.backup_made_at}: restored beside the living database, {self.migrations} "
-            f"migrations applied, {self.files:,} files with {self.rows:,} rows recounted in {self.seconds:.0f} s: {verdict}",
+            f"migrations applied, {self.files:,} files with {self.rows:,} rows recounted, in {self.seconds:.0f} s: "
+            f"{verdict}",
             *(f"BROKEN {problem}" for problem in self.problems),
         ]
 
@@ -68,7 +70,7 @@ class Drill:
 
 
 def drill(settings: Settings, url: Url, owner_url: Url, program: Path | str, backup: Path, say: Say) -> Drill:
-    """Restore ``backup`` into a database of its own, recount it, drop it; ``url``, ``program`` and so on as ``restore``.
+    """Restore ``backup`` into a database of its own, recount it, drop it; the arguments are those of ``restore``.
 
     Raises RestoreError when it cannot be restored: then, too, nothing stays.
     """
@@ -95,6 +97,7 @@ def drill(settings: Settings, url: Url, owner_url: Url, program: Path | str, bac
         waiting=found.waiting,
         problems=found.broken,
     )
+    make_folder(note_of(settings).parent, settings)
     write_private(note_of(settings), done.as_json() + "\n")
     return done
 
@@ -125,8 +128,8 @@ def _check_room(settings: Settings, server: Connection) -> None:
     free = shutil.disk_usage(place).free
     if free < 1.2 * needed:
         raise RestoreError(
-            f"the drill needs about as much disk as the database has, {1.2 * needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} "
-            f"GB are free in {place}: free some (`make doctor` says what uses it), nothing was changed"
+            f"the drill needs about as much disk as the database has, {1.2 * needed / 1e9:,.1f} GB, and "
+            f"{free / 1e9:,.1f} GB are free in {place}: free some (`make doctor` says what uses it), nothing was done"
         )
 
 

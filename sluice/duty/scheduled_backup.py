@@ -35,7 +35,8 @@ def back_up(settings: Settings) -> Path:
 def _check_that_it_is_ours(settings: Settings) -> None:
     server = embedded.Server(settings.home_dir / "postgres", Path())
     parts = conninfo_to_dict(settings.writer_dsn)
-    if parts.get("host") != "127.0.0.1" or embedded.running_port(server.pgdata) != int(parts.get("port", 0)):
+    ours = {"host": "127.0.0.1", "port": str(embedded.running_port(server.pgdata))}
+    if any(str(parts.get(key)) != value for key, value in ours.items()):
         raise RestoreError(
             "the database is not this pipeline's embedded server: back it up with that server's own tools; containers "
             "with `make backup`, from cron say (docs/compose.md)"

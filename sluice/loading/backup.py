@@ -48,8 +48,8 @@ def contracts_of(backup: Path) -> Path:
 def dump(url: str, program: Path | str, target: Path, contracts: Path | None = None, say: Say = silent) -> None:
     """Write a backup of the database of ``url`` to ``target``; the pipeline may run meanwhile.
 
-    ``contracts`` is the folder of the contracts, which are kept beside it. Raises RestoreError when it cannot be made or
-    written; no half of it stays.
+    ``contracts`` is the folder of the contracts, which are kept beside it. Raises RestoreError when it cannot be made
+    or written; no half of it stays.
     """
     making, begun = target.with_name(f".{target.name}.part"), time.monotonic()
     beside = contracts_of(making)
@@ -177,7 +177,7 @@ def bring_contracts(backup: Path, folder: Path) -> list[str]:
     said = [f"contracts brought back: {', '.join(lacking)}"] if lacking else []
     if differing:
         said.append(
-            f"contracts that have changed since the backup stay as they are today: {', '.join(differing)}; as they were, "
-            f"they are in {contracts_of(backup)}"
+            f"contracts that have changed since the backup stay as they are today: {', '.join(differing)}; as they "
+            f"were, they are in {contracts_of(backup)}"
         )
     return said

@@ -1,4 +1,4 @@
-"""The database that a restore has replaced: it stays for a while, and then goes, because it is as large as the living one.
+"""The database that a restore has replaced: it stays for a while, and then goes, being as large as the living one.
 
 It stays longer where it alone has the rows of files whose bytes are gone, or where the last recount found rows
 unaccounted for: then somebody may need it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -16,6 +17,8 @@ from sluice.base import database, queries
 from sluice.base.settings import Settings
 from sluice.loading import left_behind
 from sluice.loading.restore import REPLACED
+
+Connection = psycopg.Connection[dict[str, Any]]
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def drop_when_due(settings: Settings, *, now: datetime | None = None) -> bool:
         return not why
 
 
-def why_it_stays(settings: Settings, ledger: psycopg.Connection, *, now: datetime | None = None) -> str | None:
+def why_it_stays(settings: Settings, ledger: Connection, *, now: datetime | None = None) -> str | None:
     """Why it is not dropped yet, in a sentence; empty when it may be; None when there is none.
 
     ``ledger`` is the writer's, or the owner's.

@@ -144,8 +144,8 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
         queries.run(side, "restore.end_streams")
     _change_places(url)
     say(
-        f"the restored database is in place; what it replaces is kept as {REPLACED}: {settings.keep_replaced_hours:g} hours at "
-        "least, or until the next restore"
+        f"the restored database is in place; what it replaces is kept as {REPLACED}: "
+        f"{settings.keep_replaced_hours:g} hours at least, or until the next restore"
     )
     with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
         keep_seals(ledger, replaced)

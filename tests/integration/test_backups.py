@@ -1,4 +1,4 @@
-"""Backups take the contracts along; a drill restores the last one, recounts it and leaves nothing; what was replaced goes."""
+"""Backups take contracts along; a drill restores one, recounts it and leaves nothing; what was replaced goes."""
 
 from __future__ import annotations
 
