@@ -30,7 +30,7 @@ help: ## List the targets
 	@echo
 	@echo "  Settings are environment variables, listed in .env.example; a file .env is read too."
 	@echo "  make ends with 2 whenever a command fails; $(SLUICE) status ends with its own code: 0 all is well,"
-	@echo "  1 there are problems, 3 it does not run."
+	@echo "  1 there are problems, 3 it does not run; docs/three-in-the-morning.md has the codes of all commands."
 
 ## Running
 
