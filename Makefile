@@ -87,6 +87,7 @@ restore: ## Go back to a backup; what landed since then lands again: make restor
 		$(SLUICE) restore $${COPY_SEALED:+--copy-sealed} $${DISCARD_REPLACED:+--discard-replaced} -- "$$FILE"; fi
 
 restore-drill: $(VENV)/.runtime ## Restore the last backup beside the living database, recount it, report, clean up (FILE=…, JSON=1); it may run meanwhile
+	@[ "$(CONTAINERS)" != yes ] || { echo "a drill is for the embedded server, not for containers (CONTAINERS=no: this machine's)" >&2; exit 2; }
 	@$(SLUICE) restore-drill $(if $(JSON),--json) $${FILE:+-- "$$FILE"}
 
 copy-sealed: ## After a restore: copy over the rows of files whose bytes are gone, from the database that it replaced

@@ -1,4 +1,4 @@
-"""A state folder that release 0.1.0 has left, with rows in it: this release starts on it, and every row is accounted for.
+"""A state folder that 0.1.0 has left, with rows in it: this release starts on it, and every row is accounted for.
 
 ``state_of_0_1_0`` was made by that release's own code. The server's files are made here, since those of PostgreSQL are
 large; what 0.1.0 had in its database, roles and folders is what it wrote.

@@ -1,4 +1,4 @@
-"""The table of exit codes in docs/three-in-the-morning.md: its commands are there, and end as it says, though not by make."""
+"""The table of exit codes in docs/three-in-the-morning.md: its commands are there, and end as it says."""
 
 from __future__ import annotations
 
