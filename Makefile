@@ -23,14 +23,14 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT VERSION RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status feeds load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean
+.PHONY: help run up down restart status feeds load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean restore-drill connection
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Settings are environment variables, listed in .env.example; a file .env is read too."
 	@echo "  make ends with 2 whenever a command fails; $(SLUICE) status ends with its own code: 0 all is well,"
-	@echo "  1 there are problems, 3 it does not run."
+	@echo "  1 there are problems, 3 it does not run; docs/three-in-the-morning.md has the codes of all commands."
 
 ## Running
 
@@ -73,8 +73,8 @@ reconcile: $(VENV)/.runtime ## Recount conservation from the files and the table
 rebuild-reports: $(VENV)/.runtime ## Count all reports from nothing, while loads go on (DAG report_sales counts what changed)
 	@$(SLUICE) rebuild-reports
 
-doctor: $(VENV)/.runtime ## Tell which settings of PostgreSQL should be others, and why; changes nothing
-	@$(SLUICE) doctor
+doctor: $(VENV)/.runtime ## Look at the machine and the pipeline, running or not: what is wrong and what to do (JSON=1); changes nothing
+	@$(SLUICE) doctor $(if $(JSON),--json)
 
 # Of the containers when their database runs, otherwise of the pipeline on this machine; CONTAINERS=yes or no decides.
 CONTAINERS ?= $(if $(shell docker compose ps --quiet --status running postgres 2>/dev/null),yes,no)
@@ -88,6 +88,10 @@ restore: ## Go back to a backup; what landed since then lands again: make restor
 	@if [ "$(CONTAINERS)" = yes ]; then docker/restore.sh "$$FILE"; \
 	else $(MAKE) --silent $(VENV)/.runtime; \
 		$(SLUICE) restore $${COPY_SEALED:+--copy-sealed} $${DISCARD_REPLACED:+--discard-replaced} -- "$$FILE"; fi
+
+restore-drill: $(VENV)/.runtime ## Restore the last backup beside the living database, recount it, report, clean up (FILE=…, JSON=1); it may run meanwhile
+	@[ "$(CONTAINERS)" != yes ] || { echo "a drill is for the embedded server, not for containers (CONTAINERS=no: this machine's)" >&2; exit 2; }
+	@$(SLUICE) restore-drill $(if $(JSON),--json) $${FILE:+-- "$$FILE"}
 
 copy-sealed: ## After a restore: copy over the rows of files whose bytes are gone, from the database that it replaced
 	@if [ "$(CONTAINERS)" = yes ]; then docker/copy-sealed.sh; \
@@ -130,6 +134,9 @@ airflow: $(VENV)/.runtime ## Run an airflow command in the pipeline's environmen
 
 env: $(VENV)/.runtime ## Print the environment of Airflow's processes, for `eval "$(make env)"`
 	@$(SLUICE) env
+
+connection: $(VENV)/.runtime ## Tell how a BI tool connects, to read only: host, port, database, user, password, URL (JSON=1)
+	@$(SLUICE) connection $(if $(JSON),--json)
 
 ## Contracts
 

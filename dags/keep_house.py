@@ -16,7 +16,7 @@ from sluice.base import database
 from sluice.base.settings import load
 from sluice.landing import uploads
 from sluice.ledger import receipts
-from sluice.loading import event_statistics, expiry, merge
+from sluice.loading import event_statistics, expiry, merge, replaced
 from sluice.proof import sealing
 from sluice.running import airflow_metadata, trimming
 
@@ -78,6 +78,12 @@ def forget_uploads() -> None:
     uploads.sweep(load())
 
 
+@task
+def drop_replaced_database() -> None:
+    """Drop what the last restore replaced, after SLUICE_KEEP_REPLACED_HOURS, unless it alone has rows."""
+    replaced.drop_when_due(load())
+
+
 @task(retries=2, retry_delay=timedelta(seconds=30))
 def clean_metadata() -> None:
     """Delete Airflow's records of old runs."""
@@ -103,6 +109,7 @@ def keep_house() -> None:
     trim_batches()
     trim_logs()
     forget_uploads()
+    drop_replaced_database()
     clean_metadata()
 
 

@@ -66,6 +66,9 @@ BEGIN
     GRANT SELECT, INSERT, DELETE ON report.last_refresh, report_cells.built, report_cells.comparisons
     TO sluice_writer, sluice_reader;
 
+    -- The writer makes the backups of the schedule: a dump asks sequences where they are.
+    GRANT SELECT ON ALL SEQUENCES IN SCHEMA ledger, report_cells TO sluice_writer;
+
     GRANT INSERT, UPDATE ON ledger.streams, ledger.files, ledger.rejects, ledger.contracts, ledger.feeds,
         ledger.insistences
     TO sluice_writer;

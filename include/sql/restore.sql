@@ -1,5 +1,5 @@
 -- Restoring a backup: it is read into a database of its own, sluice_restoring, and becomes the pipeline's in one step.
--- What it replaces stays as sluice_replaced until the next restore.
+-- What it replaces stays as sluice_replaced until keep_house drops it (sluice/loading/replaced.py), or the next restore.
 
 -- name: drop_side :: outside of a transaction
 DROP DATABASE IF EXISTS sluice_restoring WITH (FORCE);
@@ -51,6 +51,57 @@ ALTER DATABASE sluice_restoring RENAME TO sluice;
 
 -- name: allow_connections :: nothing; the replaced one can be read
 ALTER DATABASE sluice_replaced WITH ALLOW_CONNECTIONS true;
+
+-- name: note_replaced_statement :: one text: the statement that writes beside the replaced database since when it is that
+SELECT format(
+    'COMMENT ON DATABASE sluice_replaced IS %%L',
+    to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+) AS statement;
+
+-- name: keep_schema_public :: in the replaced database: nothing; whoever owns the database may not change what is in it
+ALTER SCHEMA public OWNER TO sluice_owner;
+
+-- name: hand_over_replaced :: nothing; housekeeping, which is the writer, may drop it
+ALTER DATABASE sluice_replaced OWNER TO sluice_writer;
+
+-- name: let_owner_connect :: nothing; it was the owner's
+GRANT CONNECT ON DATABASE sluice_replaced TO sluice_owner;
+
+-- name: replaced :: one row when a restore has left a database: since when (null: an earlier release did), is it ours to drop
+SELECT
+    CASE WHEN noted ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$' THEN noted::timestamptz END AS since,
+    pg_has_role(owner, 'USAGE') AS is_ours
+FROM (
+    SELECT shobj_description(oid, 'pg_database') AS noted, datdba AS owner
+    FROM pg_database
+    WHERE datname = 'sluice_replaced'
+) AS replaced;
+
+-- name: drop_replaced_unless_used :: outside of a transaction; fails while somebody looks at it
+DROP DATABASE IF EXISTS sluice_replaced;
+
+-- name: drop_drill :: outside of a transaction
+DROP DATABASE IF EXISTS sluice_drill WITH (FORCE);
+
+-- name: begin_drill :: one row: whether no other drill runs, until this session ends
+SELECT pg_try_advisory_lock(7215482317) AS is_alone;
+
+-- name: database_bytes :: one row: how large the pipeline's database is
+SELECT pg_database_size('sluice') AS bytes;
+
+-- name: places :: in the living database: where the files after this one are by now, by file_id
+SELECT file_id, sha256, path, sealed_at
+FROM ledger.files
+WHERE file_id > %(after)s
+ORDER BY file_id
+LIMIT %(most)s;
+
+-- name: take_places :: in the drill's database: nothing; its files are looked for where they are by now
+UPDATE ledger.files
+SET path = place.path, sealed_at = coalesce(files.sealed_at, place.sealed_at)
+FROM unnest(%(file_ids)s::bigint[], %(hashes)s::text[], %(paths)s::text[], %(seals)s::timestamptz[])
+    AS place (file_id, sha256, path, sealed_at)
+WHERE files.file_id = place.file_id AND files.sha256 = place.sha256 AND files.state IN ('loaded', 'duplicate');
 
 -- name: waiting :: every file that the ledger expects in processing
 SELECT file_id, name, path

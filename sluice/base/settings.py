@@ -118,6 +118,13 @@ class Settings:
     keep_batches_days: float = 7.0
     merge_every_hours: float = 24.0
     keep_events_months: int = 0  # for ever
+
+    # Backups.
+    backup_folder: str = "backups"
+    backup_every_hours: float = 0.0  # by hand only
+    keep_backups: int = 7
+    keep_replaced_hours: float = 72.0
+
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 
     @property
@@ -149,6 +156,11 @@ class Settings:
     def report_dir(self) -> Path:
         """Where the pages of the reports are written; a relative value is held against the state folder."""
         return self.home_dir / self.report_folder
+
+    @property
+    def backup_dir(self) -> Path:
+        """Where backups are; a relative value is held against the project's folder."""
+        return (PROJECT / self.backup_folder).resolve()
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -291,7 +303,8 @@ def _check(settings: Settings) -> None:
         name = f"SLUICE_{field.name.upper()}"
         if field.name.endswith("_share") and not 0 <= value <= 1:
             raise SettingError(f"{name}={value} is not a share between 0 and 1")
-        if field.name.endswith(("_seconds", "_hours", "_days")) and not 0 < value < math.inf:
+        is_never = field.name == "backup_every_hours" and value == 0
+        if field.name.endswith(("_seconds", "_hours", "_days")) and not (0 < value < math.inf or is_never):
             raise SettingError(f"{name}={value} must be a number that is more than 0")
         if field.name.endswith("_port") and not 0 <= value <= 65_535:
             raise SettingError(f"{name}={value} is no port: 1 to 65535, or 0 for any free one")
@@ -356,4 +369,5 @@ _AT_LEAST_ONE = {
     "columns_max",
     "chunk_bytes",
     "upload_bytes_max",
+    "keep_backups",
 }

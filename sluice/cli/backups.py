@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sluice.base import database
-from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
 from sluice.cli.shared import here, reached, say
 from sluice.landing import folders
 from sluice.loading import restore
+from sluice.loading.backup import ENDING, contracts_of, dump, newest
 from sluice.running import embedded
 from sluice.running.launcher import Launcher
 from sluice.running.pipeline import InstanceError, Pipeline
@@ -27,18 +28,22 @@ from sluice.running.pipeline import InstanceError, Pipeline
 )
 def backup(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """Nothing is overwritten."""
-    target = backup_file(parsed.file)
+    target, contracts = backup_file(pipeline.settings.backup_dir, parsed.file), pipeline.settings.contracts_dir
     with _server(pipeline) as server:
-        restore.dump(server.url(restore.LIVING), server.bin_dir / "pg_dump", target)
+        dump(server.url(restore.LIVING), server.bin_dir / "pg_dump", target, contracts, say)
     size, again = target.stat().st_size, shlex.quote(f"FILE={target}")
     print(f"the backup is {target}, {size:,} bytes: `make restore {again}` goes back to it")
+    print(f"the contracts are beside it, in {contracts_of(target)}; the landed files stay where they are")
     return 0
 
 
-def backup_file(given: Path | None) -> Path:
-    """Where the backup goes: ``given``, or a new name in that folder; raises InstanceError for one that exists."""
-    name = f"sluice-{time.strftime('%Y%m%d-%H%M%S')}.dump"
-    target = given or PROJECT / "backups" / name
+def backup_file(folder: Path, given: Path | None) -> Path:
+    """Where the backup goes: ``given``, or a new name in that folder, or in ``folder`` without any.
+
+    Raises InstanceError for one that exists.
+    """
+    name = f"sluice-{time.strftime('%Y%m%d-%H%M%S')}{ENDING}"
+    target = given or folder / name
     target = target / name if target.is_dir() else target
     if target.exists():
         raise InstanceError(f"{target} exists already: name another file, or delete it first")
@@ -75,6 +80,30 @@ def restore_backup(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     return _tell(restored.lines())
 
 
+@command(
+    "restore-drill",
+    "restore the last backup beside the living database, recount it, report, and clean up",
+    argument("file", type=Path, nargs="?", help="default: the newest in SLUICE_BACKUP_FOLDER"),
+    argument("--json", action="store_true", help="as JSON"),
+)
+def restore_drill(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """Exit code 0: it could be restored and all rows are accounted for, 1: not so. The pipeline may run meanwhile."""
+    from sluice.duty import drill  # its imports are heavy, and only needed here
+
+    folder = pipeline.settings.backup_dir
+    backup = parsed.file or newest(folder)
+    if backup is None or not backup.is_file():
+        raise InstanceError(f"{parsed.file or folder} holds no backup: `make backup` makes one")
+    with _server(pipeline) as server:
+        url, owner_url, program = server.url, _owner_url(pipeline, server), server.bin_dir / "pg_restore"
+        done = drill.drill(pipeline.settings, url, owner_url, program, backup, _tell_aside)
+    if parsed.json:
+        print(done.as_json())
+    else:
+        _tell(done.lines())
+    return 0 if done.holds else 1
+
+
 @command("copy-sealed", "after a restore: copy rows over whose files are gone")
 def copy_sealed(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """From the database that the restore replaced."""
@@ -97,6 +126,11 @@ def adopt(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     with database.connect(reached(pipeline).owner_dsn, application_name="sluice-adopt") as ledger:
         print("\n".join(folders.adopt(pipeline.settings, ledger)))
     return 0
+
+
+def _tell_aside(line: str) -> None:
+    """Progress, which is no part of the answer."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _tell(lines: Iterable[str]) -> int:

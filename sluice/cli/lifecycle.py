@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
-from sluice.base import database, machine
+from psycopg.conninfo import conninfo_to_dict
+
 from sluice.base.settings import PROJECT
 from sluice.cli.command import argument, command
 from sluice.cli.feeds import add_to_status
 from sluice.cli.shared import here, reached
-from sluice.ledger import server_settings
-from sluice.reports import feeds
 from sluice.running import shutdown, status
 from sluice.running.launcher import Launcher
 from sluice.running.logs import rotate, tail
@@ -26,10 +25,7 @@ from sluice.running.pipeline import WEB_USER, InstanceError, Pipeline
 
 _UP_SECONDS = 420.0
 _DOWN_SECONDS = 90.0
-_PRESCRIPTION = (
-    "set them as superuser: ALTER SYSTEM SET name = 'value'; then SELECT pg_reload_conf(); shared_buffers and "
-    "max_connections need a restart of the server"
-)
+_READ_ONLY = "-c default_transaction_read_only=on"
 
 
 @command(
@@ -119,8 +115,24 @@ def down(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 
 @command("login", "tell the user and password of the web UI")
 def login(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
-    """The only command that prints a secret."""
+    """This and ``connection`` are the only commands that print a secret."""
     print(f"user {WEB_USER}   password {pipeline.secrets()['web_password']}")
+    return 0
+
+
+@command(
+    "connection",
+    "tell how a BI tool connects to read: host, port, database, user, password",
+    argument("--json", action="store_true", help="as JSON"),
+)
+def connection(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """The reader's login, asked to read only: it may publish reports, and nobody who only looks should."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(reached(pipeline).reader_dsn).items()}
+    keys = {"host": "host", "port": "port", "database": "dbname", "user": "user", "password": "password"}
+    told = {name: parts.get(key, "") for name, key in keys.items()}
+    login = f"{quote(told['user'], '')}:{quote(told['password'], '')}@{told['host']}:{told['port']}"
+    told["url"] = f"postgresql://{login}/{quote(told['database'], '')}?options={quote(_READ_ONLY, '')}"
+    print(json.dumps(told, indent=2) if parsed.json else "\n".join(f"{name:<10} {is_}" for name, is_ in told.items()))
     return 0
 
 
@@ -132,16 +144,15 @@ def tell_status(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     return status.exit_code(report)
 
 
-@command("doctor", "tell which settings of the PostgreSQL server should be others, and why")
-def doctor(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
-    """Exit code 1 when a setting should be another; nothing is changed."""
-    settings = reached(pipeline)
-    with database.connect(settings.reader_dsn) as connection:
-        feeds.refuse_unknown_zone(settings, connection)
-        findings = server_settings.compare(connection, machine.memory(), shutil.disk_usage(settings.home_dir).free)
-    for one in findings:
-        print(f"{one.advice.name} = {one.now}: better {one.advice.value}")
-        print(f"  why: {one.advice.why}")
-        print(f"  for the promise that no row is lost: {one.advice.promise}")
-    print(_PRESCRIPTION if findings else "the settings of PostgreSQL fit this load")
-    return 1 if findings else 0
+@command(
+    "doctor",
+    "look at the machine and the pipeline, running or not; say what is wrong and what to do",
+    argument("--json", action="store_true", help="as JSON"),
+)
+def tell_doctor(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
+    """Exit code 1 when something is wrong; nothing is changed, and nothing is recounted."""
+    from sluice.duty import doctor  # its imports are heavy, and only needed here
+
+    findings = doctor.examine(pipeline)
+    print(doctor.as_json(findings) if parsed.json else doctor.text(findings))
+    return doctor.exit_code(findings)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,21 +23,14 @@ from sluice.base.settings import Settings
 from sluice.landing import folders, incoming, mover
 from sluice.ledger import file_names, migrate, roles
 from sluice.loading import left_behind
+from sluice.loading.backup import RestoreError, Say, bring_contracts, read_into
 from sluice.reports import tables
 
 Connection = psycopg.Connection[dict[str, Any]]
 Url = Callable[[str], str]
-Say = Callable[[str], None]
 
-# Where the reader of earlier releases built reports; their backups may hold it. A restore would run what the reader has
-# written there (a check of a table, say) as superuser, and nothing in it is of use.
-WITHOUT_WORKSHOP = "--exclude-schema=report_staging"
 LIVING, SIDE, REPLACED = "sluice", "sluice_restoring", "sluice_replaced"
 _PAGE = 1000
-
-
-class RestoreError(RuntimeError):
-    """The backup or the restore cannot be done, and nothing was changed; the message says why and what to do."""
 
 
 @dataclass
@@ -51,6 +43,7 @@ class Relanded:
     missing: list[str] = field(default_factory=list)
     copied: left_behind.Copied | None = None
     left: left_behind.LeftBehind = field(default_factory=left_behind.LeftBehind)
+    contracts: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Sentences for people."""
@@ -61,27 +54,7 @@ class Relanded:
             said.append(f"left in the archive, because they had been unloaded: {', '.join(self.kept[:20])}")
         if self.missing:
             said.append(f"waiting in the ledger, but on no disk: {', '.join(self.missing[:20])}; land them again")
-        return said + (self.copied.lines() if self.copied else []) + self.left.lines()
-
-
-def dump(url: str, program: Path | str, target: Path) -> None:
-    """Write a backup of the database of ``url`` to ``target``; the pipeline may run meanwhile.
-
-    Raises RestoreError when it cannot be made or written; no half of it stays.
-    """
-    making = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with making.open("xb") as file:
-            _run([str(program), "--format=custom", WITHOUT_WORKSHOP], url, stdout=file)
-        making.replace(target)
-    except OSError as error:
-        raise RestoreError(
-            f"{error.filename or target} cannot be written ({error.strerror}): no backup was made"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            making.unlink()
+        return said + self.contracts + (self.copied.lines() if self.copied else []) + self.left.lines()
 
 
 def restore(
@@ -102,10 +75,10 @@ def restore(
     replaced database is the only one that has rows, unless ``discard_replaced``.
     """
     begin(settings, url, discard_replaced=discard_replaced)
-    with backup.open("rb") as file:
-        options = ["--exit-on-error", "--single-transaction", WITHOUT_WORKSHOP, f"--dbname={SIDE}"]
-        _run([str(program), *options], url(SIDE), stdin=file)
-    return finish(settings, url, owner_url, say, copy_sealed=copy_sealed)
+    read_into(url(SIDE), program, backup, say)
+    relanded = finish(settings, url, owner_url, say, copy_sealed=copy_sealed)
+    relanded.contracts = bring_contracts(backup, settings.contracts_dir)
+    return relanded
 
 
 def begin(settings: Settings, url: Url, *, discard_replaced: bool = False) -> None:
@@ -170,9 +143,12 @@ def finish(settings: Settings, url: Url, owner_url: Url, say: Say, *, copy_seale
         _folders_are_there(settings, side)
         queries.run(side, "restore.end_streams")
     _change_places(url)
-    say(f"the restored database is in place; what it replaces is kept as {REPLACED} until the next restore")
+    say(
+        f"the restored database is in place; what it replaces is kept as {REPLACED}: "
+        f"{settings.keep_replaced_hours:g} hours at least, or until the next restore"
+    )
     with _patient(owner_url(LIVING)) as ledger, _patient(url(REPLACED)) as replaced:
-        _keep_seals(ledger, replaced)
+        keep_seals(ledger, replaced)
         relanded = reland(settings, ledger, replaced)
         relanded.left = left_behind.look(settings, ledger, replaced)
         if copy_sealed:
@@ -280,7 +256,8 @@ def _go_on_after_names(settings: Settings, ledger: Connection) -> None:
     queries.row(ledger, "restore.go_on_after", epoch=0, file_id=highest)
 
 
-def _keep_seals(ledger: Connection, replaced: Connection) -> None:
+def keep_seals(ledger: Connection, replaced: Connection) -> None:
+    """Tallies that were verified in ``replaced`` before their files were deleted stay so in ``ledger``."""
     with ledger.transaction():
         for row in queries.all(replaced, "restore.sealed_since"):
             queries.run(ledger, "restore.keep_seal", **row)
@@ -295,17 +272,12 @@ def _change_places(url: Url) -> None:
             queries.run(connection, "restore.set_aside")
             queries.run(connection, "restore.put_in_place")
         queries.run(connection, "restore.allow_connections")
-
-
-def _run(command: list[str], url: str, **streams: Any) -> None:
-    """Run a program of PostgreSQL; the password travels in the environment."""
-    parts = psycopg.conninfo.conninfo_to_dict(url)
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    environment |= {names[key]: str(value) for key, value in parts.items() if key in names}
-    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, **streams)
-    if done.returncode != 0:
-        raise RestoreError(f"{Path(command[0]).name} failed, and nothing was changed: {done.stderr.strip()[-2000:]}")
+        connection.execute(queries.row(connection, "restore.note_replaced_statement")["statement"])
+    # The writer may drop it when its time has come, and not change it: what copies rows over reads it as superuser.
+    with database.connect(url(REPLACED), application_name="sluice-restore") as replaced:
+        queries.run(replaced, "restore.keep_schema_public")
+        queries.run(replaced, "restore.hand_over_replaced")
+        queries.run(replaced, "restore.let_owner_connect")
 
 
 def _exists(url: Url, name: str) -> bool:

@@ -87,7 +87,12 @@ class Reconciliation:
 
 
 def reconcile(
-    settings: Settings, url: str, progress: Callable[[str], None] | None = None, *, days: float | None = None
+    settings: Settings,
+    url: str,
+    progress: Callable[[str], None] | None = None,
+    *,
+    days: float | None = None,
+    folders: bool = True,
 ) -> Reconciliation:
     """Recount everything that was loaded so far; the tables are read in one snapshot. ``url``: a role that may read.
 
@@ -132,7 +137,8 @@ def reconcile(
         f"file {file_id} is not in the ledger, but {_shown(rows)} are" for file_id, rows in counted.items()
     ]
     with database.connect(url, application_name="sluice-reconcile") as connection:
-        found.broken += map(str, archive.apart_from_ledger(settings, connection))
+        if folders:
+            found.broken += map(str, archive.apart_from_ledger(settings, connection))
         _note(connection, found, begun_at, days)
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import random
 import re
 import secrets
 import shutil
@@ -28,10 +29,13 @@ import psycopg
 
 from sluice.base import machine
 from sluice.ledger import server_settings
+from sluice.running.credentials import write_private
 
 SYSTEM_USER = "pgserver"
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
 _INITDB = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256")
+# Below those that the kernel gives to whoever asks for any: nobody has one of these by chance at the next start.
+_STEADY_PORTS = range(20_000, 30_000)
 _OPTIONS = {"listen_addresses": "127.0.0.1", "max_connections": "200"}
 
 
@@ -60,6 +64,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody listens on that TCP port of loopback now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def known_port(folder: Path) -> int:
+    """The port that the server in ``folder`` had last, which it keeps; 0 when it never had one of its own choice."""
+    try:
+        return int((folder / "port").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
 def running(pgdata: Path) -> psutil.Process | None:
     """The server that works in ``pgdata`` now, whoever started it; None when there is none.
 
@@ -71,6 +94,15 @@ def running(pgdata: Path) -> psutil.Process | None:
     except (OSError, ValueError, psutil.Error):
         return None
     return process if same else None
+
+
+def running_port(pgdata: Path) -> int:
+    """The port of the server that works in ``pgdata`` now; 0 when there is none."""
+    try:
+        port = int((pgdata / "postmaster.pid").read_text().split("\n")[3])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return port if running(pgdata) is not None else 0
 
 
 def stop_running(pgdata: Path, timeout: float = 30.0) -> bool:
@@ -91,8 +123,9 @@ def stop_running(pgdata: Path, timeout: float = 30.0) -> bool:
 class Server:
     """One PostgreSQL server in ``folder`` (its data in ``folder/pgdata``), superuser ``postgres``.
 
-    The password is made once and kept in ``folder/password`` (0600). ``before_exec`` runs in the server's process
-    before it becomes PostgreSQL; ``say`` is told in a sentence what was changed outside of ``folder``.
+    The password is made once and kept in ``folder/password`` (0600), and so is the port in ``folder/port``, unless one
+    is given. ``before_exec`` runs in the server's process before it becomes PostgreSQL; ``say`` is told in a sentence
+    what was changed outside of ``folder``.
     """
 
     folder: Path
@@ -133,14 +166,19 @@ class Server:
     def launch(self) -> None:
         """Make the cluster if there is none, start the server's process; ``answers`` tells when it is there.
 
-        A server that an earlier owner left behind in the folder is ended first. Raises EmbeddedError, or OSError when
-        the folder cannot be written.
+        A server that an earlier owner left behind in the folder is ended first. Raises EmbeddedError, also for a given
+        port that is taken, or OSError when the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_cluster()
         if not stop_running(self.pgdata):
             (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
-        self.port = self.port or free_port()
+        self.port = self.port or self._usual_port()
+        if not is_free(self.port):
+            raise EmbeddedError(
+                f"port {self.port} of 127.0.0.1, for PostgreSQL, belongs to another program: stop that one, or set "
+                "SLUICE_POSTGRES_PORT to another port (0: one that is free, and is kept)"
+            )
         with self.log.open("ab") as log:
             self._log_from = log.seek(0, os.SEEK_END)
             self.process = self._spawn(
@@ -149,6 +187,20 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
+
+    def _usual_port(self) -> int:
+        """The port that it had last, so that whoever connects from outside finds it again; another if that is taken."""
+        known = known_port(self.folder)
+        if known and is_free(known):
+            return known
+        port = next((port for port in random.sample(_STEADY_PORTS, 100) if is_free(port)), 0) or free_port()
+        if known:
+            self.say(
+                f"port {known} of 127.0.0.1, where PostgreSQL was until now, belongs to another program: PostgreSQL is "
+                f"on port {port} from now on (`make connection` tells all of it; SLUICE_POSTGRES_PORT sets another one)"
+            )
+        write_private(self.folder / "port", f"{port}\n")
+        return port
 
     def _options(self) -> dict[str, str]:
         """The settings it starts with, sized to this machine."""

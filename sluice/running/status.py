@@ -10,10 +10,12 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, disks, queries
+from sluice.base.settings import Settings
 from sluice.contracts.drift import says
 from sluice.landing import folders, incoming
 from sluice.ledger import contract_waits, quarantine
 from sluice.reports import definitions, refresh
+from sluice.running import disk_use
 from sluice.running.credentials import write_private
 from sluice.running.pipeline import Pipeline
 
@@ -21,6 +23,9 @@ Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
 SHOWN = 5
 NEWEST = 100_000
+# keep_house merges before it seals, and may have a bad day.
+_UNSEALED_DAYS = 2
+_STALE_SECONDS = 6 * 3600
 
 
 def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
@@ -89,11 +94,14 @@ def report(pipeline: Pipeline) -> dict[str, Any]:
     try:
         with database.connect(pipeline.with_urls(running.postgres_port).owner_dsn) as connection:
             state |= ledger_report(connection)
+            state["disk"] = disk_use.parts(pipeline.settings, connection)
             state["problems"] += [why for why in [folders.problem(pipeline.settings, connection)] if why]
             state["problems"] += contract_waits.problems(pipeline.settings, connection)
             state["problems"] += merge_problems(connection)
             state["problems"] += expiry_problems(connection)
+            state["problems"] += sealing_problems(pipeline.settings, connection)
             state["problems"] += reports_problems(state["failed_refresh"], state["reports"])
+            state["problems"] += stale_problems(pipeline.settings, state["reports"])
     except psycopg.Error as error:
         state["problems"].append(f"the ledger does not answer: {str(error).strip()}")
         return state
@@ -130,7 +138,7 @@ def text(state: dict[str, Any]) -> str:
         lines += [f"running      since {_when(state['since'])}, pid {state['pid']}", f"web          {state['url']}"]
         lines += [f"processes    {ups}"]
     if "files" in state:
-        lines += _ledger_lines(state)
+        lines += [*_ledger_lines(state), f"disk         {disk_use.words(state['disk'])}"]
     lines += [f"problem      {problem}" for problem in state["problems"]]
     # Names of files and of their columns are in some of them.
     return "\n".join(map(quarantine.escaped, lines))
@@ -265,6 +273,33 @@ def expiry_problems(connection: Connection) -> list[str]:
         f"month {row['month']} has expired and is not dropped before a refresh of the reports has counted "
         f"{row['waiting']:,} changes of its rows"
         for row in waits
+    ]
+
+
+def sealing_problems(settings: Settings, connection: Connection) -> list[str]:
+    """Files that should have been sealed by now, and are not: keep_house does not run, or cannot verify them."""
+    days = settings.keep_archive_days + _UNSEALED_DAYS
+    row = queries.row(connection, "ledger/status.unsealed", seconds=86_400 * days, most=NEWEST)
+    if not row["files"]:
+        return []
+    return [
+        f"{row['files']:,} archived files are older than {days:g} days and not sealed, the oldest of "
+        f"{_when(row['oldest'])}: look at the last runs of DAG keep_house, whose task seal_archive says why"
+    ]
+
+
+def stale_problems(
+    settings: Settings, reports: dict[str, Any] | None, now: datetime.datetime | None = None
+) -> list[str]:
+    """Reports that no longer follow: changes wait, and nobody has counted them for long."""
+    if not reports or reports["as_of"] is None or not reports["changes_waiting"]:
+        return []
+    age = ((now or datetime.datetime.now(datetime.UTC)) - reports["as_of"]).total_seconds()
+    if age < max(_STALE_SECONDS, 4 * settings.report_every_seconds):
+        return []
+    return [
+        f"the reports are stale: as of {_when(reports['as_of'])}, and {reports['changes_waiting']:,} changes wait: "
+        "look at DAG report_sales, is it paused, and why do its runs not end?"
     ]
 
 

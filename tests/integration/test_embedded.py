@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,3 +143,38 @@ def test_each_role_has_its_own_database_and_password(server: Server) -> None:
             user="sluice_writer",
             password=passwords["sluice_writer"],
         )
+
+
+def test_it_keeps_its_port_over_a_restart(server: Server) -> None:
+    server.stop()
+    second = again(server)
+    second.start()
+    try:
+        assert second.port == server.port
+    finally:
+        second.stop()
+
+
+def test_a_port_that_somebody_else_has_by_now_is_said_and_another_one_kept(server: Server) -> None:
+    server.stop()
+    said: list[str] = []
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", server.port))
+        other.listen()
+        second = Server(server.folder, server.bin_dir, say=said.append)
+        second.start()
+        second.stop()
+    assert second.port != server.port
+    assert [f"port {server.port} of" in line and f"port {second.port} from now on" in line for line in said] == [True]
+    assert embedded.known_port(server.folder) == second.port
+
+
+def test_a_given_port_that_somebody_else_has_is_refused(folder: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        server = Server(folder, embedded.binaries(os.environ.get("SLUICE_TEST_POSTGRES_BIN", "")), port=taken)
+        with pytest.raises(EmbeddedError, match=f"port {taken} .* belongs to another program"):
+            server.start()

@@ -230,4 +230,4 @@ def test_doctor_tells_of_it(
     monkeypatch.setattr("sluice.base.settings._is_zone", lambda name: True)
     monkeypatch.setenv("SLUICE_SHOP_ZONE", "Europe/Atlantis")
     assert cli.main(["doctor"]) == 1
-    assert "SLUICE_SHOP_ZONE='Europe/Atlantis' is unknown to this PostgreSQL server" in capsys.readouterr().err
+    assert "SLUICE_SHOP_ZONE='Europe/Atlantis' is unknown to this PostgreSQL server" in capsys.readouterr().out

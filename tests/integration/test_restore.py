@@ -20,7 +20,7 @@ from sluice.base.settings import PROJECT, SQL, Settings
 from sluice.cli import backups
 from sluice.landing import folders, mover
 from sluice.ledger import leases, migrate, receipts, roles
-from sluice.loading import expiry, left_behind, merge, restore, unload
+from sluice.loading import backup, expiry, left_behind, merge, restore, unload
 from sluice.loading.load_file import FileLoader
 from sluice.loading.restore import RestoreError
 from sluice.proof import reconcile, sealing
@@ -83,7 +83,8 @@ class Pipeline:
         return epoch
 
     def backup(self) -> None:
-        restore.dump(self.server.url("sluice"), self.server.bin_dir / "pg_dump", self.backup_file)
+        program = self.server.bin_dir / "pg_dump"
+        backup.dump(self.server.url("sluice"), program, self.backup_file, self.settings.contracts_dir)
 
     def restore(self, **options: bool) -> restore.Relanded:
         program = self.server.bin_dir / "pg_restore"
@@ -111,6 +112,11 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(settings: Settings, postgres_server: embedded.Server, tmp_path: Path) -> Iterator[Pipeline]:
+    yield from lived_in(settings, postgres_server, tmp_path)
+
+
+def lived_in(settings: Settings, postgres_server: embedded.Server, tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline on a database of its own, which is gone afterwards."""
     names = (restore.LIVING, restore.SIDE, restore.REPLACED)
     with database.connect(postgres_server.url()) as connection:
         roles.make_database(connection, restore.LIVING, "sluice_owner")
@@ -172,7 +178,9 @@ def test_a_restore_runs_nothing_that_the_reader_has_written(pipeline: Pipeline, 
     if dumped_whole:
         program = str(pipeline.server.bin_dir / "pg_dump")
         pipeline.backup_file.unlink()
-        restore._run([program, "--format=custom", f"--file={pipeline.backup_file}"], pipeline.server.url("sluice"))
+        backup.run(
+            [program, "--format=custom", f"--file={pipeline.backup_file}"], pipeline.server.url("sluice"), lambda: None
+        )
     pipeline.restore()
     with database.connect(pipeline.settings.reader_dsn) as reader:
         found = reader.execute("SELECT to_regnamespace('report_staging')::text AS workshop").fetchone()
@@ -298,8 +306,9 @@ def test_a_backup_overwrites_nothing_and_says_where_it_cannot_be_written(
 ) -> None:
     (tmp_path / "a file").write_text("mine")
     with pytest.raises(InstanceError, match="exists already"):
-        backups.backup_file(tmp_path / "a file")
-    assert backups.backup_file(tmp_path).parent == tmp_path
+        backups.backup_file(tmp_path, tmp_path / "a file")
+    assert backups.backup_file(tmp_path / "other", tmp_path).parent == tmp_path
+    assert backups.backup_file(tmp_path, None).parent == tmp_path
     pipeline.backup_file = tmp_path / "a file" / "one.dump"
     with pytest.raises(RestoreError, match="no backup was made"):
         pipeline.backup()

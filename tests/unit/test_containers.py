@@ -21,6 +21,7 @@ ONCE = {"secrets", "init", "web-port"}
 FIXED = {
     *("home", "database_url", "writer_url", "reader_url", "airflow_database_url", "postgres_bin", "postgres_port"),
     *("contracts", "spark_master", "spark_conf", "incoming_group", "report_folder"),
+    *("backup_folder", "backup_every_hours", "keep_backups"),
 }
 
 

@@ -79,6 +79,7 @@ def test_what_is_given_to_make_arrives_as_it_was_written(make: Make, text: str) 
     assert make.words("dags-test", f"DAG={text}", f"CONF={text}") == ["dags-test", f"--conf={text}", "--", text]
     assert make.words("airflow", f"ARGS={text}") == ["airflow-line", "--", text]
     assert make.words("backup", f"FILE={text}") == ["backup", "--", text]
+    assert make.words("restore-drill", f"FILE={text}", "JSON=1") == ["restore-drill", "--json", "--", text]
     assert make.words("restore", f"FILE={text}", "COPY_SEALED=1") == ["restore", "--copy-sealed", "--", text]
 
 
@@ -104,6 +105,12 @@ def test_what_is_missing_is_asked_for(make: Make, target: str, says: str) -> Non
 
 def test_an_unload_without_a_reason_asks_for_it(make: Make) -> None:
     assert "why? make unload" in make.run("unload", "FILE_ID=7").stderr
+
+
+def test_a_drill_of_containers_is_refused_and_runs_nothing(make: Make) -> None:
+    done = make.run("restore-drill", "CONTAINERS=yes")
+    assert (done.returncode, make.said.exists()) == (2, False)
+    assert "not for containers" in done.stderr
 
 
 def test_help_lists_every_target_that_has_a_text(make: Make) -> None:

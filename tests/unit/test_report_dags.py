@@ -47,6 +47,7 @@ def test_each_chore_is_its_own_leaf_so_that_no_failure_is_hidden(chores: DAG) ->
         "trim_batches",
         "trim_logs",
         "forget_uploads",
+        "drop_replaced_database",
         "clean_metadata",
     }
     assert {task.task_id for task in chores.leaves} == names

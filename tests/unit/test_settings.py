@@ -58,6 +58,9 @@ def test_a_switch_is_read_in_every_spelling(text: str) -> None:
         ("SLUICE_SPARK_DRIVER_MEMORY", "5x"),
         ("SLUICE_GENERATE_DIRTY_SHARE", "1.5"),
         ("SLUICE_GENERATE_ROWS", "0"),
+        ("SLUICE_BACKUP_EVERY_HOURS", "-1"),
+        ("SLUICE_KEEP_BACKUPS", "0"),
+        ("SLUICE_KEEP_REPLACED_HOURS", "0"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, text: str) -> None:

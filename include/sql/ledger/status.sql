@@ -96,6 +96,16 @@ CROSS JOIN LATERAL (SELECT ledger.changes_waiting(begins, ends) AS waiting) AS c
 WHERE waiting > 0
 ORDER BY begins;
 
+-- name: unsealed :: one row: loaded files of so many seconds ago that are not sealed (%(most)s are counted at most), the oldest
+SELECT count(*) AS files, min(loaded_at) AS oldest
+FROM (
+    SELECT loaded_at
+    FROM ledger.files
+    WHERE state = 'loaded' AND sealed_at IS NULL AND loaded_at < now() - make_interval(secs => %(seconds)s::float8)
+    ORDER BY loaded_at, file_id
+    LIMIT %(most)s
+) AS unsealed;
+
 -- name: failed_refresh :: one row when the last refresh of the reports failed
 -- The reader writes there: what it writes has an end, here.
 SELECT failed_at, left(report, 100) AS report, left(error, 1000) AS error
