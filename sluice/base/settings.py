@@ -53,6 +53,9 @@ class Settings:
     # The web UI of Airflow, always on loopback under `make run`. 0 picks a free port.
     web_port: int = 8080
 
+    # What a monitor must know to be told figures; empty: nobody is told any.
+    metrics_token: str = ""
+
     # The generator of shop events.
     generator: bool = True
     generate_every_seconds: float = 5.0
@@ -301,6 +304,11 @@ def _check(settings: Settings) -> None:
         )
     if settings.events_partition not in _PARTITIONS:
         raise SettingError(f"SLUICE_EVENTS_PARTITION={settings.events_partition!r} is none of {', '.join(_PARTITIONS)}")
+    if settings.metrics_token and not re.fullmatch(r"[\x21-\x7e]{16,}", settings.metrics_token):
+        raise SettingError(
+            "SLUICE_METRICS_TOKEN is no token: 16 letters, digits and signs of ASCII or more, without spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
     if not _is_zone(settings.shop_zone):
         raise SettingError(
             f"SLUICE_SHOP_ZONE={settings.shop_zone!r} is no time zone: write the IANA's name of a place, such as "

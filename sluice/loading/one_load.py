@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,13 +49,15 @@ STAGED_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True)
 class CopiedFile:
-    """What the transaction has written so far; ``warned`` counts rows that break a rule which only warns."""
+    """What the transaction has written so far; ``warned`` counts rows that break a rule which only warns, ``broken``
+    the rejects by rule, as monitors are told."""
 
     tally: Tally
     match: Match
     look: FeedLook
     replaced: Replaced
     warned: int
+    broken: Mapping[str, int]
 
 
 class FileLoad:
@@ -115,6 +117,7 @@ class FileLoad:
             json.dumps(self._read_as(contract)),
             self._months.first,
             self._months.last,
+            json.dumps(copied.broken),
         )
 
     def _read_as(self, contract: Contract) -> dict[str, Any]:
@@ -150,7 +153,7 @@ class FileLoad:
         refuse_drift(contract, look.drift())
         loaded = good - duplicates - conflicts
         tally = Tally(file.file_id, "loaded", read, loaded, rejects.count, duplicates, file.bytes)
-        return CopiedFile(tally, match, look, replaced, warned)
+        return CopiedFile(tally, match, look, replaced, warned, rejects.by_rule)
 
     def _copy_blocks(
         self, blocks: Iterator[Block], match: Match, look: FeedLook, rejects: Rejects, is_staged: bool
