@@ -20,3 +20,8 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def indented(text: str) -> str:
+    """``text`` of several lines, an error's for example: none but the first begins where a line of ours would."""
+    return "\n    ".join(map(escaped, text.split("\n")))

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import socket
+import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ import pyarrow as pa
 
 from sluice.base.ahead import one_ahead
 from sluice.base.crash_points import crash_point
+from sluice.base.log_lines import facts
+from sluice.base.plain_text import escaped
 from sluice.contracts.judge import Judgement
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract, HeaderError
@@ -66,6 +69,7 @@ class FileLoad:
     def __init__(self, writer: StreamWriter, file: LandedFile) -> None:
         self.writer = writer
         self.file = file
+        self._begun = time.monotonic()
         self._footer_records = 0
         self._kind: Kind | None = None
         self._months = FileMonths(writer.months)
@@ -86,14 +90,48 @@ class FileLoad:
         crash_point("load.before_commit")
         self.writer.session.commit()
         crash_point("load.after_commit")
+        self._tell(copied)
         if self._footer_records:
-            _log.info("file %s (%s): its last %s records are no data", file.file_id, file.name, self._footer_records)
+            _log.info("file %s (%s): its last %s records are no data", file.file_id, file.shown, self._footer_records)
         if is_news:
             contract = copied.match.contract.name
-            _log.warning("file %s (%s) of contract %s %s", file.file_id, file.name, contract, copied.look.words)
+            words = escaped(copied.look.words)
+            _log.warning("file %s (%s) of contract %s %s", file.file_id, file.shown, contract, words)
         for old, rows in copied.replaced:
-            _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.name, old, rows)
+            _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.shown, old, rows)
         return copied.tally, path
+
+    def _tell(self, copied: CopiedFile) -> None:
+        """The one line of each file that is loaded."""
+        file, tally, contract = self.file, copied.tally, copied.match.contract
+        seconds = time.monotonic() - self._begun
+        rows = {
+            "read": tally.rows_read,
+            "loaded": tally.rows_loaded,
+            "rejected": tally.rows_rejected,
+            "duplicate": tally.rows_duplicate,
+        }
+        _log.info(
+            "file %s (%s) is loaded under contract %s %s: %s, in %.2f s",
+            file.file_id,
+            file.shown,
+            contract.name,
+            contract.version,
+            ", ".join(f"{count:,} {what}" for what, count in rows.items()),
+            seconds,
+            extra=facts(
+                event="file_loaded",
+                file_id=file.file_id,
+                name=file.name,
+                sha256=file.sha256,
+                bytes=file.bytes,
+                contract=contract.name,
+                contract_version=contract.version,
+                epoch=self.writer.epoch,
+                seconds=round(seconds, 3),
+                **{f"rows_{what}": count for what, count in rows.items()},
+            ),
+        )
 
     def _mark_loaded(self, copied: CopiedFile, landed: LandedBytes, path: str) -> None:
         tally, contract = copied.tally, copied.match.contract

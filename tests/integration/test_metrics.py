@@ -133,7 +133,8 @@ def test_labels_are_escaped_and_have_an_end(settings: Settings, connection: Conn
     nasty = 'a"b\\c\nsluice_forged 1\n' + "x" * 500
     connection.execute(
         "INSERT INTO ledger.counts (contract, what, label, amount) "
-        "VALUES (%(name)s, 'files', 'loaded', 1), (%(name)s || 'y', 'files', 'loaded', 2), ('e', 'rejects', %(name)s, 1)",
+        "VALUES (%(name)s, 'files', 'loaded', 1), (%(name)s || 'y', 'files', 'loaded', 2), "
+        "('e', 'rejects', %(name)s, 1)",
         {"name": nasty},
     )
     text = scrape(settings)
@@ -159,7 +160,7 @@ def test_the_backlog_the_stream_and_the_recount_are_told(
     assert value(now, "stream_epoch") == 1
     assert value(now, "recount_holds") == 1
     assert (value(now, "recount_timestamp_seconds") or 0) > 1e9
-    assert 0 < (value(now, "disk_free_bytes", folder="state_folder") or 0)
+    assert (value(now, "disk_free_bytes", folder="state_folder") or 0) > 0
     leases.end(connection, epoch=1, how=leases.EndedHow.ASKED)
     now = told(scrape(own_contracts))
     assert (value(now, "stream_alive"), value(now, "stream_lease_seconds")) == (0, 0)
