@@ -132,7 +132,7 @@ def test_what_is_logged_of_a_file_is_one_line(
         (own_contracts.processing_dir / f"7-0123456789ab-{NAME}").write_text("stray")
         tidy.tidy(own_contracts, writer)
         loader.load(land(table(event(5)), NAME))
-        connection.execute("UPDATE ledger.files SET loaded_at = 'epoch' WHERE state = 'loaded'")
+        connection.execute("UPDATE ledger.files SET loaded_at = 'epoch', merged_at = now() WHERE state = 'loaded'")
         for path in (own_contracts.archive_dir / "loaded").rglob("*.csv"):
             path.write_text("another")
         with pytest.raises(sealing.UnverifiedError) as unverified:
