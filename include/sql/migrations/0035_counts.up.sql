@@ -87,7 +87,10 @@ FOR EACH ROW WHEN (
     NEW.state <> 'landed' AND NEW.state <> OLD.state
     OR NEW.state = 'loaded'
     AND OLD.state = 'loaded'
-    AND (NEW.rows_loaded, NEW.rows_rejected, NEW.rows_duplicate)
-        IS DISTINCT FROM (OLD.rows_loaded, OLD.rows_rejected, OLD.rows_duplicate)
+    AND (
+        NEW.rows_loaded IS DISTINCT FROM OLD.rows_loaded
+        OR NEW.rows_rejected IS DISTINCT FROM OLD.rows_rejected
+        OR NEW.rows_duplicate IS DISTINCT FROM OLD.rows_duplicate
+    )
 )
 EXECUTE FUNCTION ledger.count_file();
