@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,8 +22,10 @@ from sluice.loading import merge, rejects
 from sluice.loading.replay import replay
 from sluice.loading.unload import unload_file
 from sluice.proof.reconcile import reconcile
+from sluice.running import trimming
 from sluice.running.instance import Instance
 from sluice.watching.reader import Reader
+from spark_jobs.keeper import Keeper
 from tests.loading import Connection, event, table
 
 Land = Callable[..., int]
@@ -101,6 +104,37 @@ def test_summing_up_changes_no_figure_and_leaves_a_row_a_count(
         "SELECT count(*) AS rows, count(DISTINCT (contract, what, label)) AS counts FROM ledger.counts"
     )
     assert rows.fetchone() == {"rows": left, "counts": left}
+
+
+def test_a_living_stream_and_housekeeping_sum_up(
+    own_contracts: Settings, load: Land, connection: Connection, epoch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = "SELECT count(*) AS rows, count(DISTINCT (contract, what, label)) AS counts FROM ledger.counts"
+
+    def are_summed_up() -> bool:
+        rows = connection.execute(counts).fetchone()
+        assert rows is not None
+        return bool(rows["rows"] == rows["counts"])
+
+    def load_two(first: int) -> None:
+        for number in (first, first + 1):
+            load(table(event(number)), f"{number}.csv")
+        assert not are_summed_up()
+
+    load_two(1)
+    with database.connect(own_contracts.writer_dsn) as writer:
+        assert trimming.sum_up_counts(writer) > 3
+    assert are_summed_up()
+    load_two(3)
+    monkeypatch.setattr("spark_jobs.keeper._SUM_UP_SECONDS", 0.0)
+    keeper = Keeper(own_contracts.writer_dsn, epoch, lease_seconds=1, life_seconds=600, submitter=None)
+    keeper.start()
+    try:
+        deadline = time.monotonic() + 60
+        while not are_summed_up():
+            assert time.monotonic() < deadline
+    finally:
+        keeper.close(leases.EndedHow.ASKED)
 
 
 def test_two_that_sum_up_at_once_lose_and_double_nothing(
