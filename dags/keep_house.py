@@ -57,11 +57,12 @@ def make_receipts() -> None:
 
 @task
 def trim_batches() -> None:
-    """Delete old rows of ledger.batches and ledger.recounts."""
+    """Delete old rows of ledger.batches and ledger.recounts, sum up ledger.counts."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         trimming.trim_batches(settings, connection)
         trimming.trim_recounts(connection)
+        trimming.sum_up_counts(connection)
 
 
 @task

@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 _END_GRACE_SECONDS = 20.0
 _CONNECT_SECONDS = 3
+# Between two sums of what was counted: a scrape reads no more rows than come in this time.
+_SUM_UP_SECONDS = 30.0
 
 
 class Keeper(threading.Thread):
@@ -38,6 +40,7 @@ class Keeper(threading.Thread):
         self.epoch = epoch
         self._lease_seconds = lease_seconds
         self._ends_at = time.monotonic() + life_seconds
+        self._sum_up_at = time.monotonic() + _SUM_UP_SECONDS
         self._submitter = submitter
         self._parent = os.getppid()
         self._connection: psycopg.Connection[dict[str, Any]] | None = None
@@ -58,6 +61,7 @@ class Keeper(threading.Thread):
                 self.ask_to_stop(EndedHow.LIFE_OVER)
             if self.in_ledger(self._renew):
                 self._say_unsaid()
+                self._sum_up()
 
     def ask_to_stop(self, how: EndedHow) -> None:
         """Let the current micro-batch finish, claim no more files, then end."""
@@ -95,6 +99,11 @@ class Keeper(threading.Thread):
         if leases.renew(connection, epoch=self.epoch, seconds=self._lease_seconds) and not self.stop.is_set():
             self.ended_how = EndedHow.ASKED
             self.stop.set()
+
+    def _sum_up(self) -> None:
+        if time.monotonic() >= self._sum_up_at:
+            self.run_query("ledger/counts.sum_up")
+            self._sum_up_at = time.monotonic() + _SUM_UP_SECONDS
 
     def _say_unsaid(self) -> None:
         if self._unsaid is not None:

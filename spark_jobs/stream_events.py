@@ -33,7 +33,7 @@ from py4j.protocol import Py4JJavaError, Py4JNetworkError  # type: ignore[import
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sluice.base import database, disks, poolers
+from sluice.base import database, disks, log_lines, poolers
 from sluice.base.settings import Settings, load
 from sluice.base.waiting import News, Waiting
 from sluice.ledger import lanes, leases
@@ -75,8 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--drain", action="store_true", help="load what has landed, then end")
     drain = parser.parse_args(arguments).drain
     logging.getLogger("py4j").setLevel(logging.WARNING)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
     settings = load()
+    log_lines.configure(settings.log, sys.stdout, others=logging.INFO)
     try:
         keeper = begin(settings)
     except leases.StreamFenced as fenced:

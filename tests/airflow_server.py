@@ -24,6 +24,7 @@ from sluice.running import processes, web
 
 # One login a role of Airflow's.
 ROLES = ("admin", "op", "user", "viewer")
+MONITOR_TOKEN = "only-for-tests-and-monitors"
 START_SECONDS = 180
 
 
@@ -133,6 +134,7 @@ def _environment(settings: Settings, folder: Path, port: int) -> dict[str, str]:
         "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-tests-" * 5,
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "SLUICE_HOME": str(settings.home_dir),
+        "SLUICE_METRICS_TOKEN": MONITOR_TOKEN,
         "SLUICE_READER_URL": settings.reader_dsn,
         "SLUICE_WRITER_URL": settings.writer_dsn,
         "AIRFLOW_CONN_SLUICE_READER": settings.reader_dsn,

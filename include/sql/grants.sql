@@ -75,6 +75,8 @@ BEGIN
     -- The mover marks the folders of a new ledger.
     GRANT UPDATE ON ledger.identity TO sluice_writer;
     GRANT INSERT, UPDATE, DELETE ON ledger.batches, ledger.duplicates TO sluice_writer;
+    -- Added to, and summed up.
+    GRANT INSERT, DELETE ON ledger.counts TO sluice_writer;
     GRANT INSERT, DELETE ON ledger.arrivals TO sluice_writer;
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit, ledger.merges, ledger.retentions, ledger.expired_months TO sluice_writer;

@@ -55,6 +55,15 @@ CREATE TABLE ledger.contracts (
     CONSTRAINT contracts_pkey PRIMARY KEY (file)
 );
 
+CREATE TABLE ledger.counts (
+    contract text NOT NULL,
+    what text NOT NULL,
+    label text NOT NULL,
+    amount double precision NOT NULL,
+    CONSTRAINT a_count_only_grows CHECK ((amount > (0)::double precision)),
+    CONSTRAINT what_is_counted_is_known CHECK ((what = ANY (ARRAY['files'::text, 'rows'::text, 'rejects'::text, 'lag'::text, 'lag_seconds'::text])))
+);
+
 CREATE TABLE ledger.dropped_views (
     schema_name text NOT NULL,
     view_name text NOT NULL,
@@ -413,6 +422,64 @@ AS $function$
     END
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.count_file()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    is_same   constant boolean := TG_OP = 'UPDATE' AND OLD.state = NEW.state;
+    is_loaded constant boolean := NEW.state = 'loaded';
+    rejected  constant bigint := CASE
+        WHEN is_loaded THEN NEW.rows_rejected - CASE WHEN is_same THEN OLD.rows_rejected ELSE 0 END
+    END;
+    seconds   constant double precision := CASE
+        WHEN is_loaded AND NOT is_same AND TG_OP = 'UPDATE'
+        THEN greatest(extract(epoch FROM NEW.loaded_at - coalesce(NEW.landed_again_at, NEW.landed_at)), 0)
+    END;
+BEGIN
+    INSERT INTO ledger.counts (contract, what, label, amount)
+    SELECT coalesce(NEW.contract, 'unknown'), what, label, amount
+    FROM (
+        VALUES
+            ('files', NEW.state, CASE WHEN NOT is_same THEN 1.0::double precision END),
+            (
+                'rows', 'loaded',
+                CASE WHEN is_loaded THEN NEW.rows_loaded - CASE WHEN is_same THEN OLD.rows_loaded ELSE 0 END END
+            ),
+            ('rows', 'rejected', rejected),
+            (
+                'rows', 'duplicate',
+                CASE WHEN is_loaded THEN NEW.rows_duplicate - CASE WHEN is_same THEN OLD.rows_duplicate ELSE 0 END END
+            ),
+            ('rows', 'withdrawn', CASE WHEN NEW.state IN ('unloaded', 'replaced') AND TG_OP = 'UPDATE' THEN OLD.rows_loaded END),
+            -- A load says itself which rules its rejects break. Of a loaded file only the merge sets rows aside.
+            ('rejects', 'event_id.conflict', CASE WHEN is_same THEN rejected END),
+            (
+                'lag',
+                CASE
+                    WHEN seconds <= 0.5 THEN '0.5'
+                    WHEN seconds <= 1 THEN '1'
+                    WHEN seconds <= 2 THEN '2'
+                    WHEN seconds <= 5 THEN '5'
+                    WHEN seconds <= 10 THEN '10'
+                    WHEN seconds <= 30 THEN '30'
+                    WHEN seconds <= 60 THEN '60'
+                    WHEN seconds <= 300 THEN '300'
+                    WHEN seconds <= 900 THEN '900'
+                    WHEN seconds <= 3600 THEN '3600'
+                    ELSE '+Inf'
+                END,
+                CASE WHEN seconds IS NOT NULL THEN 1 END
+            ),
+            ('lag_seconds', '', seconds)
+    ) AS counted (what, label, amount)
+    WHERE amount > 0;
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.digest(of_file bigint)
  RETURNS text
  LANGUAGE sql
@@ -763,8 +830,10 @@ $function$;
 
 -- Triggers
 
+CREATE TRIGGER a_file_that_comes_in_its_last_state_is_counted AFTER INSERT ON ledger.files FOR EACH ROW WHEN ((new.state <> 'landed'::text)) EXECUTE FUNCTION ledger.count_file();
 CREATE TRIGGER a_file_that_comes_loaded_is_noted AFTER INSERT ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0))) EXECUTE FUNCTION ledger.note_file();
 CREATE TRIGGER rows_that_come_are_noted AFTER UPDATE OF state, rows_loaded ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0) AND ((old.state <> 'loaded'::text) OR (new.rows_loaded > old.rows_loaded)))) EXECUTE FUNCTION ledger.note_file();
+CREATE TRIGGER what_becomes_of_a_file_is_counted AFTER UPDATE OF state, rows_loaded, rows_rejected, rows_duplicate ON ledger.files FOR EACH ROW WHEN ((((new.state <> 'landed'::text) AND (new.state <> old.state)) OR ((new.state = 'loaded'::text) AND (old.state = 'loaded'::text) AND ((new.rows_loaded IS DISTINCT FROM old.rows_loaded) OR (new.rows_rejected IS DISTINCT FROM old.rows_rejected) OR (new.rows_duplicate IS DISTINCT FROM old.rows_duplicate))))) EXECUTE FUNCTION ledger.count_file();
 CREATE TRIGGER an_edit_comes_in_time BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN (((old.state <> 'quarantined'::text) AND (old.fields IS DISTINCT FROM new.fields))) EXECUTE FUNCTION ledger.refuse_edit();
 CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN ((old.fields IS DISTINCT FROM new.fields)) EXECUTE FUNCTION ledger.note_edit();
 CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
@@ -773,6 +842,9 @@ CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_from_2100
 
 -- Comments
 
+COMMENT ON TABLE ledger.counts IS 'What has happened: the sum of the amounts of one contract, kind and label only grows, also when a file is taken back';
+COMMENT ON COLUMN ledger.counts.contract IS 'unknown: the file has none';
+COMMENT ON COLUMN ledger.counts.what IS 'files that came to a state (label), rows that a file came to have (loaded, rejected, duplicate) or that were taken back (withdrawn), rejects by the rule that they break, files by their seconds from landed to queryable (label: up to so many), the sum of these seconds';
 COMMENT ON TABLE ledger.dropped_views IS 'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
 COMMENT ON TABLE ledger.expired_months IS 'The partitions of events that were dropped because they were older than the kept months';
 COMMENT ON COLUMN ledger.failed_refresh.report IS 'whose file or check failed; none: all of them could not be published';
@@ -814,6 +886,9 @@ GRANT EXECUTE ON FUNCTION ledger.changes_waiting(begins timestamp with time zone
 REVOKE ALL ON FUNCTION ledger.changes_waiting(begins timestamp with time zone, ends timestamp with time zone) FROM PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.contracts TO sluice_writer;
 GRANT SELECT ON TABLE ledger.contracts TO sluice_reader;
+REVOKE ALL ON FUNCTION ledger.count_file() FROM PUBLIC;
+GRANT DELETE, INSERT, SELECT ON TABLE ledger.counts TO sluice_writer;
+GRANT SELECT ON TABLE ledger.counts TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.digest(of_file bigint) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.digest(of_file bigint) FROM PUBLIC;

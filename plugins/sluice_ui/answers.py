@@ -46,6 +46,11 @@ class Answers:
         """End the sessions with the database that nobody uses just now."""
         self._reader.close()
 
+    @property
+    def reader(self) -> Reader:
+        """For who asks several questions and tells itself what to do when there is no answer."""
+        return self._reader
+
     def fresh(self, question: Callable[[Connection], Any], seconds: float = FRESH_SECONDS) -> Fresh:
         """One answer a second, or in so many, for all who ask."""
         return Fresh(self.desk, lambda: self.at_once(question), seconds)

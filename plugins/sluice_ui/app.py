@@ -1,4 +1,7 @@
-"""The page's JSON app: one router a room, all behind Airflow's login, and what is true of every answer."""
+"""The page's JSON app: one router a room, all behind Airflow's login, and what is true of every answer.
+
+Beside them the endpoint of monitors, behind a token of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from sluice.watching.unknown import UnknownError
 from sluice_ui import rights
 from sluice_ui.answers import Answers
 from sluice_ui.desk import BusyError
-from sluice_ui.rooms import feeds, files, land, now, quarantine, shop
+from sluice_ui.rooms import feeds, files, land, metrics, now, quarantine, shop
 
 STATIC = Path(__file__).parent / "static"
 RETRY_SECONDS = "2"
@@ -46,6 +49,7 @@ def build(settings: Settings | None = None) -> FastAPI:
     answers = Answers(settings or load())
     for room in (now, feeds, files, quarantine, land, shop):
         app.include_router(room.router(answers), prefix="/api", dependencies=[rights.LOOK])
+    app.include_router(metrics.router(answers))
     app.mount("/static", Scripts(directory=STATIC), name="static")
     app.middleware("http")(_with_headers)
     app.exception_handler(BusyError)(_busy)

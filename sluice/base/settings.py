@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sluice.base.log_lines import KINDS
+
 PROJECT = Path(__file__).resolve().parents[2]
 SQL = PROJECT / "include" / "sql"
 PREFIX = "SLUICE_"
@@ -52,6 +54,12 @@ class Settings:
 
     # The web UI of Airflow, always on loopback under `make run`. 0 picks a free port.
     web_port: int = 8080
+
+    # How the stream logs: text or json.
+    log: str = "text"
+
+    # What a monitor must know to be told figures; empty: nobody is told any.
+    metrics_token: str = ""
 
     # The generator of shop events.
     generator: bool = True
@@ -322,6 +330,13 @@ def _check(settings: Settings) -> None:
         )
     if settings.events_partition not in _PARTITIONS:
         raise SettingError(f"SLUICE_EVENTS_PARTITION={settings.events_partition!r} is none of {', '.join(_PARTITIONS)}")
+    if settings.log not in KINDS:
+        raise SettingError(f"SLUICE_LOG={settings.log!r} is neither text nor json")
+    if settings.metrics_token and not re.fullmatch(r"[\x21-\x7e]{16,}", settings.metrics_token):
+        raise SettingError(
+            "SLUICE_METRICS_TOKEN is no token: 16 letters, digits and signs of ASCII or more, without spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
     if not _is_zone(settings.shop_zone):
         raise SettingError(
             f"SLUICE_SHOP_ZONE={settings.shop_zone!r} is no time zone: write the IANA's name of a place, such as "

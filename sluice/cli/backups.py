@@ -124,8 +124,7 @@ def reland(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
 def adopt(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     """For folders that were moved or brought back by other tools."""
     with database.connect(reached(pipeline).owner_dsn, application_name="sluice-adopt") as ledger:
-        print("\n".join(folders.adopt(pipeline.settings, ledger)))
-    return 0
+        return _tell(folders.adopt(pipeline.settings, ledger))
 
 
 def _tell_aside(line: str) -> None:

@@ -120,7 +120,7 @@ def unload_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         with_duplicates=parsed.with_duplicates,
         dry_run=parsed.dry_run,
     )
-    print(json.dumps(left.as_dict(), indent=2, ensure_ascii=False))
+    print(json.dumps(left.as_dict(), indent=2))
     return 0
 
 
@@ -162,7 +162,7 @@ def insist_on_file(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     settings = reached(pipeline)
     with database.connect(settings.writer_dsn, application_name="sluice-insist") as connection:
         name = insist.land_again(connection, settings.home_dir, parsed.file_id, parsed.reason, by_whom())
-    print(f"file {parsed.file_id} ({name}) waits to be loaded again; `make status` tells when the stream is at it")
+    say(f"file {parsed.file_id} ({name}) waits to be loaded again; `make status` tells when the stream is at it")
     return 0
 
 
@@ -194,5 +194,5 @@ def replay_rejects(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     from sluice.loading import replay  # its imports are heavy, and only needed here
 
     tally = replay.replay(reached(pipeline), contract=parsed.contract, rule=parsed.rule, file_id=parsed.file_id)
-    print(json.dumps(tally.as_dict(), indent=2, ensure_ascii=False))
+    print(json.dumps(tally.as_dict(), indent=2))
     return 1 if tally.not_judged else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from sluice.cli.feeds import add_to_status
 from sluice.cli.shared import here, reached
 from sluice.running import shutdown, status
 from sluice.running.launcher import Launcher
-from sluice.running.logs import rotate, tail
+from sluice.running.logs import KEPT, MOST_BYTES, rotate, tail
 from sluice.running.pipeline import WEB_USER, InstanceError, Pipeline
 
 _UP_SECONDS = 420.0
@@ -50,8 +51,9 @@ def up(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         return 0
     instance = here(pipeline)
     instance.make_folders()
-    log = pipeline.log_dir / "launcher.log"
-    rotate(log, 5_000_000)
+    log = pipeline.launcher_log
+    with contextlib.suppress(OSError):  # a full disk is said by the launcher
+        rotate(log, MOST_BYTES, KEPT)
     with log.open("ab") as output:
         start = output.tell()
         launcher = subprocess.Popen(

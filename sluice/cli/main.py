@@ -16,8 +16,9 @@ import psycopg
 
 from sluice.base import permissions
 from sluice.base.env_file import read_env_file
+from sluice.base.plain_text import indented
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
-from sluice.cli import backups, contracts, feeds, files, lifecycle, programs, proof, reports
+from sluice.cli import backups, contracts, feeds, files, lifecycle, monitoring, programs, proof, reports
 from sluice.cli.command import Command
 from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
@@ -32,7 +33,7 @@ from sluice.running.java import JavaError
 from sluice.running.pipeline import InstanceError
 
 # In the order in which the help lists them.
-_GROUPS = (lifecycle, feeds, files, proof, reports, backups, contracts, programs)
+_GROUPS = (lifecycle, feeds, monitoring, files, proof, reports, backups, contracts, programs)
 _EXPECTED = (
     InstanceError,
     SettingError,
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Command = parsed.command
         return command.run(Containers(load()) if inside() else Instance(load()), parsed)
     except _EXPECTED as error:
-        print(f"sluice: {error}", file=sys.stderr)
+        print(f"sluice: {indented(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

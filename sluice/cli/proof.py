@@ -43,5 +43,5 @@ def receipt(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
         verified = receipts.verify(connection, parsed.file_id)
     if verified is None:
         raise InstanceError(f"there is no file {parsed.file_id}: the files are in ledger.files")
-    print(json.dumps(verified, indent=2, ensure_ascii=False))
+    print(json.dumps(verified, indent=2))
     return 1 if verified["holds"] is False else 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 
+from sluice.base.plain_text import escaped
 from sluice.base.settings import Settings
-from sluice.ledger import quarantine
 from sluice.running.instance import Instance
 from sluice.running.pipeline import InstanceError, Pipeline, Running
 
@@ -40,4 +40,4 @@ def by_whom() -> str:
 
 def say(line: str) -> None:
     """Print a line. A name of a file may hold what a terminal takes for a command, or a line break: it is escaped."""
-    print(quarantine.escaped(line), flush=True)
+    print(escaped(line), flush=True)

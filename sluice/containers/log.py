@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sluice.base.plain_text import indented
+
 
 def say(sentence: str) -> None:
     """A line in the container's log."""
-    print(f"sluice: {sentence}", flush=True)
+    print(f"sluice: {indented(sentence)}", flush=True)

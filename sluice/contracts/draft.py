@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sluice.base.plain_text import escaped
 from sluice.contracts.draft_columns import Draft, column_part, shown
 from sluice.contracts.draft_derived import arrival, derived_parts
 from sluice.contracts.draft_layout import layout_parts, say_layout
@@ -23,7 +24,6 @@ from sluice.contracts.folder import Contracts, read_contracts
 from sluice.contracts.profile import Profile, profile
 from sluice.contracts.profiling.columns import ColumnProfile
 from sluice.contracts.rules.contract_rules import SIGN
-from sluice.ledger.quarantine import escaped
 
 # More columns than a query judges in good time; nothing is lost in extra.
 _DESCRIBED_MOST = 200

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
+from sluice.base.plain_text import escaped
 from sluice.contracts.draft_columns import Draft
 from sluice.contracts.findings import Finding
-from sluice.ledger.quarantine import escaped
 
 _WIDTH = 110
 

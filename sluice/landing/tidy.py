@@ -40,10 +40,10 @@ def tidy(settings: Settings, connection: Connection) -> Tidied:
             with contextlib.suppress(FileNotFoundError):
                 back = return_to_incoming(settings, name)
                 result.returned.append(back)
-                _log.warning("returned %s to incoming as %s: the ledger does not know it", name, back)
+                _log.warning("returned %r to incoming as %r: the ledger does not know it", name, back)
         for name, target in finish(settings, connection, finished):
             result.finished.append(name)
-            _log.info("moved %s to %s: the ledger says %s", name, target, finished[name]["state"])
+            _log.info("moved %r to %r: the ledger says %s", name, str(target), finished[name]["state"])
     return result
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from sluice.base import queries
+from sluice.base.plain_text import shown
 from sluice.base.settings import Settings
 
 Connection = psycopg.Connection[dict[str, Any]]
@@ -49,7 +50,7 @@ def release(settings: Settings, connection: Connection) -> int:
 def names(connection: Connection) -> list[str]:
     """The files that wait for a contract, oldest first."""
     return [
-        f"{row['name']} (file {row['file_id']})"
+        f"{shown(row['name'])} (file {row['file_id']})"
         for row in queries.all(connection, "ledger/contracts.waiting_for_contract")
     ]
 

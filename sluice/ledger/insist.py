@@ -9,6 +9,7 @@ import psycopg
 
 from sluice.base import queries
 from sluice.base.crash_points import crash_point
+from sluice.base.plain_text import shown
 
 Connection = psycopg.Connection[dict[str, Any]]
 REASON_MIN = 3
@@ -41,8 +42,8 @@ def land_again(connection: Connection, home: Path, file_id: int, reason: str, by
         name: str = file["name"]
         if file["state"] != "rejected" or file["rejected_for"] != "undoes":
             raise InsistError(
-                f"file {file_id} ({name}) is {file['state']}: only a file that was set aside because it would undo a "
-                "newer revision can be insisted on; `make load FILE=… INSIST=…` lands a file with that wish"
+                f"file {file_id} ({shown(name)}) is {file['state']}: only a file that was set aside because it would "
+                "undo a newer revision can be insisted on; `make load FILE=… INSIST=…` lands a file with that wish"
             )
         if file["living"] is not None:
             raise InsistError(f"the same bytes are file {file['living']} already: unload that one first")

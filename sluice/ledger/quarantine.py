@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 
 from sluice.base import queries
+from sluice.base.plain_text import shown
 
-SHOWN = 140
 PLACEHOLDER = "…"
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -35,18 +35,6 @@ def lines(
         of_the_rule = by_rule[group["contract"], group["rule"]]
         said += [_heading(group), *(line for example in of_the_rule for line in _example(example)), ""]
     return said + _remedy(examples[0])
-
-
-def shown(text: str | bytes, limit: int = SHOWN) -> str:
-    """``text`` as a terminal may get it: control characters and bytes that are no UTF-8 escaped, at most ``limit``."""
-    text = text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else text
-    safe = escaped(text[: limit + 1])
-    return safe if len(safe) <= limit else f"{safe[:limit]}…"
-
-
-def escaped(text: str) -> str:
-    """``text`` in one line, whole: what a terminal takes for a command or a line break is escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _heading(group: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.base.crash_points import crash_point
+from sluice.base.plain_text import escaped
 from sluice.ledger import archive
 
 _log = logging.getLogger(__name__)
@@ -108,4 +109,4 @@ def _note(run: Run, original: int, taken: Takeover, by_whom: str) -> None:
     details = {"original": original, "handed_over": taken.handed_over, "rows_handed_over": taken.rows_handed_over}
     run("load/withdraw.note", "takeover", taken.heir, reason, by_whom, json.dumps(details))
     how = f"has its {taken.rows_handed_over} rows" if taken.handed_over else "is loaded in its place"
-    _log.info("file %s (%s): %s, it %s", taken.heir, taken.heir_name, reason, how)
+    _log.info("file %s (%s): %s, it %s", taken.heir, escaped(taken.heir_name), escaped(reason), how)

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sluice.base.crash_points import crash_point
+from sluice.base.log_lines import facts
 from sluice.base.permissions import make_folder
+from sluice.base.plain_text import escaped
 from sluice.base.renaming import rename_if_free
 from sluice.base.settings import Settings
 from sluice.contracts.model import Contract
@@ -37,7 +39,10 @@ def set_aside(
     take_over(run, file.file_id, home=writer.settings.home_dir, by_whom=writer.name, has_rows=False)
     crash_point("load.before_reject")
     writer.session.commit()
-    _log.warning("file %s (%s) is rejected: %s", file.file_id, file.name, error)
+    told = facts(
+        event="file_rejected", file_id=file.file_id, name=file.name, epoch=writer.epoch, error=error, cause=cause
+    )
+    _log.warning("file %s (%s) is rejected: %s", file.file_id, file.shown, escaped(error), extra=told)
     return Tally(file.file_id, "rejected", bytes=file.bytes), path
 
 
@@ -47,7 +52,7 @@ def hold(writer: StreamWriter, file: LandedFile, why: str) -> Tally:
     again = writer.begin(file.file_id)
     if again.state == "landed":
         writer.session.run("load/load.mark_waiting", file.file_id, writer.contracts_digest, why)
-        _log.warning("file %s (%s) waits for a contract: %s", file.file_id, file.name, why)
+        _log.warning("file %s (%s) waits for a contract: %s", file.file_id, file.shown, escaped(why))
     writer.session.commit()
     return Tally(file.file_id, again.state)
 

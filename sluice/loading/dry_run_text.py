@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sluice.ledger.quarantine import shown
+from sluice.base.plain_text import shown
 
 if TYPE_CHECKING:  # its imports are heavy
     from sluice.loading.dry_run import DryRun, Example

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sluice.base.plain_text import shown
+
 
 @dataclass(frozen=True)
 class LandedFile:
@@ -19,6 +21,11 @@ class LandedFile:
     bytes: int
     state: str
     landed_at: int
+
+    @property
+    def shown(self) -> str:
+        """Its name as a log may have it."""
+        return shown(self.name)
 
     @property
     def is_archived(self) -> bool:

@@ -6,7 +6,8 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ import pyarrow as pa
 
 from sluice.base.ahead import one_ahead
 from sluice.base.crash_points import crash_point
+from sluice.base.log_lines import facts
+from sluice.base.plain_text import escaped
 from sluice.contracts.judge import Judgement
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract, HeaderError
@@ -49,13 +52,15 @@ STAGED_BYTES_MAX = 1 << 20
 
 @dataclass(frozen=True)
 class CopiedFile:
-    """What the transaction has written so far; ``warned`` counts rows that break a rule which only warns."""
+    """What the transaction has written so far; ``warned`` counts rows that break a rule which only warns, ``broken``
+    the rejects by rule, as monitors are told."""
 
     tally: Tally
     match: Match
     look: FeedLook
     replaced: Replaced
     warned: int
+    broken: Mapping[str, int]
 
 
 class FileLoad:
@@ -64,6 +69,7 @@ class FileLoad:
     def __init__(self, writer: StreamWriter, file: LandedFile) -> None:
         self.writer = writer
         self.file = file
+        self._begun = time.monotonic()
         self._footer_records = 0
         self._kind: Kind | None = None
         self._months = FileMonths(writer.months)
@@ -84,14 +90,48 @@ class FileLoad:
         crash_point("load.before_commit")
         self.writer.session.commit()
         crash_point("load.after_commit")
+        self._tell(copied)
         if self._footer_records:
-            _log.info("file %s (%s): its last %s records are no data", file.file_id, file.name, self._footer_records)
+            _log.info("file %s (%s): its last %s records are no data", file.file_id, file.shown, self._footer_records)
         if is_news:
             contract = copied.match.contract.name
-            _log.warning("file %s (%s) of contract %s %s", file.file_id, file.name, contract, copied.look.words)
+            words = escaped(copied.look.words)
+            _log.warning("file %s (%s) of contract %s %s", file.file_id, file.shown, contract, words)
         for old, rows in copied.replaced:
-            _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.name, old, rows)
+            _log.info("file %s (%s) replaces file %s, %s rows out", file.file_id, file.shown, old, rows)
         return copied.tally, path
+
+    def _tell(self, copied: CopiedFile) -> None:
+        """The one line of each file that is loaded."""
+        file, tally, contract = self.file, copied.tally, copied.match.contract
+        seconds = time.monotonic() - self._begun
+        rows = {
+            "read": tally.rows_read,
+            "loaded": tally.rows_loaded,
+            "rejected": tally.rows_rejected,
+            "duplicate": tally.rows_duplicate,
+        }
+        _log.info(
+            "file %s (%s) is loaded under contract %s %s: %s, in %.2f s",
+            file.file_id,
+            file.shown,
+            contract.name,
+            contract.version,
+            ", ".join(f"{count:,} {what}" for what, count in rows.items()),
+            seconds,
+            extra=facts(
+                event="file_loaded",
+                file_id=file.file_id,
+                name=file.name,
+                sha256=file.sha256,
+                bytes=file.bytes,
+                contract=contract.name,
+                contract_version=contract.version,
+                epoch=self.writer.epoch,
+                seconds=round(seconds, 3),
+                **{f"rows_{what}": count for what, count in rows.items()},
+            ),
+        )
 
     def _mark_loaded(self, copied: CopiedFile, landed: LandedBytes, path: str) -> None:
         tally, contract = copied.tally, copied.match.contract
@@ -115,6 +155,7 @@ class FileLoad:
             json.dumps(self._read_as(contract)),
             self._months.first,
             self._months.last,
+            json.dumps(copied.broken),
         )
 
     def _read_as(self, contract: Contract) -> dict[str, Any]:
@@ -150,7 +191,7 @@ class FileLoad:
         refuse_drift(contract, look.drift())
         loaded = good - duplicates - conflicts
         tally = Tally(file.file_id, "loaded", read, loaded, rejects.count, duplicates, file.bytes)
-        return CopiedFile(tally, match, look, replaced, warned)
+        return CopiedFile(tally, match, look, replaced, warned, rejects.by_rule)
 
     def _copy_blocks(
         self, blocks: Iterator[Block], match: Match, look: FeedLook, rejects: Rejects, is_staged: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from sluice.loading.writer_session import WriterSession
 from sluice.reading.block import Block, BrokenRecord
 
 _BUFFERED_BYTES = 8 << 20
+# Of a contract with more columns rejects are counted by the kind of rule alone: each name is a series of a monitor.
+COUNTED_BY_COLUMN_MAX = 50
 _SCHEMA = pa.schema(
     [
         ("file_id", pa.int64()),
@@ -29,7 +32,8 @@ _SCHEMA = pa.schema(
 
 
 class Rejects:
-    """The rejects of one file. ``count`` is how many were added; memory stays bounded, they are copied as they come.
+    """The rejects of one file. ``count`` is how many were added, ``by_rule`` how many break each rule; memory stays
+    bounded, they are copied as they come.
 
     ``into``: another table than the ledger's, for rejects that may be needed; without a schema a temporary one.
     """
@@ -41,9 +45,11 @@ class Rejects:
         self._session = session
         self._file_id = file_id
         self._match = match
+        self._is_narrow = len(match.contract.columns) <= COUNTED_BY_COLUMN_MAX
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
         self.count = 0
+        self.by_rule: Counter[str] = Counter()
 
     def add(self, block: Block, bad: Sequence[tuple[int, list[str], str]]) -> None:
         """Add the block's broken records, and its rows ``bad``: (row, rules broken, error class)."""
@@ -87,6 +93,7 @@ class Rejects:
             }
         )
         self.count += 1
+        self.by_rule.update(set(rules if self._is_narrow else (rule.rpartition(".")[2] for rule in rules)))
         self._bytes += 2 * len(raw) + 500
         if self._bytes > _BUFFERED_BYTES:
             self.flush()

@@ -23,6 +23,7 @@ from psycopg.rows import tuple_row
 
 from sluice.base import database, queries
 from sluice.base.crash_points import crash_point
+from sluice.base.plain_text import shown
 from sluice.base.settings import Settings
 from sluice.ledger.takeover import Takeover, take_over
 from sluice.reports import refresh
@@ -96,7 +97,7 @@ def withdraw(
         raise UnloadError(f"there is no file {file_id}: the files are in ledger.files")
     name, state, since, until, expired = rows[0]
     if state != "loaded":
-        raise UnloadError(f"file {file_id} ({name}) is {state}: only a loaded file can be taken back")
+        raise UnloadError(f"file {file_id} ({shown(name)}) is {state}: only a loaded file can be taken back")
     run("load/withdraw.make_withdrawn")
     run("load/withdraw.make_given")
     [(removed,)] = run("load/withdraw.take_out", file_id, since, until)
@@ -231,7 +232,7 @@ class _Unloading:
             crash_point("unload.before_commit")
         crash_point("unload.after_commit")
         done = "dry run of unloading" if self._dry_run else "unloaded"
-        log.info("%s file %s (%s): %s", done, self._file_id, left.name, left)
+        log.info("%s file %s (%s): %s", done, self._file_id, shown(left.name), left)
         return left
 
     def _refreshed(self) -> str:

@@ -20,10 +20,11 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, queries
+from sluice.base.plain_text import escaped
 from sluice.base.settings import Settings, load
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.model import Contract
-from sluice.ledger import archive, contract_waits, quarantine
+from sluice.ledger import archive, contract_waits
 from sluice.proof.row_check import Held, RowCheck, sample
 from sluice.proof.second_reader import reader
 from sluice.proof.second_reader.landed import DamagedFileError
@@ -332,5 +333,5 @@ def main(days: float | None = None) -> int:
     """Recount and print; exit code 0 when conservation holds, 1 when it is broken."""
     settings = load()
     found = reconcile(settings, settings.reader_dsn, lambda line: print(line, file=sys.stderr, flush=True), days=days)
-    print("\n".join(map(quarantine.escaped, found.lines())))
+    print("\n".join(map(escaped, found.lines())))
     return 0 if found.holds else 1

@@ -20,6 +20,7 @@ import psycopg
 
 from sluice.base import poolers, queries
 from sluice.base.empty_folders import remove_if_empty
+from sluice.base.plain_text import escaped
 from sluice.base.settings import Settings
 from sluice.landing import folders
 from sluice.ledger import ages, file_names, receipts
@@ -105,14 +106,15 @@ def _verify_and_delete(
     settings: Settings, connection: Connection, row: Row, now: datetime | None, outcome: Sealed
 ) -> bool:
     if why := _why_unverified(settings, row):
-        outcome.kept.append(f"file {row['file_id']} ({row['name']}): {why}")
-        _log.warning("kept file %s (%s): %s", row["file_id"], row["name"], why)
+        kept = escaped(f"file {row['file_id']} ({row['name']}): {why}")
+        outcome.kept.append(kept)
+        _log.warning("kept %s", kept)
         return False
     if row["is_pending"]:
         receipts.make(connection, row["file_id"])
     seal = {"file_id": row["file_id"], "path": row["path"], "now": now}
     if not queries.all(connection, "ledger/housekeeping.seal", **seal):
-        _log.info("file %s (%s) changed its state meanwhile and is kept", row["file_id"], row["name"])
+        _log.info("file %s (%s) changed its state meanwhile and is kept", row["file_id"], escaped(row["name"]))
         return False
     (settings.home_dir / row["path"]).unlink(missing_ok=True)
     outcome.bytes += row["bytes"]

@@ -7,6 +7,8 @@ import sys
 import time
 from contextlib import suppress
 
+from sluice.base.plain_text import indented
+
 
 class Console:
     """Sentences one below another and, on a terminal, one live line below them that is written over."""
@@ -18,6 +20,7 @@ class Console:
 
     def say(self, sentence: str) -> None:
         """Print ``sentence`` on a line of its own; a reader that went away is no error."""
+        sentence = indented(sentence)
         with suppress(OSError):
             print(f"\r\033[K{sentence}" if self._terminal else sentence, flush=True)
 

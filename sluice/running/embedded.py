@@ -229,6 +229,10 @@ class Server:
         messages = re.findall(rf"\b(?:{'|'.join(levels)}):\s+(.+)", self._log_end(lines=100))
         return messages[-1].strip() if messages else ""
 
+    def log_begins_anew(self) -> None:
+        """Its log was emptied: what was logged since the launch begins at its beginning."""
+        self._log_from = 0
+
     def stop(self, how: signal.Signals = signal.SIGINT, timeout: float = 30.0) -> None:
         """End the server: SIGINT (the default) ends sessions and checkpoints; SIGKILL after ``timeout`` seconds."""
         if self.process is None or self.process.poll() is not None:

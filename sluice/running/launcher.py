@@ -26,7 +26,7 @@ from sluice.running.console import Console
 from sluice.running.heartbeat import job_lives
 from sluice.running.instance import Instance, now
 from sluice.running.ledger_view import LedgerView
-from sluice.running.logs import tail
+from sluice.running.logs import Rotation, tail
 from sluice.running.pipeline import WEB_USER, InstanceError, Running
 from sluice.running.server_watch import ServerWatch
 from sluice.running.telling import Telling
@@ -64,6 +64,7 @@ class Launcher:
         self.server_watch = ServerWatch(self.server, self.console.say, self._folders)
         self.guard: subprocess.Popen[bytes] | None = None
         self.since = datetime.now(UTC)
+        self._rotation = Rotation([self.server.log, instance.launcher_log])
         self._telling = Telling(instance, self._folders, self.console.say)
 
     def run(self) -> int:
@@ -179,7 +180,7 @@ class Launcher:
 
     def _start_guard(self, lock: int) -> None:
         """The guard shares the lock: nobody starts a new pipeline while it clears up after a killed launcher."""
-        with (self.instance.log_dir / "launcher.log").open("ab") as log:
+        with self.instance.launcher_log.open("ab") as log:
             self.guard = subprocess.Popen(
                 [sys.executable, "-m", "sluice.running.shutdown", str(self.instance.home)],
                 stdin=subprocess.PIPE,
@@ -239,6 +240,8 @@ class Launcher:
         known = [child.process for child in self.children if child.process]
         assert self.server.process is not None
         processes.reap([*known, self.server.process, *([self.guard] if self.guard else [])])
+        if self.server.log in self._rotation.look():
+            self.server.log_begins_anew()
         started = [child.name for child in self.children if child.watch(self.console)]
         changed = self.server_watch.look()
         if changed and not self.server_watch.trouble:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, queries
+from sluice.base.plain_text import shown
 from sluice.landing import folders, land
 from sluice.ledger import contract_waits, file_names, insist
 from sluice.running.pipeline import InstanceError, Pipeline
@@ -44,7 +45,7 @@ def load(
         pipeline.with_urls(running.postgres_port).owner_dsn, application_name="sluice-load"
     ) as opened:
         if why := folders.problem(pipeline.settings, opened):
-            raise InstanceError(f"{source} is not landed: {why}")
+            raise InstanceError(f"{shown(str(source))} is not landed: {why}")
         after = queries.row(opened, "ledger/landing_watch.newest_file")["file_id"]
 
         def wish(name: str, sha256: str) -> None:
@@ -60,9 +61,11 @@ def load(
 
 def _check(source: Path) -> None:
     if not source.is_file():
-        raise InstanceError(f"{source} is not a file: give the path of a CSV, make load FILE=path/to/file.csv")
+        raise InstanceError(
+            f"{shown(str(source))} is not a file: give the path of a CSV, make load FILE=path/to/file.csv"
+        )
     if not os.access(source, os.R_OK):
-        raise InstanceError(f"{source} cannot be read by this user: change its permissions")
+        raise InstanceError(f"{shown(str(source))} cannot be read by this user: change its permissions")
 
 
 def _land_copy(pipeline: Pipeline, source: Path, before: Wish) -> land.Landed:
@@ -84,9 +87,13 @@ def _wait(pipeline: Pipeline, opened: Connection, which: dict[str, Any], say: Sa
         state = "registered, not loaded yet" if file else "not registered yet"
         waited = time.monotonic() - begun
         if not pipeline.lives():
-            raise InstanceError(f"{which['name']}: {state}, and the pipeline was stopped: it goes on at `make up`")
+            raise InstanceError(
+                f"{shown(which['name'])}: {state}, and the pipeline was stopped: it goes on at `make up`"
+            )
         if waited > timeout:
-            raise InstanceError(f"{which['name']}: {state} after {waited:.0f} s: `make status` tells what is wrong")
+            raise InstanceError(
+                f"{shown(which['name'])}: {state} after {waited:.0f} s: `make status` tells what is wrong"
+            )
         if time.monotonic() - told >= 10:
             told = time.monotonic()
             say(f"{which['name']}: {state} ({waited:.0f} s)")
@@ -133,15 +140,8 @@ def _tell_rejects(opened: Connection, file: dict[str, Any], say: Say) -> None:
     for reject in rejects:
         say(
             f"  record {reject['record_number']:,}, line {reject['line_number']:,}: {', '.join(reject['rules'])} "
-            f"({reject['error_class']}): {_printable(reject['raw'])}"
+            f"({reject['error_class']}): {shown(bytes(reject['raw']), _RAW_CHARACTERS)}"
         )
     if file["rows_rejected"] > MOST_REJECTS:
         more = file["rows_rejected"] - MOST_REJECTS
         say(f"  … and {more:,} more: table ledger.rejects, file_id {file['file_id']}")
-
-
-def _printable(raw: bytes) -> str:
-    """The raw record on one line: what is not printable is escaped, what is long is cut."""
-    text = raw.decode("utf-8", errors="backslashreplace")
-    escaped = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return escaped if len(escaped) <= _RAW_CHARACTERS else f"{escaped[:_RAW_CHARACTERS]}…"

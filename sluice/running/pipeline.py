@@ -53,6 +53,7 @@ class Pipeline(ABC):
         self.home = settings.home_dir
         self.run_dir = self.home / "run"
         self.log_dir = self.home / "logs"
+        self.launcher_log = self.log_dir / "launcher.log"
         self.airflow_home = self.home / "airflow"
 
     @abstractmethod

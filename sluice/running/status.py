@@ -10,10 +10,11 @@ from typing import Any
 import psycopg
 
 from sluice.base import database, disks, queries
+from sluice.base.plain_text import escaped, shown
 from sluice.base.settings import Settings
 from sluice.contracts.drift import says
 from sluice.landing import folders, incoming
-from sluice.ledger import contract_waits, quarantine
+from sluice.ledger import contract_waits
 from sluice.reports import definitions, refresh
 from sluice.running import disk_use
 from sluice.running.credentials import write_private
@@ -141,7 +142,7 @@ def text(state: dict[str, Any]) -> str:
         lines += [*_ledger_lines(state), f"disk         {disk_use.words(state['disk'])}"]
     lines += [f"problem      {problem}" for problem in state["problems"]]
     # Names of files and of their columns are in some of them.
-    return "\n".join(map(quarantine.escaped, lines))
+    return "\n".join(map(escaped, lines))
 
 
 def live_line(state: dict[str, Any], incoming: int) -> str:
@@ -305,7 +306,7 @@ def stale_problems(
 
 def _refused_problems(pipeline: Pipeline, refused: dict[str, str]) -> list[str]:
     folder, names = pipeline.settings.incoming_dir, list(refused)
-    said = [f"{quarantine.shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:SHOWN]]
+    said = [f"{shown(name)} in {folder} is not taken: {refused[name]}" for name in names[:SHOWN]]
     more = len(names) - SHOWN
     return said + ([f"and {more:,} more in {folder} are not taken; JSON=1 names all"] if more > 0 else [])
 

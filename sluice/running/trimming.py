@@ -37,6 +37,13 @@ def trim_recounts(connection: Connection) -> int:
     return deleted
 
 
+def sum_up_counts(connection: Connection) -> int:
+    """Sum up what was counted for monitors, which a stream does while it lives; return how many counts there are."""
+    counts = queries.run(connection, "ledger/counts.sum_up")
+    _log.info("summed up to %s counts", counts)
+    return counts
+
+
 def trim_logs(settings: Settings, folder: Path, *, now: float | None = None) -> int:
     """Delete the files under ``folder`` that were written to last before ``keep_logs_days``, and folders left empty.
 

@@ -47,7 +47,7 @@ def snapshot(connection: Connection) -> dict[str, Any]:
         "held": queries.row(connection, "watching/now.held", most=_MOST_HELD)["files"],
         "lag": queries.row(connection, "ledger/status.latency", minutes=LAG_MINUTES),
         "proof": queries.one(connection, "ledger/status.proof"),
-        "batches": [_batch(row) for row in queries.all(connection, "watching/now.batches", most=BATCHES)],
+        "batches": [by_phase(row) for row in queries.all(connection, "watching/now.batches", most=BATCHES)],
         "outcomes": queries.all(connection, "watching/now.outcomes", most=OUTCOMES),
     }
 
@@ -143,7 +143,8 @@ def _stream(stream: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {name: stream[name] for name in (*shown, *more)}
 
 
-def _batch(row: dict[str, Any]) -> dict[str, Any]:
+def by_phase(row: dict[str, Any]) -> dict[str, Any]:
+    """A micro-batch of the ledger, with milliseconds by what they are to people instead of Spark's durations."""
     durations = row.pop("durations") or {}
     return row | {
         "phases": {phase: sum(durations.get(name, 0) for name in names) for phase, names in _PHASES.items()},

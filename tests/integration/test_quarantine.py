@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from sluice.base import plain_text
 from sluice.base.settings import Settings
 from sluice.cli import main as cli
-from sluice.ledger import quarantine
 from tests.loading import HEADER, Connection, change_contract, event, recount, rejects, state, table, write_contract
 
 
@@ -54,8 +54,8 @@ def test_nothing_of_a_file_reaches_the_terminal_as_a_command(shown: Any, load: A
 
 
 def test_a_long_raw_text_is_cut() -> None:
-    assert quarantine.shown("x" * 1000, 10) == "xxxxxxxxxx…"
-    assert quarantine.shown(b"\xff\x00ok") == "\\xff\\x00ok"
+    assert plain_text.shown("x" * 1000, 10) == "xxxxxxxxxx…"
+    assert plain_text.shown(b"\xff\x00ok") == "\\xff\\x00ok"
 
 
 def test_the_remedy_can_be_run_as_it_stands(shown: Any, load: Any, connection: Connection) -> None:

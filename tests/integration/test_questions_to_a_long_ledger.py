@@ -58,6 +58,8 @@ def long_ledger(connection: Connection) -> Connection:
         ("watching/now.oldest_waiting", {}),
         ("watching/now.held", {"most": 100}),
         ("watching/now.outcomes", {"most": 60}),
+        ("duty/metrics.counts", {}),
+        ("duty/metrics.batches", {"most": 60}),
         ("watching/now.lag", {"hours": 1, "most": 100}),
         ("watching/now.today", {"zone": "UTC"}),
         ("watching/now.waiting_for_contract", {"most": 100}),

@@ -16,7 +16,7 @@ import pytest
 
 from sluice.base import disks
 from sluice.base.settings import Settings
-from sluice.running import embedded, status
+from sluice.running import embedded, logs, status
 from sluice.running.child import Child
 from sluice.running.embedded import Server
 from sluice.running.instance import Instance
@@ -180,3 +180,34 @@ def test_a_disk_is_named_once_with_what_it_holds(disk: SmallDisk) -> None:
     disk.fill()
     (found,) = disks.full(where)
     assert found.startswith(f"the disk of the state folder ({disk.folder}) is full: 0.0 MB left")
+
+
+def test_the_launcher_rotates_its_own_log_and_the_server_s_while_both_write_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(logs, "_LOOK_SECONDS", 0.0)
+    with tempfile.TemporaryDirectory(prefix="sluice-logs-") as folder:
+        instance = Instance(Settings(home=f"{folder}/home"))
+        instance.make_folders()
+        launcher = Launcher(instance)
+        server, own = launcher.server, instance.launcher_log
+        server.log.parent.mkdir(exist_ok=True)
+        server.log.write_text("of an earlier start\n")
+        server.start()
+        try:
+            with own.open("ab") as output:
+                output.write(b"a live line\n" * 200)
+                output.flush()
+                while not server.log.with_name("postgres.log.1").exists():
+                    with pytest.raises(psycopg.OperationalError):
+                        psycopg.connect(server.url(password="wrong"))
+                    launcher._watch_children()
+                output.write(b"the newest line\n")
+            assert (own.read_text(), own.with_name("launcher.log.1").stat().st_size) == ("the newest line\n", 2400)
+            assert server.log.stat().st_size < 2_000
+            with pytest.raises(psycopg.OperationalError):
+                psycopg.connect(server.url(user="nobody", password="wrong"))
+            # Read from where the log begins now, not from where it had begun at the launch.
+            assert '"nobody"' in server.last_words("FATAL")
+            assert "of an earlier start" in server.log.with_name("postgres.log.1").read_text()
+        finally:
+            server.stop()

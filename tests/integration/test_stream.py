@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -92,8 +93,13 @@ def test_a_drain_loads_what_had_landed_once_though_a_task_dies_before_and_after_
     # No checkpoint at all.
     shutil.rmtree(settings.checkpoint_dir)
     land(f"{HEADER}\n{event(100)}\n", name="late.csv")
-    assert submit("--drain").returncode == 0
+    done = submit("--drain", SLUICE_LOG="json")
+    assert done.returncode == 0
     assert states(connection) == ["loaded"] * 8
+    said = [json.loads(line) for line in (done.stdout + done.stderr).splitlines() if line.startswith("{")]
+    [told] = [one for one in said if one.get("event") == "file_loaded"]
+    assert (told["name"], told["rows_loaded"], told["contract"]) == ("late.csv", 1, "events")
+    assert any(one["logger"] == "sluice.stream" for one in said), "the driver's own lines are JSON too"
     assert reconcile(settings, settings.reader_dsn).holds
 
 

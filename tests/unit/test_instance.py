@@ -89,6 +89,47 @@ def test_a_log_that_has_grown_starts_again_and_keeps_its_old_part(tmp_path: Path
     assert (tmp_path / "scheduler.log.1").read_bytes() == b"old" * 10
 
 
+def test_so_many_old_parts_of_a_log_are_kept_and_none_when_it_is_small(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    for number in range(5):
+        log.write_text(str(number) * 21)
+        assert logs.rotate(log, most=20, keep=3)
+    log.write_text("small")
+    assert not logs.rotate(log, most=20, keep=3)
+    texts = {path.name: path.read_text()[:1] for path in tmp_path.iterdir()}
+    assert texts == {"postgres.log": "s", "postgres.log.1": "4", "postgres.log.2": "3", "postgres.log.3": "2"}
+
+
+def test_a_log_that_cannot_be_copied_for_want_of_room_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "postgres.log"
+    log.write_text("x" * 21)
+
+    def is_full(source: Path, target: Path) -> None:
+        target.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logs.shutil, "copyfile", is_full)
+    monkeypatch.setattr(logs, "MOST_BYTES", 20)
+    assert logs.Rotation([log]).look() == []
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"postgres.log": "x" * 21}
+
+
+def test_logs_are_looked_at_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(logs, "MOST_BYTES", 20)
+    log = tmp_path / "launcher.log"
+    rotation = logs.Rotation([tmp_path / "none.log", log])
+    log.write_text("x" * 21)
+    assert rotation.look() == [log]
+    log.write_text("y" * 21)
+    assert rotation.look() == []
+    clock[0] += 60
+    assert rotation.look() == [log]
+
+
 def test_a_web_port_that_is_taken_is_named_with_the_remedy() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -118,7 +118,12 @@ SELECT
 -- name: say_alive :: the file is read a second time: for long, perhaps, and PostgreSQL ends a client that says nothing
 SELECT 1;
 
--- name: mark_loaded :: nothing; the file is loaded, with its tally
+-- name: mark_loaded :: nothing; the file is loaded, with its tally; which rules its rejects break is counted ($19)
+WITH counted AS (
+    INSERT INTO ledger.counts (contract, what, label, amount)
+    SELECT $2::text, 'rejects', rule, rows::bigint
+    FROM jsonb_each_text($19::text::jsonb) AS broken (rule, rows)
+)
 UPDATE ledger.files
 SET state = 'loaded',
     contract = $2,
