@@ -15,7 +15,7 @@ from airflow.sdk import dag, task
 from sluice.base import database
 from sluice.base.settings import load
 from sluice.landing import uploads
-from sluice.ledger import receipts
+from sluice.ledger import news, receipts
 from sluice.loading import event_statistics, expiry, merge
 from sluice.proof import sealing
 from sluice.running import airflow_metadata, trimming
@@ -57,11 +57,12 @@ def make_receipts() -> None:
 
 @task
 def trim_batches() -> None:
-    """Delete old rows of ledger.batches and ledger.recounts."""
+    """Delete old rows of ledger.batches and ledger.recounts, and old news that nobody was told."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         trimming.trim_batches(settings, connection)
         trimming.trim_recounts(connection)
+        news.trim(settings, connection)
 
 
 @task

@@ -115,6 +115,12 @@ class Settings:
     keep_batches_days: float = 7.0
     merge_every_hours: float = 24.0
     keep_events_months: int = 0  # for ever
+
+    # Who is told of lineage (OpenLineage): a URL or a file, and the key of the backend.
+    lineage: str = ""
+    lineage_key: str = ""
+    lineage_every_seconds: float = 60.0
+
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 
     @property

@@ -1,0 +1,58 @@
+-- What somebody outside has not been told yet (ledger.untold), by the name of who tells it.
+
+-- name: ask :: nothing; from now on news of these kinds are noted for the teller
+INSERT INTO ledger.tellers (teller, wants) VALUES (%(teller)s, %(wants)s)
+ON CONFLICT (teller) DO UPDATE SET wants = excluded.wants, seen_at = clock_timestamp();
+
+-- name: untold :: the oldest news, at most so many
+SELECT untold_id, news_id::text AS news_id, news, at, file_id, details
+FROM ledger.untold
+WHERE teller = %(teller)s AND untold_id > %(after)s
+ORDER BY untold_id
+LIMIT %(most)s;
+
+-- name: told :: nothing; these news are told
+DELETE FROM ledger.untold WHERE teller = %(teller)s AND untold_id = ANY(%(untold_ids)s);
+
+-- name: forget_tellers :: those that have not been seen since the cutoff
+DELETE FROM ledger.tellers WHERE seen_at < %(cutoff)s RETURNING teller;
+
+-- name: forget_untold :: nothing; news from before the cutoff are gone, and those of nobody
+DELETE FROM ledger.untold
+WHERE at < %(cutoff)s OR NOT EXISTS (SELECT FROM ledger.tellers WHERE tellers.teller = untold.teller);
+
+-- name: hold :: whether this session alone tells for the teller from now on, until it ends
+SELECT pg_try_advisory_lock(7216, hashtext(%(teller)s)) AS alone;
+
+-- name: files :: these files, with what is known of them, and when and by which run their stream was submitted
+SELECT
+    files.file_id, name, sha256, bytes, contract, contract_version, files.state, rows_warned, landed_at, moved_at, header,
+    files.error, files.epoch, files.lane, first_event_time, last_event_time,
+    streams.run_id, streams.ended_at IS NOT NULL AS stream_has_ended
+FROM ledger.files AS files
+LEFT JOIN ledger.streams AS streams ON streams.epoch = files.epoch
+WHERE file_id = ANY(%(file_ids)s);
+
+-- name: broken_rules :: how many rows of each file broke which rule
+SELECT file_id, rule, count(*) AS rows
+FROM ledger.rejects
+CROSS JOIN unnest(rules) AS rule
+WHERE file_id = ANY(%(file_ids)s)
+GROUP BY file_id, rule;
+
+-- name: ledger_id :: one row: which ledger this is
+SELECT ledger_id::text AS ledger_id FROM ledger.identity;
+
+-- name: columns :: the columns of the tables and views of these names in schema report, in order
+SELECT relname AS relation, attname AS name, format_type(atttypid, atttypmod) AS type
+FROM pg_class
+JOIN pg_attribute ON attrelid = pg_class.oid
+WHERE relnamespace = 'report'::regnamespace AND relname = ANY(%(relations)s) AND attnum > 0 AND NOT attisdropped
+ORDER BY relname, attnum;
+
+-- name: days :: the days (UTC) of the rows that these files have in events, at most so many
+SELECT DISTINCT (event_time AT TIME ZONE 'UTC')::date::text AS day
+FROM public.events
+WHERE file_id = ANY(%(file_ids)s) AND event_time BETWEEN %(first)s AND %(last)s
+ORDER BY day
+LIMIT %(most)s;
