@@ -1,7 +1,8 @@
 """News: what became of files, micro-batches and reports, noted for those who tell somebody outside of it.
 
-A teller asks once; from then on the database's own triggers note what is new for it, in the transaction that makes it, in
-``ledger.untold``. Who tells deletes what it has told, and only then: what it told and could not delete, it tells again.
+A teller asks once; from then on the database's own triggers note what is new for it in ``ledger.untold``, in the
+transaction that makes it. Who tells deletes what it has told, and only then: what it told and could not delete, it
+tells again.
 """
 
 from __future__ import annotations
