@@ -63,16 +63,21 @@ class HttpBackend(Backend):
             try:
                 self._transport.emit(event)
             except requests.HTTPError as error:
-                assert error.response is not None
-                status = error.response.status_code
-                says = f"{self.shown} answers {status}: {error.response.text[:300]}"
-                raise (EventRefusedError if status in _REFUSALS else BackendAwayError)(says) from error
+                raise _answered(self.shown, error.response) from error
             except requests.RequestException as error:
                 raise BackendAwayError(f"{self.shown} does not take events: {type(error).__name__}") from error
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+
+
+def _answered(who: str, response: requests.Response | None) -> Exception:
+    """What an answer that is no success means."""
+    if response is None:
+        return BackendAwayError(f"{who} did not answer")
+    says = f"{who} answers {response.status_code}: {response.text[:300]}"
+    return EventRefusedError(says) if response.status_code in _REFUSALS else BackendAwayError(says)
 
 
 class FileBackend(Backend):

@@ -7,6 +7,7 @@ tells again.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ def untold(connection: Connection, teller: str, most: int, *, after: int = 0) ->
 def told(connection: Connection, teller: str, untold_ids: Iterable[int]) -> None:
     """These are told."""
     queries.run(connection, "ledger/news.told", teller=teller, untold_ids=list(untold_ids))
+
+
+def fold(connection: Connection, into: News, details: dict[str, Any]) -> None:
+    """``into`` stands for others of the same teller as well, as a batch with these ``details``."""
+    queries.run(connection, "ledger/news.fold", untold_id=into.untold_id, details=json.dumps(details))
 
 
 def files(connection: Connection, news: Iterable[News]) -> dict[int, dict[str, Any]]:

@@ -56,3 +56,17 @@ FROM public.events
 WHERE file_id = ANY(%(file_ids)s) AND event_time BETWEEN %(first)s AND %(last)s
 ORDER BY day
 LIMIT %(most)s;
+
+-- name: last_ended :: one row: the highest epoch of a stream that has ended, 0 when none has; all before it have ended
+SELECT coalesce(max(epoch), 0) AS epoch FROM ledger.streams WHERE ended_at IS NOT NULL;
+
+-- name: fold :: nothing; this one stands for others as well
+UPDATE ledger.untold SET news = 'batch', file_id = NULL, details = %(details)s::jsonb WHERE untold_id = %(untold_id)s;
+
+-- name: asset_events :: in Airflow's metadata: which of these ids events of the asset have
+SELECT DISTINCT coalesce(asset_event.extra -> 'payload', asset_event.extra) ->> 'id' AS id
+FROM asset_event
+JOIN asset ON asset.id = asset_event.asset_id
+WHERE asset.name = %(asset)s
+    AND asset_event.timestamp > %(since)s
+    AND coalesce(asset_event.extra -> 'payload', asset_event.extra) ->> 'id' = ANY(%(ids)s);
