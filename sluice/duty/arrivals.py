@@ -32,6 +32,8 @@ WANTS = (news.LOADED, news.BATCH)
 # Of so many micro-batches that wait, each has its event; older ones are told as one, after a pause.
 SINGLY = 100
 _PAGE = 10_000
+# Airflow makes a run a day of whoever listens.
+DAYS = 1000
 # How often it says that it is still there.
 _SEEN_SECONDS = 3600.0
 # The clocks of Airflow and of the database may differ by so much.
@@ -140,6 +142,18 @@ class Arrivals:
         return {row["id"] for row in rows}
 
 
+def days(settings: Settings, file_ids: Iterable[int]) -> list[str]:
+    """The days (UTC) of the rows that these files have in events, as 2026-11-30, in order; the first 1,000 of them.
+
+    Raises psycopg.Error.
+    """
+    with database.connect(settings.reader_dsn, application_name="sluice-asset") as connection:
+        rows = queries.all(connection, "ledger/news.days", file_ids=list(file_ids), most=DAYS + 1)
+    if len(rows) > DAYS:
+        _log.warning("files have arrived with events of more than %s days: the first are told", DAYS)
+    return [row["day"] for row in rows[:DAYS]]
+
+
 def _arrivals(found: Iterable[News], ended: int) -> Iterator[Arrival]:
     """Files with the micro-batch that they came in: of an epoch and a lane, one micro-batch follows the other."""
     files: dict[tuple[Any, Any], list[News]] = defaultdict(list)
@@ -158,20 +172,25 @@ def _fold(connection: Connection, arrivals: list[Arrival]) -> Arrival:
     """Make one of several, in the ledger: who begins anew finds the one."""
     last = arrivals[-1].last
     rows: dict[str, int] = defaultdict(int)
-    files = batches = 0
+    file_ids: list[int] = []
+    batches = 0
     for each in arrivals:
-        before = each.batch.details if each.batch else {}
-        batches += before.get("batches", 1)
-        files += len(each.files) + before.get("files", 0)
+        batches += each.batch.details.get("batches", 1) if each.batch else 1
+        file_ids += _file_ids(each)
         for name, number in _rows(each).items():
             rows[name] += number
-    details = {**last.details, "batches": batches, "files": files, "rows": dict(rows)}
+    details = {**last.details, "batches": batches, "file_ids": file_ids, "rows": dict(rows)}
     others = [number for each in arrivals for number in each.untold_ids if number != last.untold_id]
     with connection.transaction():
         news.told(connection, TELLER, others)
         news.fold(connection, last, details)
     _log.info("%s micro-batches that nobody was told of become one event", batches)
     return Arrival([], News(last.untold_id, last.news_id, news.BATCH, last.at, None, details))
+
+
+def _file_ids(arrival: Arrival) -> list[int]:
+    before = arrival.batch.details.get("file_ids", []) if arrival.batch else []
+    return [*before, *(file.file_id for file in arrival.files if file.file_id is not None)]
 
 
 def _rows(arrival: Arrival) -> dict[str, int]:
@@ -195,7 +214,7 @@ def _payload(arrival: Arrival, files: dict[int, dict[str, Any]]) -> Payload:
         "lane": details["lane"],
         "batch": details.get("batch"),
         "batches": details.get("batches", 1),
-        "number_of_files": details.get("files", len(listed)),
+        "file_ids": _file_ids(arrival),
         "files": listed,
         "rows": _rows(arrival),
         "first_event_time": min(first, default=None),

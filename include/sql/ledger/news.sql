@@ -51,9 +51,31 @@ WHERE relnamespace = 'report'::regnamespace AND relname = ANY(%(relations)s) AND
 ORDER BY relname, attnum;
 
 -- name: days :: the days (UTC) of the rows that these files have in events, at most so many
-SELECT DISTINCT (event_time AT TIME ZONE 'UTC')::date::text AS day
-FROM public.events
-WHERE file_id = ANY(%(file_ids)s) AND event_time BETWEEN %(first)s AND %(last)s
+-- Of a file whose rows are of one day the ledger knows it; for the others it is looked in the months of their rows.
+WITH chosen AS (
+    SELECT
+        file_id, first_event_time, last_event_time,
+        (first_event_time AT TIME ZONE 'UTC')::date AS first_day, (last_event_time AT TIME ZONE 'UTC')::date AS last_day
+    FROM ledger.files
+    WHERE file_id = ANY(%(file_ids)s) AND state = 'loaded' AND rows_loaded > 0
+), several AS (
+    SELECT
+        array_agg(file_id) AS file_ids,
+        min(ledger.since(first_event_time)) AS since,
+        max(ledger.until(last_event_time)) AS until
+    FROM chosen
+    WHERE first_day IS DISTINCT FROM last_day OR first_day IS NULL
+)
+SELECT day::text AS day
+FROM (
+    SELECT first_day AS day FROM chosen WHERE first_day = last_day
+    UNION
+    SELECT (event_time AT TIME ZONE 'UTC')::date
+    FROM public.events
+    WHERE file_id = ANY((SELECT file_ids FROM several)::bigint[])
+        AND event_time BETWEEN (SELECT since FROM several) AND (SELECT until FROM several)
+        AND isfinite(event_time)
+) AS found
 ORDER BY day
 LIMIT %(most)s;
 
