@@ -3,8 +3,8 @@
 The specification publishes its schemas at https://openlineage.io/spec/2-0-2/OpenLineage.json and, by facet, under
 https://openlineage.io/spec/facets/. Their generator has made the client's classes from them: what is required, of
 which type a value is, which words an enumeration has, and the URL of each one's schema. This is the way back: an event
-is held against what the classes say, facet by facet, and a field that no class has is an error. The schemas themselves
-are asked where SLUICE_TEST_DATA has a folder ``openlineage`` with copies of them.
+is held against what the classes say, facet by facet, and a field that no class has is an error, which the published
+schemas would let pass. The schemas themselves are not here: no package that the project uses has them.
 """
 
 from __future__ import annotations
