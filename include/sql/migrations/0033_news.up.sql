@@ -87,3 +87,6 @@ FOR EACH ROW WHEN (NEW.files > 0)
 EXECUTE FUNCTION ledger.note_news_of_batch();
 CREATE TRIGGER a_refresh_is_news AFTER INSERT ON report.last_refresh
 FOR EACH ROW EXECUTE FUNCTION ledger.note_news_of_reports();
+
+-- They run as the owner: nobody but the triggers has a use for them.
+REVOKE ALL ON FUNCTION ledger.note_news_of_file(), ledger.note_news_of_batch(), ledger.note_news_of_reports() FROM PUBLIC;
