@@ -1,7 +1,7 @@
 """Makes an event of the asset ``events_by_day`` for each day of which events arrived, the day being its partition key.
 
-A trigger of Airflow 3.3 cannot give an event of an asset a partition key, a task can: so with SLUICE_EVENT_DAYS=on this
-DAG runs when files arrive. Otherwise it has no schedule: a run costs seconds of a core for each arrival.
+A trigger of Airflow 3.3 cannot give an event of an asset a partition key, a task can: so with SLUICE_ASSET_BY_DAY=on
+this DAG runs when files arrive. Otherwise it has no schedule: a run costs seconds of a core for each arrival.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def tell(triggering_asset_events: Any = None, outlet_events: Any = None) -> list
 
 
 @dag(
-    schedule=[EVENTS] if load().event_days else None,
+    schedule=[EVENTS] if load().asset_by_day else None,
     start_date=datetime(2025, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,

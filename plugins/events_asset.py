@@ -48,7 +48,7 @@ class MicroBatchTrigger(BaseEventTrigger):
             arrivals.close()
 
 
-# Its events are made by DAG tell_days, when SLUICE_EVENT_DAYS=on: one a day of events, which is its partition key.
+# Its events are made by DAG tell_days, when SLUICE_ASSET_BY_DAY=on: one a day of events, which is its partition key.
 EVENTS_BY_DAY = Asset(name="events_by_day", uri="sluice://events/by-day")
 
 EVENTS = Asset(

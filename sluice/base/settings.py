@@ -122,7 +122,7 @@ class Settings:
     lineage_every_seconds: float = 60.0
 
     # Whether each arrival is told by the days of its events too, as partitions of Airflow's asset events_by_day.
-    event_days: bool = False
+    asset_by_day: bool = False
 
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 

@@ -164,7 +164,9 @@ def _arrivals(found: Iterable[News], ended: int) -> Iterator[Arrival]:
         else:
             yield Arrival(files.pop(stream, []), each)
     for (epoch, _), orphans in files.items():
-        if epoch is None or epoch <= ended:
+        if epoch is None:  # rows that were copied over after a restore: there may be more of them at the next look
+            yield from (Arrival([each], None) for each in orphans)
+        elif epoch <= ended:
             yield Arrival(orphans, None)
 
 

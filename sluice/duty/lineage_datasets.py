@@ -62,15 +62,14 @@ def events_in(database: Database) -> InputDataset:
 def events_out(
     database: Database,
     rows: int,
-    size: int | None = None,
     lineage: column_lineage_dataset.ColumnLineageDatasetFacet | None = None,
 ) -> OutputDataset:
-    """Table events, into which ``rows`` were written; ``size`` is that of the file, in bytes."""
+    """Table events, into which ``rows`` were written."""
     naming = database.table("public", "events")
     facets: dict[str, Any] = {"schema": _events_schema()}
     if lineage is not None:
         facets["columnLineage"] = lineage
-    counted = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=rows, size=size)
+    counted = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=rows)
     return OutputDataset(
         namespace=naming.get_namespace(),
         name=naming.get_name(),

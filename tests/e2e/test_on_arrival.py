@@ -66,7 +66,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
         home,
         SLUICE_GENERATE_ROWS="50",
         SLUICE_GENERATE_EVERY_SECONDS="3600",
-        SLUICE_EVENT_DAYS="on",
+        SLUICE_ASSET_BY_DAY="on",
         SLUICE_LINEAGE="lineage.jsonl",
         SLUICE_LINEAGE_EVERY_SECONDS="10",
         AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(bundles),
