@@ -15,7 +15,7 @@ from airflow.sdk import dag, task
 from sluice.base import database
 from sluice.base.settings import load
 from sluice.landing import uploads
-from sluice.ledger import receipts
+from sluice.ledger import news, receipts
 from sluice.loading import event_statistics, expiry, merge, replaced
 from sluice.proof import sealing
 from sluice.running import airflow_metadata, trimming
@@ -57,12 +57,13 @@ def make_receipts() -> None:
 
 @task
 def trim_batches() -> None:
-    """Delete old rows of ledger.batches and ledger.recounts, sum up ledger.counts."""
+    """Delete old rows of ledger.batches and ledger.recounts and news that nobody was told, sum up ledger.counts."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         trimming.trim_batches(settings, connection)
         trimming.trim_recounts(connection)
         trimming.sum_up_counts(connection)
+        news.trim(settings, connection)
 
 
 @task

@@ -80,6 +80,9 @@ BEGIN
     GRANT INSERT, DELETE ON ledger.arrivals TO sluice_writer;
     -- What was noted there stays as it was noted.
     GRANT INSERT ON ledger.audit, ledger.merges, ledger.retentions, ledger.expired_months TO sluice_writer;
+    -- Who tells somebody outside of news; that there are some is noted by the owner's triggers.
+    GRANT INSERT, UPDATE, DELETE ON ledger.tellers TO sluice_writer;
+    GRANT UPDATE, DELETE ON ledger.untold TO sluice_writer;
     -- Whoever refreshes the reports, see refresh.sql.
     GRANT INSERT, DELETE ON ledger.failed_refresh TO sluice_reader;
     GRANT DELETE ON ledger.failed_refresh TO sluice_writer;

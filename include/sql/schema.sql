@@ -274,6 +274,26 @@ CREATE TABLE ledger.streams (
     CONSTRAINT streams_token_key UNIQUE (token)
 );
 
+CREATE TABLE ledger.tellers (
+    teller text NOT NULL,
+    wants text[] NOT NULL,
+    since timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    seen_at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT tellers_pkey PRIMARY KEY (teller)
+);
+
+CREATE TABLE ledger.untold (
+    untold_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    news_id uuid NOT NULL DEFAULT gen_random_uuid(),
+    teller text NOT NULL,
+    news text NOT NULL,
+    at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+    file_id bigint,
+    details jsonb NOT NULL,
+    CONSTRAINT news_are_of_a_known_kind CHECK ((news = ANY (ARRAY['loaded'::text, 'rejected'::text, 'changed'::text, 'withdrawn'::text, 'batch'::text, 'refreshed'::text]))),
+    CONSTRAINT untold_pkey PRIMARY KEY (untold_id)
+);
+
 CREATE TABLE public.events (
     event_id uuid NOT NULL,
     event_type text NOT NULL,
@@ -387,6 +407,7 @@ CREATE UNIQUE INDEX one_stream_at_a_time ON ledger.streams USING btree ((true)) 
 CREATE INDEX rejects_by_time ON ledger.rejects USING btree (rejected_at) WHERE (state = 'quarantined'::text);
 CREATE INDEX rejects_in_quarantine ON ledger.rejects USING btree (contract, file_id) WHERE (state = 'quarantined'::text);
 CREATE UNIQUE INDEX the_same_bytes_load_once ON ledger.files USING btree (sha256) WHERE (state = ANY (ARRAY['landed'::text, 'loaded'::text]));
+CREATE INDEX untold_by_teller ON ledger.untold USING btree (teller, untold_id);
 CREATE INDEX events_by_file ON public.events USING brin (file_id) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX events_by_time ON public.events USING brin (event_time) WITH (pages_per_range='32', autosummarize='on');
 
@@ -675,6 +696,64 @@ BEGIN
 END
 $function$;
 
+CREATE OR REPLACE FUNCTION ledger.note_news_of_batch()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO ledger.untold (teller, news, details)
+    SELECT teller, 'batch', jsonb_build_object('epoch', NEW.epoch, 'lane', NEW.lane, 'batch', NEW.batch)
+    FROM ledger.tellers
+    WHERE 'batch' = ANY (wants);
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.note_news_of_file()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    kind constant text := CASE
+        WHEN NEW.state = 'loaded' AND OLD.state IS DISTINCT FROM 'loaded' THEN 'loaded'
+        WHEN NEW.state = 'loaded' THEN 'changed'
+        WHEN NEW.state = 'rejected' AND OLD.state IS DISTINCT FROM 'rejected' THEN 'rejected'
+        WHEN NEW.state IN ('unloaded', 'replaced') AND OLD.state = 'loaded' THEN 'withdrawn'
+    END;
+BEGIN
+    INSERT INTO ledger.untold (teller, news, file_id, details)
+    SELECT
+        teller, kind, NEW.file_id,
+        jsonb_build_object(
+            'state', NEW.state, 'epoch', NEW.epoch, 'lane', NEW.lane, 'rows_read', NEW.rows_read,
+            'rows_loaded', NEW.rows_loaded, 'rows_rejected', NEW.rows_rejected, 'rows_duplicate', NEW.rows_duplicate,
+            'rows_before', OLD.rows_loaded
+        )
+    FROM ledger.tellers
+    WHERE kind = ANY (wants);
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION ledger.note_news_of_reports()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO ledger.untold (teller, news, details)
+    SELECT teller, 'refreshed', to_jsonb(NEW)
+    FROM ledger.tellers
+    WHERE 'refreshed' = ANY (wants);
+    RETURN NULL;
+END
+$function$;
+
 CREATE OR REPLACE FUNCTION ledger.receipt_after(receipt text, digests bit)
  RETURNS text
  LANGUAGE sql
@@ -830,15 +909,19 @@ $function$;
 
 -- Triggers
 
+CREATE TRIGGER a_batch_with_files_is_news AFTER INSERT ON ledger.batches FOR EACH ROW WHEN ((new.files > 0)) EXECUTE FUNCTION ledger.note_news_of_batch();
+CREATE TRIGGER a_file_that_comes_finished_is_news AFTER INSERT ON ledger.files FOR EACH ROW WHEN ((new.state = ANY (ARRAY['loaded'::text, 'rejected'::text]))) EXECUTE FUNCTION ledger.note_news_of_file();
 CREATE TRIGGER a_file_that_comes_in_its_last_state_is_counted AFTER INSERT ON ledger.files FOR EACH ROW WHEN ((new.state <> 'landed'::text)) EXECUTE FUNCTION ledger.count_file();
 CREATE TRIGGER a_file_that_comes_loaded_is_noted AFTER INSERT ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0))) EXECUTE FUNCTION ledger.note_file();
 CREATE TRIGGER rows_that_come_are_noted AFTER UPDATE OF state, rows_loaded ON ledger.files FOR EACH ROW WHEN (((new.state = 'loaded'::text) AND (new.rows_loaded > 0) AND ((old.state <> 'loaded'::text) OR (new.rows_loaded > old.rows_loaded)))) EXECUTE FUNCTION ledger.note_file();
 CREATE TRIGGER what_becomes_of_a_file_is_counted AFTER UPDATE OF state, rows_loaded, rows_rejected, rows_duplicate ON ledger.files FOR EACH ROW WHEN ((((new.state <> 'landed'::text) AND (new.state <> old.state)) OR ((new.state = 'loaded'::text) AND (old.state = 'loaded'::text) AND ((new.rows_loaded IS DISTINCT FROM old.rows_loaded) OR (new.rows_rejected IS DISTINCT FROM old.rows_rejected) OR (new.rows_duplicate IS DISTINCT FROM old.rows_duplicate))))) EXECUTE FUNCTION ledger.count_file();
+CREATE TRIGGER what_becomes_of_a_file_is_news AFTER UPDATE OF state, rows_loaded ON ledger.files FOR EACH ROW WHEN ((((new.state <> old.state) AND (new.state <> 'landed'::text)) OR ((new.state = 'loaded'::text) AND (new.rows_loaded <> old.rows_loaded)))) EXECUTE FUNCTION ledger.note_news_of_file();
 CREATE TRIGGER an_edit_comes_in_time BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN (((old.state <> 'quarantined'::text) AND (old.fields IS DISTINCT FROM new.fields))) EXECUTE FUNCTION ledger.refuse_edit();
 CREATE TRIGGER an_edit_is_noted BEFORE UPDATE OF fields ON ledger.rejects FOR EACH ROW WHEN ((old.fields IS DISTINCT FROM new.fields)) EXECUTE FUNCTION ledger.note_edit();
 CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
 CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_before_2000_01 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
 CREATE TRIGGER rows_that_leave_are_noted AFTER DELETE ON public.events_from_2100_01 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION ledger.note_days();
+CREATE TRIGGER a_refresh_is_news AFTER INSERT ON report.last_refresh FOR EACH ROW EXECUTE FUNCTION ledger.note_news_of_reports();
 
 -- Comments
 
@@ -861,6 +944,9 @@ COMMENT ON COLUMN ledger.report_changes.day IS 'In UTC; infinity or -infinity wh
 COMMENT ON TABLE ledger.retentions IS 'Events before the greatest expired_before are rejected, and their months dropped';
 COMMENT ON COLUMN ledger.streams.generation IS 'Which tables its release writes: 1 all events in one, 2 by month';
 COMMENT ON COLUMN ledger.streams.run_id IS 'The run of ingest_events that submitted it; none: it was no run, or one of an earlier release';
+COMMENT ON TABLE ledger.tellers IS 'Each that tells somebody outside of news, and which; housekeeping forgets one that has not been seen for long';
+COMMENT ON TABLE ledger.untold IS 'News that a teller has not told yet; it deletes what it has told';
+COMMENT ON COLUMN ledger.untold.news IS 'Of a file: loaded, rejected, changed (other rows than before count as its own), withdrawn; a micro-batch; reports refreshed';
 COMMENT ON TABLE report.feeds IS 'One row a feed, by the name of its contract';
 COMMENT ON COLUMN report.feeds.currency IS 'ISO 4217 code of its amounts, by its contract''s reportCurrency; empty when the contract does not say it';
 COMMENT ON COLUMN report.feeds.counts_sales IS 'Whether its purchases and cancellations are sales, by its contract''s sales';
@@ -925,6 +1011,9 @@ REVOKE ALL ON FUNCTION ledger.months() FROM PUBLIC;
 REVOKE ALL ON FUNCTION ledger.note_days() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.note_edit() TO PUBLIC;
 REVOKE ALL ON FUNCTION ledger.note_file() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_news_of_batch() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_news_of_file() FROM PUBLIC;
+REVOKE ALL ON FUNCTION ledger.note_news_of_reports() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.receipt_after(receipt text, digests bit) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.receipt_after(receipt text, digests bit) FROM PUBLIC;
@@ -954,9 +1043,13 @@ GRANT EXECUTE ON FUNCTION ledger.since(first_event_time timestamp with time zone
 REVOKE ALL ON FUNCTION ledger.since(first_event_time timestamp with time zone) FROM PUBLIC;
 GRANT INSERT, SELECT, UPDATE ON TABLE ledger.streams TO sluice_writer;
 GRANT SELECT ON TABLE ledger.streams TO sluice_reader;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.tellers TO sluice_writer;
+GRANT SELECT ON TABLE ledger.tellers TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.until(last_event_time timestamp with time zone) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.until(last_event_time timestamp with time zone) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.until(last_event_time timestamp with time zone) FROM PUBLIC;
+GRANT DELETE, SELECT, UPDATE ON TABLE ledger.untold TO sluice_writer;
+GRANT SELECT ON TABLE ledger.untold TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.verify(of_file bigint) TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.verify(of_file bigint) TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.verify(of_file bigint) FROM PUBLIC;

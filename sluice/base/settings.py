@@ -132,6 +132,13 @@ class Settings:
     backup_every_hours: float = 0.0  # by hand only
     keep_backups: int = 7
     keep_replaced_hours: float = 72.0
+    # Who is told of lineage (OpenLineage): a URL or a file, and the key of the backend.
+    lineage: str = ""
+    lineage_key: str = ""
+    lineage_every_seconds: float = 60.0
+
+    # Whether each arrival is told by the days of its events too, as partitions of Airflow's asset events_by_day.
+    asset_by_day: bool = False
 
     airflow_database_url: str = ""  # Airflow's own metadata, which it hides from tasks; the launcher sets it
 

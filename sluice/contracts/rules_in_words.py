@@ -87,7 +87,7 @@ def _of_target(contract: Contract, target: str) -> frozenset[str]:
 
 
 def _of_sql(contract: Contract, sql: str) -> frozenset[str]:
-    return _of_file(contract, _named_in(contract, sql))
+    return _of_file(contract, named_in(contract, sql))
 
 
 def _of_file(contract: Contract, columns: Iterable[Column], depth: int = _DEPTH) -> frozenset[str]:
@@ -97,11 +97,11 @@ def _of_file(contract: Contract, columns: Iterable[Column], depth: int = _DEPTH)
         if column.transform is None:
             names.update(column.names)
         elif depth:
-            others = [each for each in _named_in(contract, column.transform) if each is not column]
+            others = [each for each in named_in(contract, column.transform) if each is not column]
             names |= _of_file(contract, others, depth - 1)
     return frozenset(names)
 
 
-def _named_in(contract: Contract, sql: str) -> list[Column]:
+def named_in(contract: Contract, sql: str) -> list[Column]:
     """The columns whose names stand in ``sql``: what to look at, not a proof."""
     return [each for each in contract.columns if re.search(rf"(?<!\w){re.escape(each.name)}(?!\w)", sql, re.IGNORECASE)]

@@ -14,6 +14,7 @@ PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
 # What the pages of docs/how-to tell to write.
 WRITTEN = {
     "dags/fetch_prices.py",
+    "dags/on_arrival.py",
     "include/contracts/parcels.odcs.yaml",
     "include/sql/reports/categories_by_day.sql",
 }
