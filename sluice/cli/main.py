@@ -17,7 +17,7 @@ import psycopg
 from sluice.base import permissions
 from sluice.base.env_file import read_env_file
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
-from sluice.cli import backups, contracts, files, lifecycle, programs, proof, reports
+from sluice.cli import backups, contracts, duty, files, lifecycle, programs, proof, reports
 from sluice.cli.command import Command
 from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
@@ -32,7 +32,7 @@ from sluice.running.java import JavaError
 from sluice.running.pipeline import InstanceError
 
 # In the order in which the help lists them.
-_GROUPS = (lifecycle, files, proof, reports, backups, contracts, programs)
+_GROUPS = (lifecycle, duty, files, proof, reports, backups, contracts, programs)
 _EXPECTED = (
     InstanceError,
     SettingError,
