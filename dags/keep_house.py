@@ -57,11 +57,12 @@ def make_receipts() -> None:
 
 @task
 def trim_batches() -> None:
-    """Delete old rows of ledger.batches and ledger.recounts."""
+    """Delete old rows of ledger.batches, ledger.recounts and ledger.duty_changes."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         trimming.trim_batches(settings, connection)
         trimming.trim_recounts(connection)
+        trimming.trim_duty(settings, connection)
 
 
 @task

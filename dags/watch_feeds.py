@@ -1,6 +1,7 @@
-"""Looks after the feeds and the pipeline, notes in `ledger.duty` what is not as it should be, and tells whom SLUICE_ALERT_URL
-names what has changed: one message with its remedy for all that changed at once. A receiver that is away makes the run fail, and
-the next one tells it. docs/on-duty.md says what each alert means.
+"""Looks after the feeds and the pipeline, and notes in `ledger.duty` what is not as it should be.
+
+Whom SLUICE_ALERT_URL names is told what has changed: one message for all that changed at once, each with its remedy. A
+receiver that is away makes the run fail, and a later one tells it. docs/on-duty.md says what each alert means.
 """
 
 from __future__ import annotations

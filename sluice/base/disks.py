@@ -42,7 +42,7 @@ def folders(settings: Settings) -> dict[str, Path]:
 
 
 def look(where: Mapping[str, Path]) -> list[Disk]:
-    """The disks of ``where``, each under the first name that it has there; folders that are not there are passed over."""
+    """The disks of ``where``, each once, by the first folder there that is on it; what is not there is passed over."""
     found: dict[int, Disk] = {}
     for what, folder in where.items():
         try:

@@ -49,7 +49,7 @@ def alert_test(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
             "SLUICE_ALERT_URL is empty: set it in .env to the URL of a receiver, as docs/on-duty.md says"
         )
     running = pipeline.running()
-    message = telling.test_message(settings, running.url if running else "")
+    message = telling.trial(settings, running.url if running else "")
     confirmed = {one: one.send(message) for one in everybody}
     for one, arrived in confirmed.items():
         say(f"{one}: {'confirmed' if arrived else 'NOT confirmed: is it up, and is the URL right? docs/on-duty.md'}")

@@ -22,7 +22,7 @@ QUIET = frozenset({FINE, UNKNOWN, GONE})
 
 @dataclass(frozen=True)
 class Change:
-    """A line of ``ledger.duty_changes``: the subject was in one state (None: it was never looked at), and is in another."""
+    """A line of ``ledger.duty_changes``: the subject was in one state (None: never looked at), and is in another."""
 
     change_id: int
     kind: str
@@ -43,8 +43,9 @@ def note(
 ) -> list[Change]:
     """Keep the present state of each condition's subject; the changes, in order: none when all is as it was.
 
-    All of it is one transaction, and others who note wait. What is fine, or not known, when it is looked at for the first time
-    is no change. ``complete``: kinds of which ``conditions`` name every subject there is; others of them are gone, and forgotten.
+    All of it is one transaction, and others who note wait. What is fine, or not known, when it is looked at for the
+    first time is no change. ``complete``: kinds of which ``conditions`` name every subject there is; what else is known
+    of these kinds is gone, and forgotten.
     """
     found = {(one.kind, one.name): one for one in conditions}
     with connection.transaction():
@@ -57,7 +58,7 @@ def note(
 
 
 def wrong(connection: Connection, most: int = 1000) -> list[dict[str, Any]]:
-    """The lines of ``ledger.duty`` that are not as they should be, those first that began last; no more than ``most``."""
+    """The lines of ``ledger.duty`` that are not as they should be, the newest first; no more than ``most``."""
     return queries.all(connection, "ledger/duty.wrong", quiet=list(QUIET), most=most)
 
 

@@ -14,8 +14,9 @@ from sluice.duty.changes import QUIET
 class Noted:
     """A change after the last one of its subject that the receiver knows: a row of query ``ledger/duty.untold``.
 
-    ``told``: the state that the receiver knows, None when it never heard of the subject; ``ended_at``: when the next change
-    came; ``lately``: changes of the subject within the hour before, this one among them; ``since``: from when on it holds.
+    ``told``: the state that the receiver knows, None when it never heard of the subject; ``ended_at``: when the next
+    change came; ``lately``: changes of the subject within the hour before, this one among them; ``since``: from when on
+    it holds.
     """
 
     change_id: int
@@ -34,9 +35,9 @@ class Noted:
 def due(noted: Iterable[Noted], now: datetime, hold: timedelta) -> list[Noted]:
     """Those to be told now, in order.
 
-    A change is told when its state held for ``hold``, twice as long when it is the second of its subject within the hour, and
-    so on: what goes back and forth falls silent until it rests. States of which nobody need be told are one and the same; and
-    what the receiver knows already is not said again.
+    A change is told when its state held for ``hold``, twice as long when it is the second of its subject within the
+    hour, and so on: what goes back and forth falls silent until it rests. States of which nobody need be told are one
+    and the same; and what the receiver knows already is not said again.
     """
     told: dict[tuple[str, str], str | None] = {}
     found = []

@@ -1,6 +1,6 @@
 """Whether the pipeline itself is well: conditions of the stream, the backlog, the proof, disks, contracts and more.
 
-What the page and `make status` judge by is asked here too; here it has a name for each state. What is tried again by itself is
+What the page and `make status` judge by is asked here too; here each state has a name. What is tried again by itself is
 fine, or a state that ``sentences`` calls a warning.
 """
 
@@ -99,7 +99,7 @@ def _disk_state(disk: disks.Disk, settings: Settings) -> str:
 
 
 def _contracts(connection: Connection, settings: Settings) -> tuple[list[Condition], bool]:
-    """What is known of the folder as it is now: right after a change of it nothing is, until the stream has judged it."""
+    """Of the folder as it is now; and whether all of it was judged: a change of it waits for the stream to do so."""
     texts = contract_waits.texts(settings.contracts_dir)
     rows = queries.all(connection, "ledger/duty.judged_contracts", digest=contract_waits.digest(texts))
     found = [

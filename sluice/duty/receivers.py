@@ -1,4 +1,4 @@
-"""Those who are told: one URL each, reached through Airflow's Apprise notifier. No URL ever gets into a log or an error."""
+"""Those who are told: a URL each, reached through Airflow's Apprise notifier. No URL gets into a log or an error."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def _send(url: str, message: Message) -> bool:
     service: Any = Apprise.instantiate(url, asset=AppriseAsset(app_id="Sluice", app_desc="Sluice", app_url=""))
     if service is None:
         return False
-    # The notifier's hook drops what Apprise says of the message, and without that nobody knows whether it arrived: so the
-    # service itself is listened to. It stands where a configuration would: the hook hands either one to Apprise.add.
+    # The notifier's hook drops what Apprise says of the message, and without that nobody knows whether it arrived: so
+    # the service itself is listened to. It stands where a configuration would: the hook hands both to Apprise.add.
     confirmed: list[bool] = []
     deliver = service.notify
 

@@ -1,4 +1,4 @@
-"""What people are told: a sentence, how bad it is, and the remedy, made from a kind and a state. Nothing is decided by them."""
+"""What people are told, made from a kind and a state: a sentence, how bad it is, the remedy. They decide nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WORDS: dict[tuple[str, str], Words] = {
     ("stream", "down"): Words(
         _BAD,
         "No stream lives, and none was submitted in its place.",
-        "make status tells why the last one ended; is the DAG ingest_events unpaused, and does Airflow's scheduler run?",
+        "make status tells why the last one ended. Is the DAG ingest_events unpaused? Does Airflow's scheduler run?",
         "the-stream-is-down",
     ),
     ("stream", FINE): Words(_GOOD, "The stream is alive again, or nothing waits for it."),

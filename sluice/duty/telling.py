@@ -1,6 +1,6 @@
-"""Telling what changed: one message to each receiver with all that it does not know yet, noted when the receiver confirms.
+"""Telling what changed: one message to each receiver with all that it does not know yet, noted when it confirms.
 
-Killed between the two, it tells the same changes again: at least once, and once as far as the receiver's word can be kept.
+Killed between the two, the same changes are told again: at least once, and once as far as a confirmation can be kept.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Told:
 def watch(settings: Settings, web_url: str, now: datetime) -> None:
     """Look, note, log each change, tell. ``web_url`` is Airflow's own address, for links.
 
-    What has changed is told also when a part cannot be looked at. Raises UntoldError after all receivers were tried, and whatever
-    looking has raised.
+    What has changed is told also when a part cannot be looked at. Raises UntoldError after all receivers were tried,
+    and whatever looking has raised.
     """
     with database.connect(settings.writer_dsn, application_name="sluice-duty") as connection:
         try:
@@ -90,7 +90,7 @@ def message_of(changes: Sequence[Noted], settings: Settings, web_url: str = "") 
     return Message(_title(changes), "\n\n".join(parts), _worst(changes))
 
 
-def test_message(settings: Settings, web_url: str = "") -> Message:
+def trial(settings: Settings, web_url: str) -> Message:
     """What `make alert-test` sends."""
     address = settings.page_url or web_url
     link = f"\n\nThe page: {address.rstrip('/')}{_PAGE}" if address else ""

@@ -1,4 +1,4 @@
-"""Trimming what only grows and proves nothing: batches and recounts of the ledger, logs of tasks."""
+"""Trimming what only grows and proves nothing: batches, recounts, changes on duty; logs of tasks."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def trim_recounts(connection: Connection) -> int:
     """Delete all but the newest recounts; return how many."""
     deleted = queries.run(connection, "ledger/housekeeping.trim_recounts", most=_RECOUNTS)
     _log.info("deleted %s recounts, the newest %s are kept", deleted, _RECOUNTS)
+    return deleted
+
+
+def trim_duty(settings: Settings, connection: Connection, *, now: datetime | None = None) -> int:
+    """Delete changes on duty as old as batches; return how many. The last of each subject stays, and the last told."""
+    cutoff = ages.cutoff(connection, settings.keep_batches_days * ages.DAY, now)
+    deleted = queries.run(connection, "ledger/duty.trim", cutoff=cutoff)
+    _log.info("deleted %s changes on duty from before %s", deleted, cutoff)
     return deleted
 
 
