@@ -11,9 +11,8 @@ from sluice.base import database
 from sluice.base.settings import SettingError, Settings
 from sluice.cli.command import argument, command
 from sluice.cli.shared import reached, say
-from sluice.duty import changes, looking, receivers, sentences, telling
+from sluice.duty import changes, looking, receivers, sentences, shown, telling
 from sluice.duty.changes import Connection
-from sluice.duty.conditions import Condition
 from sluice.duty.due import due
 from sluice.running.pipeline import Pipeline
 
@@ -65,7 +64,7 @@ def _report(connection: Connection, settings: Settings, now: datetime) -> dict[s
     untold = due(telling.untold(connection), now, hold)
     return {
         "fine": not wrong and not asleep,
-        "conditions": [_condition(one, since.get((one.kind, one.name, one.state)) or one.since) for one in wrong],
+        "conditions": [shown.condition(one, since.get((one.kind, one.name, one.state)) or one.since) for one in wrong],
         "untold": [
             {"change_id": one.change_id, "at": one.at, "kind": one.kind, "name": one.name, "state": one.state}
             for one in untold
@@ -76,25 +75,12 @@ def _report(connection: Connection, settings: Settings, now: datetime) -> dict[s
     }
 
 
-def _condition(one: Condition, since: datetime | None) -> dict[str, Any]:
-    return {
-        "kind": one.kind,
-        "name": one.name,
-        "state": one.state,
-        "level": sentences.words(one.kind, one.state).level.value,
-        "since": since,
-        "numbers": one.numbers,
-        "sentence": sentences.sentence(one.kind, one.name, one.state),
-        "remedy": sentences.remedy(one.kind, one.state),
-    }
-
-
 def _lines(report: dict[str, Any], settings: Settings) -> list[str]:
     lines = []
     for one in report["conditions"]:
         since = f" Since {sentences.when(one['since'], settings.shop_zone)}." if one["since"] else ""
         lines += [f"{one['level']:<8} {one['sentence']}{since}"]
-        lines += [f"         {said}" for said in (sentences.figures(one["numbers"]), one["remedy"]) if said]
+        lines += [f"         {said}" for said in (one["figures"], one["remedy"]) if said]
     if not report["watched"]:
         last = report["looked_at"]
         when = f"looked last at {sentences.when(last, settings.shop_zone)}" if last else "has never looked"
