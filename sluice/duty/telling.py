@@ -56,8 +56,10 @@ def watch(settings: Settings, web_url: str, now: datetime) -> None:
 def tell(connection: Connection, settings: Settings, now: datetime, web_url: str = "") -> Told:
     """Tell each receiver what is due and it does not know; nothing while somebody else tells."""
     everybody = receivers.of(settings)
+    if not everybody:
+        return Told()
     poolers.refuse_shared_sessions(connection)  # the lock belongs to the session
-    if not everybody or not queries.row(connection, "ledger/duty.begin_telling")["begun"]:
+    if not queries.row(connection, "ledger/duty.begin_telling")["begun"]:
         return Told()
     try:
         outcomes = {one: _tell(connection, settings, one, now, web_url) for one in everybody}
