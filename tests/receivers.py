@@ -15,6 +15,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
+from sluice.running import web
+
 # It must not be seen anywhere.
 PASSWORD = "s3cr3t-of-the-receiver"
 
@@ -80,11 +82,10 @@ class _Box:
 def smtp() -> Iterator[tuple[str, list[EmailMessage]]]:
     """The URL of a mail server that listens while the block runs, and what it has got."""
     box = _Box()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
+    port = web.port_to_use(0)
+    controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
     try:
-        assert controller.server is not None
-        port = controller.server.sockets[0].getsockname()[1]
         to = "one@example.org,two@example.org"
         yield f"mailto://127.0.0.1:{port}/?from=sluice@example.org&to={to}&mode=insecure", box.mails
     finally:
