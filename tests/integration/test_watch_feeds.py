@@ -58,7 +58,7 @@ def airflow(settings: Settings, folder: Path, *arguments: str, url: str) -> subp
 
 
 def test_a_run_looks_notes_and_tells_and_the_url_is_nowhere(
-    settings: Settings, writer: Connection, posts: Posts, tmp_path: Path
+    settings: Settings, connection: Connection, writer: Connection, posts: Posts, tmp_path: Path
 ) -> None:
     folder = tmp_path / "airflow"
     assert airflow(settings, folder, "db", "migrate", url="").returncode == 0
@@ -70,7 +70,7 @@ def test_a_run_looks_notes_and_tells_and_the_url_is_nowhere(
     assert "{{ 7 * 7 }}" in body, "nothing of it is a template"
     posts.status = 500
     changes.note(writer, [Condition("refused", "x", "refused")], datetime.now(UTC) - timedelta(hours=1))
-    writer.execute("UPDATE ledger.duty_told SET at = at - interval '1 hour'")
+    connection.execute("UPDATE ledger.duty_told SET at = at - interval '1 hour'")
     failed = airflow(settings, folder, "dags", "test", "watch_feeds", url=posts.url)
     assert "not confirmed by receiver 1 of SLUICE_ALERT_URL (json)" in failed.stdout + failed.stderr
     said = ran.stdout + ran.stderr + failed.stdout + failed.stderr
