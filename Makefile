@@ -23,7 +23,7 @@ export UV_SYSTEM_CERTS ?= 1
 GIVEN := SQL FILE REASON ARGS CONTRACT VERSION RULE FILE_ID NAME OUT DAG CONF COPY_SEALED DISCARD_REPLACED INSIST
 $(foreach name,$(GIVEN),$(if $(filter command,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
-.PHONY: help run up down restart status feeds load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean restore-drill connection metrics
+.PHONY: help run up down restart status feeds load check-file insist psql reconcile rebuild-reports doctor backup restore copy-sealed adopt test-compose rejects replay merge rejudge unload receipt contract contracts dags-test airflow env test test-postgres test-postgres-14 check schema format lock fuzz chaos chaos-control big-file audit release clean restore-drill connection metrics duty alert-test
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,12 @@ feeds: $(VENV)/.runtime ## Tell of each feed whether its files come as expected,
 
 metrics: $(VENV)/.runtime ## Print what Prometheus is told at /sluice/metrics
 	@$(SLUICE) metrics
+
+duty: $(VENV)/.runtime ## Tell what is wrong now and what nobody was told yet (JSON=1: as JSON); fails when something is wrong
+	@$(SLUICE) duty $(if $(JSON),--json)
+
+alert-test: $(VENV)/.runtime ## Send a test message to each receiver of SLUICE_ALERT_URL
+	@$(SLUICE) alert-test
 
 load: $(VENV)/.runtime ## Land a copy of a CSV and tell its tally: make load FILE=path/to/file.csv (INSIST="why": also an old revision)
 	@[ -n "$${FILE:-}" ] || { echo "which file? make load FILE=path/to/file.csv" >&2; exit 2; }

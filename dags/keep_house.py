@@ -57,11 +57,12 @@ def make_receipts() -> None:
 
 @task
 def trim_batches() -> None:
-    """Delete old rows of ledger.batches and ledger.recounts and news that nobody was told, sum up ledger.counts."""
+    """Delete old batches, recounts, changes on duty and news that nobody was told; sum up what was counted."""
     settings = load()
     with database.connect(settings.writer_dsn, application_name="sluice-housekeeping") as connection:
         trimming.trim_batches(settings, connection)
         trimming.trim_recounts(connection)
+        trimming.trim_duty(settings, connection)
         trimming.sum_up_counts(connection)
         news.trim(settings, connection)
 

@@ -89,6 +89,9 @@ BEGIN
     -- Who recounts notes that; housekeeping keeps the newest.
     GRANT INSERT ON ledger.recounts TO sluice_reader;
     GRANT DELETE ON ledger.recounts TO sluice_writer;
+    -- Whoever looks notes what was found and who was told; housekeeping keeps the newest.
+    GRANT INSERT, UPDATE, DELETE ON ledger.duty, ledger.duty_changes TO sluice_writer;
+    GRANT INSERT ON ledger.duty_told TO sluice_writer;
     -- What a refresh has counted; who notes it are the owner's triggers.
     GRANT DELETE ON ledger.report_changes TO sluice_writer, sluice_reader;
     GRANT INSERT, DELETE ON public.events TO sluice_writer;

@@ -82,6 +82,36 @@ CREATE TABLE ledger.duplicates (
     CONSTRAINT duplicates_pkey PRIMARY KEY (file_id, record_number)
 );
 
+CREATE TABLE ledger.duty (
+    kind text NOT NULL,
+    name text NOT NULL,
+    state text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    numbers jsonb NOT NULL DEFAULT '{}'::jsonb,
+    CONSTRAINT duty_pkey PRIMARY KEY (kind, name)
+);
+
+CREATE TABLE ledger.duty_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    was text,
+    state text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    numbers jsonb NOT NULL DEFAULT '{}'::jsonb,
+    told_at timestamp with time zone,
+    CONSTRAINT a_change_is_to_another_state CHECK ((was IS DISTINCT FROM state)),
+    CONSTRAINT duty_changes_pkey PRIMARY KEY (change_id)
+);
+
+CREATE TABLE ledger.duty_told (
+    change_id bigint NOT NULL,
+    receiver integer NOT NULL,
+    at timestamp with time zone NOT NULL,
+    CONSTRAINT duty_told_pkey PRIMARY KEY (change_id, receiver)
+);
+
 CREATE TABLE ledger.expired_months (
     month text NOT NULL,
     begins timestamp with time zone NOT NULL,
@@ -373,6 +403,7 @@ CREATE TABLE public.events_from_2100_01 PARTITION OF public.events (
 ALTER TABLE ledger.audit ADD CONSTRAINT audit_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
 ALTER TABLE ledger.batches ADD CONSTRAINT batches_epoch_fkey FOREIGN KEY (epoch) REFERENCES ledger.streams(epoch);
 ALTER TABLE ledger.duplicates ADD CONSTRAINT duplicates_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
+ALTER TABLE ledger.duty_told ADD CONSTRAINT duty_told_change_id_fkey FOREIGN KEY (change_id) REFERENCES ledger.duty_changes(change_id) ON DELETE CASCADE;
 ALTER TABLE ledger.feeds ADD CONSTRAINT feeds_since_file_fkey FOREIGN KEY (since_file) REFERENCES ledger.files(file_id);
 ALTER TABLE ledger.files ADD CONSTRAINT files_duplicate_of_fkey FOREIGN KEY (duplicate_of) REFERENCES ledger.files(file_id);
 ALTER TABLE ledger.insistences ADD CONSTRAINT insistences_file_id_fkey FOREIGN KEY (file_id) REFERENCES ledger.files(file_id);
@@ -388,6 +419,7 @@ CREATE INDEX audit_by_time ON ledger.audit USING btree (at);
 CREATE INDEX batches_by_time ON ledger.batches USING btree (committed_at);
 CREATE INDEX duplicates_by_bytes ON ledger.files USING btree (sha256) WHERE (state = 'duplicate'::text);
 CREATE INDEX duplicates_by_event ON ledger.duplicates USING btree (event_id);
+CREATE INDEX duty_changes_by_subject ON ledger.duty_changes USING btree (kind, name, change_id);
 CREATE INDEX files_by_feed ON ledger.files USING btree (contract, file_id) WHERE (state = 'loaded'::text);
 CREATE INDEX files_by_feed_not_loaded ON ledger.files USING btree (contract, file_id) WHERE (state = ANY (ARRAY['rejected'::text, 'replaced'::text, 'unloaded'::text]));
 CREATE INDEX files_by_landing ON ledger.files USING btree (landed_at, file_id);
@@ -929,6 +961,16 @@ COMMENT ON TABLE ledger.counts IS 'What has happened: the sum of the amounts of 
 COMMENT ON COLUMN ledger.counts.contract IS 'unknown: the file has none';
 COMMENT ON COLUMN ledger.counts.what IS 'files that came to a state (label), rows that a file came to have (loaded, rejected, duplicate) or that were taken back (withdrawn), rejects by the rule that they break, files by their seconds from landed to queryable (label: up to so many), the sum of these seconds';
 COMMENT ON TABLE ledger.dropped_views IS 'Views that went when the tables they stood on were made anew; make them again with: CREATE <kind> <name> AS <definition>';
+COMMENT ON TABLE ledger.duty IS 'The present state of each thing that somebody on duty looks after; docs/on-duty.md has kinds and states';
+COMMENT ON COLUMN ledger.duty.since IS 'From when on the state holds; where nothing tells, when it was seen first';
+COMMENT ON COLUMN ledger.duty.seen_at IS 'When it was looked at last';
+COMMENT ON COLUMN ledger.duty.numbers IS 'What it was judged by';
+COMMENT ON TABLE ledger.duty_changes IS 'Each change of a state, in order; housekeeping keeps those of SLUICE_KEEP_BATCHES_DAYS';
+COMMENT ON COLUMN ledger.duty_changes.was IS 'None: it was never looked at before';
+COMMENT ON COLUMN ledger.duty_changes.state IS 'The state from then on; gone: it is not there any more, so nothing is looked at';
+COMMENT ON COLUMN ledger.duty_changes.told_at IS 'When the last receiver had confirmed it; none: it waits, there is no receiver, or it did not hold and nobody is told';
+COMMENT ON TABLE ledger.duty_told IS 'Which receivers have confirmed a change';
+COMMENT ON COLUMN ledger.duty_told.receiver IS 'Its place in SLUICE_ALERT_URL, the first is 1';
 COMMENT ON TABLE ledger.expired_months IS 'The partitions of events that were dropped because they were older than the kept months';
 COMMENT ON COLUMN ledger.failed_refresh.report IS 'whose file or check failed; none: all of them could not be published';
 COMMENT ON COLUMN ledger.files.rows_expired IS 'Of rows_loaded: those that left events when their month was dropped';
@@ -984,6 +1026,12 @@ GRANT SELECT ON TABLE ledger.dropped_views TO sluice_reader;
 GRANT SELECT ON TABLE ledger.dropped_views TO sluice_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.duplicates TO sluice_writer;
 GRANT SELECT ON TABLE ledger.duplicates TO sluice_reader;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.duty TO sluice_writer;
+GRANT SELECT ON TABLE ledger.duty TO sluice_reader;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE ledger.duty_changes TO sluice_writer;
+GRANT SELECT ON TABLE ledger.duty_changes TO sluice_reader;
+GRANT INSERT, SELECT ON TABLE ledger.duty_told TO sluice_writer;
+GRANT SELECT ON TABLE ledger.duty_told TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.expired_before() TO sluice_reader;
 GRANT EXECUTE ON FUNCTION ledger.expired_before() TO sluice_writer;
 REVOKE ALL ON FUNCTION ledger.expired_before() FROM PUBLIC;

@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -112,6 +112,14 @@ class Settings:
     # An unload tries for so long to get a file that others use.
     unload_patience_seconds: float = 120.0
 
+    # On duty: how often it is looked, who is told, and when. The URLs hold passwords.
+    duty_every_seconds: float = 60.0
+    alert_url: str = field(default="", repr=False)
+    alert_hold_seconds: float = 120.0
+    alert_gap_seconds: float = 300.0
+    disk_low_bytes: int = 5_000_000_000
+    page_url: str = ""
+
     # Reports and housekeeping.
     report_every_seconds: float = 300.0
     report_share: float = 0.05
@@ -188,6 +196,11 @@ class Settings:
         return tuple(name.strip() for name in self.shop_feeds.split(",") if name.strip())
 
     @property
+    def alert_urls(self) -> tuple[str, ...]:
+        """Whom to tell, a URL each. A comma within one, between addresses say, parts nothing."""
+        return tuple(url for url in re.split(r"[\s,]+(?=[A-Za-z][\w+.-]*://)", self.alert_url.strip(" ,")) if url)
+
+    @property
     def file_mode(self) -> int:
         """What a file of the pipeline's may have at most."""
         return 0o666 & ~int(self.umask, 8)
@@ -245,11 +258,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         environ = os.environ
         _warn_of(tuple(unknown(environ)))
     values: dict[str, Any] = {}
-    for field in fields(Settings):
-        name = f"SLUICE_{field.name.upper()}"
+    for one in fields(Settings):
+        name = f"SLUICE_{one.name.upper()}"
         text = environ.get(name)
         if text is not None and text.strip() != "":
-            values[field.name] = _parse(name, text.strip(), str(field.type))
+            values[one.name] = _parse(name, text.strip(), str(one.type))
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -257,7 +270,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
     """A sentence for each variable that begins with SLUICE_ and means nothing: a typo must not pass for a setting."""
-    settings = {f"{PREFIX}{field.name.upper()}" for field in fields(Settings)}
+    settings = {f"{PREFIX}{one.name.upper()}" for one in fields(Settings)}
     known = settings | _BETWEEN_PROCESSES | {name.strip() for name in environ.get("SLUICE_IGNORE", "").split(",")}
     strange = [
         name
@@ -313,21 +326,21 @@ def _parse(name: str, text: str, kind: str) -> object:
 
 
 def _check(settings: Settings) -> None:
-    for field in fields(Settings):
-        value = getattr(settings, field.name)
-        name = f"SLUICE_{field.name.upper()}"
-        if field.name.endswith("_share") and not 0 <= value <= 1:
+    for one in fields(Settings):
+        value = getattr(settings, one.name)
+        name = f"SLUICE_{one.name.upper()}"
+        if one.name.endswith("_share") and not 0 <= value <= 1:
             raise SettingError(f"{name}={value} is not a share between 0 and 1")
-        is_never = field.name == "backup_every_hours" and value == 0
-        if field.name.endswith(("_seconds", "_hours", "_days")) and not (0 < value < math.inf or is_never):
+        is_never = one.name == "backup_every_hours" and value == 0
+        if one.name.endswith(("_seconds", "_hours", "_days")) and not (0 < value < math.inf or is_never):
             raise SettingError(f"{name}={value} must be a number that is more than 0")
-        if field.name.endswith("_port") and not 0 <= value <= 65_535:
+        if one.name.endswith("_port") and not 0 <= value <= 65_535:
             raise SettingError(f"{name}={value} is no port: 1 to 65535, or 0 for any free one")
-        if field.name in _SIZES and not re.fullmatch(_SIZES[field.name], value, re.IGNORECASE):
-            raise SettingError(f"{name}={value!r} is no size: write it as {getattr(Settings, field.name)!r}")
-        if field.name == "keep_events_months" and not 0 <= value <= _MONTHS_MAX:
+        if one.name in _SIZES and not re.fullmatch(_SIZES[one.name], value, re.IGNORECASE):
+            raise SettingError(f"{name}={value!r} is no size: write it as {getattr(Settings, one.name)!r}")
+        if one.name == "keep_events_months" and not 0 <= value <= _MONTHS_MAX:
             raise SettingError(f"{name}={value} is no number of months: 1 to {_MONTHS_MAX}, or nothing to keep all")
-        if field.name in _AT_LEAST_ONE and value < 1:
+        if one.name in _AT_LEAST_ONE and value < 1:
             raise SettingError(f"{name}={value} must be at least 1")
     if settings.report_share == 0:
         raise SettingError("SLUICE_REPORT_SHARE=0 would refresh the reports once and never again: 0.05 is usual")
@@ -392,4 +405,5 @@ _AT_LEAST_ONE = {
     "chunk_bytes",
     "upload_bytes_max",
     "keep_backups",
+    "disk_low_bytes",
 }

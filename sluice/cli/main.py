@@ -18,7 +18,7 @@ from sluice.base import permissions
 from sluice.base.env_file import read_env_file
 from sluice.base.plain_text import indented
 from sluice.base.settings import PROJECT, SettingError, load, refuse_unknown
-from sluice.cli import backups, contracts, feeds, files, lifecycle, monitoring, programs, proof, reports
+from sluice.cli import backups, contracts, duty, feeds, files, lifecycle, monitoring, programs, proof, reports
 from sluice.cli.command import Command
 from sluice.containers.instance import Containers, inside
 from sluice.landing import folders
@@ -33,7 +33,7 @@ from sluice.running.java import JavaError
 from sluice.running.pipeline import InstanceError
 
 # In the order in which the help lists them.
-_GROUPS = (lifecycle, feeds, monitoring, files, proof, reports, backups, contracts, programs)
+_GROUPS = (lifecycle, duty, feeds, monitoring, files, proof, reports, backups, contracts, programs)
 _EXPECTED = (
     InstanceError,
     SettingError,

@@ -14,7 +14,7 @@ class Condition:
     """What is true of one subject at one moment.
 
     ``kind`` is what is looked at ("feed", "stream", "backlog", "proof", "disk", "contract"), ``name`` which one of that
-    kind (a feed's name; the kind again where there is one only), ``state`` one word of that kind's (FINE when nothing is
+    kind (a feed's name; the kind again where there is one only), ``state`` one word of it (FINE when nothing is
     wrong), ``since`` the moment from which it holds, where that is known, ``numbers`` what it was judged by, as JSON
     takes it.
     """

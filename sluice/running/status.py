@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,11 @@ def ledger_report(connection: Connection, *, everything: bool = True) -> dict[st
         "landed_to_queryable_seconds": latency,
         "drift": drift,
         "proof": queries.one(connection, "ledger/status.proof"),
-        **(_reports(connection) if everything else {"reports": None, "failed_refresh": None}),
+        **(reports(connection) if everything else {"reports": None, "failed_refresh": None}),
     }
 
 
-def _reports(connection: Connection) -> dict[str, Any]:
+def reports(connection: Connection) -> dict[str, Any]:
     """The state of what is published, and why the last refresh failed.
 
     Others may write there: what they do to it hides nothing else of the report.
@@ -240,19 +241,35 @@ def _stream_problems(stream: dict[str, Any] | None) -> list[str]:
     return []
 
 
-def reports_problems(failed: dict[str, Any] | None, reports: dict[str, Any] | None) -> list[str]:
-    """Why the reports are not refreshed, and whether they were found to differ from events."""
+class ReportsTrouble(StrEnum):
+    """What is wrong with the reports; the worst stands first."""
+
+    UNREADABLE = "unreadable"  # their SQL
+    DIFFER = "differ"  # from what events give
+    FAILED = "failed"  # the last refresh; it is tried again
+
+
+def reports_trouble(failed: dict[str, Any] | None, reports: dict[str, Any] | None) -> tuple[ReportsTrouble, str] | None:
+    """What is wrong with the reports, and that in a sentence; None when nothing is."""
     try:
         definitions.read()
     except definitions.ReportError as error:
-        return [f"no report is refreshed: include/sql/reports/{error}"]
+        return ReportsTrouble.UNREADABLE, f"no report is refreshed: include/sql/reports/{error}"
     if reports and reports["differences"]:
         rows = ", ".join(f"{rows} rows of {name}" for name, rows in sorted(reports["differences"].items()))
-        return [f"the reports are not what events give ({rows} differ): run `make rebuild-reports`"]
+        said = f"the reports are not what events give ({rows} differ): run `make rebuild-reports`"
+        return ReportsTrouble.DIFFER, said
     if failed is None:
-        return []
+        return None
     of = f"report {failed['report']}: " if failed["report"] else ""
-    return [f"the refresh of the reports failed at {_when(failed['failed_at'])}: {of}{failed['error']}"]
+    said = f"the refresh of the reports failed at {_when(failed['failed_at'])}: {of}{failed['error']}"
+    return ReportsTrouble.FAILED, said
+
+
+def reports_problems(failed: dict[str, Any] | None, reports: dict[str, Any] | None) -> list[str]:
+    """Why the reports are not refreshed, and whether they were found to differ from events."""
+    trouble = reports_trouble(failed, reports)
+    return [trouble[1]] if trouble else []
 
 
 def merge_problems(connection: Connection) -> list[str]:

@@ -1,4 +1,4 @@
-"""Trimming what only grows and proves nothing: batches and recounts of the ledger, logs of tasks."""
+"""Trimming what only grows and proves nothing: batches, recounts, changes on duty; logs of tasks."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def sum_up_counts(connection: Connection) -> int:
     counts = queries.run(connection, "ledger/counts.sum_up")
     _log.info("summed up to %s counts", counts)
     return counts
+
+
+def trim_duty(settings: Settings, connection: Connection, *, now: datetime | None = None) -> int:
+    """Delete changes on duty as old as batches; return how many. The last of each subject stays, and the last told."""
+    cutoff = ages.cutoff(connection, settings.keep_batches_days * ages.DAY, now)
+    deleted = queries.run(connection, "ledger/duty.trim", cutoff=cutoff)
+    _log.info("deleted %s changes on duty from before %s", deleted, cutoff)
+    return deleted
 
 
 def trim_logs(settings: Settings, folder: Path, *, now: float | None = None) -> int:

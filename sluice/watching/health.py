@@ -80,6 +80,16 @@ class Flow:
         return Pace.FALLING_BEHIND
 
     @property
+    def is_stuck(self) -> bool:
+        """A file has waited for long, and none is loaded."""
+        return (self.oldest_seconds or 0.0) > STUCK_SECONDS and not self.finished
+
+    @property
+    def is_behind(self) -> bool:
+        """More arrives than is loaded, and what waits is late."""
+        return self.pace is Pace.FALLING_BEHIND and (self.oldest_seconds or 0.0) > LATE_SECONDS
+
+    @property
     def seconds_left(self) -> float | None:
         """How long it takes until nothing waits, if it goes on like this; None while it does not catch up."""
         gained = self.finished - self.arrived
@@ -126,12 +136,11 @@ def _living(stream: Mapping[str, Any]) -> Judgement:
 
 def freshness(flow: Flow, *, p95: float | None) -> Judgement:
     """``p95``: seconds from landed to queryable of the files of the last minutes; None when there were none."""
-    pace, oldest_seconds = flow.pace, flow.oldest_seconds
-    if oldest_seconds is not None and oldest_seconds > STUCK_SECONDS and not flow.finished:
-        return Judgement(
-            "freshness", Level.BAD, f"a file has waited for {_minutes(oldest_seconds)}, and none is loaded"
-        )
-    if pace is Pace.FALLING_BEHIND and (oldest_seconds or 0) > LATE_SECONDS:
+    oldest_seconds = flow.oldest_seconds
+    if flow.is_stuck:
+        waited = _minutes(oldest_seconds or 0.0)
+        return Judgement("freshness", Level.BAD, f"a file has waited for {waited}, and none is loaded")
+    if flow.is_behind:
         return Judgement("freshness", Level.WARNING, f"falling behind: {flow.waiting:,} files wait")
     if oldest_seconds is not None and oldest_seconds > LATE_SECONDS:
         return Judgement("freshness", Level.WARNING, f"a file has waited for {_minutes(oldest_seconds)}")

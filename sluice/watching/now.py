@@ -66,7 +66,7 @@ def landing(settings: Settings) -> dict[str, Any]:
 
 def look(said: Mapping[str, Any], landed: Mapping[str, Any]) -> dict[str, Any]:
     """What room Now shows: what the ledger said (``snapshot``), what lies in incoming (``landing``), and how it is."""
-    flow, stream = _flow(said, landed), said["stream"]
+    flow, stream = flow_of(said, landed), said["stream"]
     judged = [
         health.load(stream, oldest_seconds=flow.oldest_seconds, held=said["held"]),
         health.freshness(flow, p95=said["lag"]["p95"]),
@@ -94,6 +94,22 @@ def look(said: Mapping[str, Any], landed: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def flow_of(said: Mapping[str, Any], landed: Mapping[str, Any]) -> health.Flow:
+    """How files came and went, of what the ledger said (``snapshot``) and of what lies in incoming (``landing``)."""
+    arrived, covered = said["arrivals"], said["arrivals"]["covered"]
+    # Of a storm of files not all are counted: those that are stand for the whole time.
+    scale = FLOW_SECONDS / max(covered, 1.0) if covered else 1.0
+    is_late = landed["seconds"] is not None and landed["seconds"] <= FLOW_SECONDS
+    waits = [age for age in (said["oldest"] and said["oldest"]["seconds"], landed["seconds"]) if age is not None]
+    return health.Flow(
+        arrived=math.ceil(arrived["files"] * scale) + (landed["files"] if is_late else 0),
+        finished=said["rates"]["files"] + arrived["without_rows"],
+        waiting=said["waiting"]["files"] + landed["files"],
+        seconds=FLOW_SECONDS,
+        oldest_seconds=max(waits, default=None),
+    )
+
+
 def line(now: Mapping[str, Any]) -> dict[str, Any]:
     """The same in one line, of what ``look`` gives: for the strip and the card."""
     return {
@@ -118,21 +134,6 @@ def lag(connection: Connection, hours: float) -> dict[str, Any]:
 def today(connection: Connection, settings: Settings) -> dict[str, Any]:
     """Rows of the files that were loaded on the present day of the shop's zone."""
     return queries.row(connection, "watching/now.today", zone=settings.shop_zone) | {"zone": settings.shop_zone}
-
-
-def _flow(said: Mapping[str, Any], landed: Mapping[str, Any]) -> health.Flow:
-    arrived, covered = said["arrivals"], said["arrivals"]["covered"]
-    # Of a storm of files not all are counted: those that are stand for the whole time.
-    scale = FLOW_SECONDS / max(covered, 1.0) if covered else 1.0
-    is_late = landed["seconds"] is not None and landed["seconds"] <= FLOW_SECONDS
-    waits = [age for age in (said["oldest"] and said["oldest"]["seconds"], landed["seconds"]) if age is not None]
-    return health.Flow(
-        arrived=math.ceil(arrived["files"] * scale) + (landed["files"] if is_late else 0),
-        finished=said["rates"]["files"] + arrived["without_rows"],
-        waiting=said["waiting"]["files"] + landed["files"],
-        seconds=FLOW_SECONDS,
-        oldest_seconds=max(waits, default=None),
-    )
 
 
 def _stream(stream: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -6,13 +6,17 @@ import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from sluice.base import database
 from sluice.base.settings import Settings
+from sluice.duty import changes
+from sluice.duty.conditions import Condition
 from tests.airflow_server import Server
 from tests.browser.conftest import Open
 from tests.browser.stage import NASTY_NAMES, RUN
@@ -212,6 +216,35 @@ def test_what_waits_for_somebody_is_shown_with_its_remedy(open_room: Open, shop:
         expect(notice.locator("b")).to_have_count(0)
     finally:
         refused.unlink()
+
+
+def test_what_is_wrong_is_shown_since_when_and_with_its_remedy(open_room: Open, shop: Settings) -> None:
+    since = datetime(2026, 11, 29, 3, tzinfo=UTC)
+    nasty = "<img src=x onerror=\"document.title='taken'\">"
+    found = [
+        Condition("feed", nasty, "missing", since, {"rows": 1200, "why": nasty}),
+        Condition("stream", "stream", "fine", since),
+    ]
+    with database.connect(shop.writer_dsn) as connection:
+        try:
+            page = open_room(login="viewer")
+            expect(page.get_by_text("has not looked yet")).to_be_visible()
+            changes.note(connection, found, since)
+            listed = page.locator("[data-sluice=duty]").get_by_role("listitem")
+            expect(listed).to_have_count(1)
+            expect(listed).to_contain_text("failure")
+            expect(listed).to_contain_text("No file of the feed ‹img src=x")
+            expect(listed).to_contain_text("rows 1,200")
+            expect(listed).to_contain_text("Ask its sender. (docs/on-duty.md#a-feed-is-late-or-missing)")
+            expect(listed.locator("time").first).to_have_attribute("datetime", re.compile("2026-11-29T03:00:00"))
+            assert Axe().run(page, context="[data-sluice=page]").violations_count == 0
+            expect(page).not_to_have_title("taken")
+            changes.note(connection, [Condition("feed", nasty, "fine")], datetime.now(UTC))
+            expect(listed).to_have_count(0)
+            expect(page.get_by_text("Nothing was found wrong")).to_be_visible()
+        finally:
+            connection.execute("DELETE FROM ledger.duty_changes")
+            connection.execute("DELETE FROM ledger.duty")
 
 
 def see(page: Page, *, hidden: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
+from sluice.duty import shown
 from sluice.watching import now, waits
 from sluice_ui.answers import Answers
 from sluice_ui.desk import Fresh
@@ -22,6 +23,7 @@ def router(answers: Answers) -> APIRouter:
     snapshot = answers.fresh(now.snapshot)
     landing = Fresh(answers.desk, lambda: now.landing(settings), LANDING_SECONDS)
     held = answers.fresh(lambda connection: waits.waits(connection, settings), SLOW_SECONDS)
+    on_duty = answers.fresh(shown.wrong, SLOW_SECONDS)
     today = answers.fresh(lambda connection: now.today(connection, settings), SLOW_SECONDS)
     lags = {name: _lag(answers, hours) for name, hours in now.RANGES.items()}
 
@@ -40,6 +42,10 @@ def router(answers: Answers) -> APIRouter:
     @room.get("/now/today")
     async def tally() -> dict[str, Any]:
         return dict(await today.answer())
+
+    @room.get("/now/duty")
+    async def what_is_wrong() -> dict[str, Any]:
+        return dict(await on_duty.answer())
 
     @room.get("/now/waits")
     async def what_waits() -> list[dict[str, Any]]:

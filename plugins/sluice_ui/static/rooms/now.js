@@ -221,6 +221,28 @@ function Waits() {
   <//>`;
 }
 
+function Duty() {
+  const { answer, trouble } = useAnswer("now/duty", {}, SLOW_MS);
+  const looked = answer?.looked_at;
+  return html`<${Section} title="On duty">
+    <${TroubleNotice} trouble=${trouble} />
+    ${answer && !answer.wrong.length && looked && html`<${Text}>Nothing was found wrong <${Ago} at=${looked} />.<//>`}
+    ${answer && !looked && html`<${Text}>DAG <${Go} to="/dags/watch_feeds">watch_feeds<//> has not looked yet.<//>`}
+    <${Stack} as="ul" gap=${3} fontSize="sm" listStyleType="none" data-sluice="duty">
+      ${(answer?.wrong ?? []).map(
+        ({ kind, name, level, since, sentence, figures, remedy }) => html`<${Box} as="li" key=${`${kind} ${name}`}>
+          <${Sign} level=${level}>${LEVELS[level]}<//> <${Raw} text=${sentence} />${" "}
+          Since <${Moment} at=${since} /> (<${Ago} at=${since} />).
+          ${figures && html`<${Text} color="fg.muted"><${Raw} text=${figures} /><//>`}
+          ${remedy && html`<${Text}><${Raw} text=${remedy} /><//>`}
+        <//>`,
+      )}
+    <//>
+    ${answer?.is_more && html`<${Text}>And more: make duty names all.<//>`}
+    ${answer?.wrong.length > 0 && html`<${Text} fontSize="sm" color="fg.muted" mt=${1}>Looked at <${Ago} at=${looked} />.<//>`}
+  <//>`;
+}
+
 export function Now() {
   const { answer, trouble } = useAnswer("now");
   if (!answer) return html`<${TroubleNotice} trouble=${trouble} />`;
@@ -235,6 +257,7 @@ export function Now() {
     <${Lag} />
     <${Section} title="The last files"><${Outcomes} outcomes=${answer.outcomes} /><//>
     <${Section} title="Micro-batches"><${Batches} batches=${answer.batches} /><//>
+    <${Duty} />
     <${Waits} />
     <${Section} title="Conservation"><${Proof} proof=${answer.proof} /><//>
   `;

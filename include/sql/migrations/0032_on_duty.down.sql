@@ -1,0 +1,3 @@
+DROP TABLE ledger.duty_told;
+DROP TABLE ledger.duty_changes;
+DROP TABLE ledger.duty;
