@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 
 from sluice.base import database
+from sluice.base.plain_text import escaped
 from sluice.duty import database_look, machine_look
 from sluice.duty.finding import Finding, State, fine, unknown, wrong
-from sluice.ledger.quarantine import escaped
 from sluice.running import disk_use, status
 from sluice.running.instance import Instance
 from sluice.running.pipeline import Pipeline
