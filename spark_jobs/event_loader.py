@@ -23,7 +23,7 @@ from pyspark.sql.datasource import (
 )
 from pyspark.sql.types import StructType
 
-from sluice.base import database, log_lines, queries, settings
+from sluice.base import database, queries, settings
 from sluice.ledger.leases import StreamFenced
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def loader(epoch: int) -> FileLoader:
     import_for_loading()
     from sluice.loading.load_file import FileLoader
 
-    known = settings.load()
-    log_lines.configure(known.log)  # to standard error, which Spark passes on to the log of its executor
-    return FileLoader(known, epoch)
+    return FileLoader(settings.load(), epoch)
 
 
 def import_for_loading() -> None:

@@ -14,6 +14,8 @@ import sys
 
 from pyspark import daemon
 
+from sluice.base import log_lines, settings
+
 
 def main() -> None:
     """Import, then serve as PySpark's daemon does."""
@@ -23,6 +25,7 @@ def main() -> None:
         importlib.import_module("pyspark.worker")
         importlib.import_module("spark_jobs.landed_files")
         importlib.import_module("spark_jobs.event_loader").import_for_loading()
+    log_lines.configure(settings.load().log)  # to standard error, which Spark passes on to its executor's log
     daemon.manager()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from sluice.base.plain_text import shown
 from sluice.base.settings import Settings
 from sluice.contracts.matching import Match
 from sluice.contracts.model import Contract
@@ -58,7 +59,7 @@ def keep_rejects(
     psycopg.Error.
     """
     file = _File(*session.run("load/merge.describe", file_id)[0])
-    called = f"file {file_id} ({file.name})"
+    called = f"file {file_id} ({shown(file.name)})"
     if file.is_sealed:
         raise NotReadAgainError(f"the bytes of {called} were deleted by housekeeping: unload it")
     contract = contracts.get(file.contract)

@@ -19,6 +19,7 @@ import psycopg
 
 from sluice.base import database, queries
 from sluice.base.crash_points import crash_point
+from sluice.base.plain_text import shown
 from sluice.base.settings import Settings
 from sluice.contracts.folder import read_contracts
 from sluice.contracts.judge import Judge
@@ -114,7 +115,7 @@ class _Rejudging:
         chosen = []
         for file in queries.all(self._connection, "ledger/rejudge.judged", **self._asked):
             if why := self._why_not(file):
-                rejudged.stay.append(f"file {file['file_id']} ({file['name']}): {why}")
+                rejudged.stay.append(f"file {file['file_id']} ({shown(file['name'])}): {why}")
                 continue
             chosen.append(file)
             rejudged.files[file["contract_version"]] += 1
@@ -157,7 +158,7 @@ class _Rejudging:
             rejudged.landed += len(waiting) - len(taken)
             waiting = taken
             if waiting and time.monotonic() > deadline:
-                names = ", ".join(file["name"] for file in waiting[:5])
+                names = ", ".join(shown(file["name"]) for file in waiting[:5])
                 raise RejudgeError(
                     f"{rejudged.landed:,} files land again, {len(waiting):,} wait for their names in incoming, which "
                     f"others have ({names}): when the mover has taken those, the same command again goes on"

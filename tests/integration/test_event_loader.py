@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import psycopg
@@ -9,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from sluice.base import database, queries
-from sluice.base.settings import Settings
+from sluice.base.settings import PROJECT, Settings
 from sluice.ledger import leases
 from sluice.loading.load_file import FileLoader
 from spark_jobs.event_loader import EventLoadWriter, Loaded
@@ -74,3 +78,29 @@ def test_a_fenced_stream_changes_no_batch(connection: Connection, settings: Sett
     leases.end(connection, epoch=epoch, how=leases.EndedHow.FAILED, because="another took over")
     note_durations(settings, epoch)
     assert batches(connection) == [{"batch": 7, "files": 1, "rows_loaded": 2, "duration_ms": None}]
+
+
+@pytest.mark.parametrize("kind", ["json", "text"])
+def test_what_spark_s_worker_loads_is_a_line_of_its_log_each(land: Land, epoch: int, kind: str) -> None:
+    file_id, rejected = land(table(event(1), event(2)), "shop.csv"), land("a,b\n1,2\n", "other.csv")
+    script = (
+        "from pyspark import daemon\n"
+        "from spark_jobs import event_loader, worker_daemon\n"
+        f"daemon.manager = lambda: [event_loader.loader({epoch}).load(one) for one in ({file_id}, {rejected})]\n"
+        "worker_daemon.main()\n"
+    )
+    environment = os.environ | {"SLUICE_LOG": kind}
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    if kind == "json":
+        told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+        assert [(one["event"], one["name"]) for one in told] == [
+            ("file_loaded", "shop.csv"),
+            ("file_rejected", "other.csv"),
+        ]
+        assert (told[0]["rows_loaded"], told[0]["contract"], told[0]["level"]) == (2, "events", "INFO")
+    else:
+        lines = [line for line in done.stderr.splitlines() if " sluice.loading." in line]
+        assert len(lines) == 2, done.stderr
+        assert f"INFO sluice.loading.one_load file {file_id} (shop.csv) is loaded under contract events" in lines[0]
+        assert f"file {rejected} (other.csv) is rejected: " in lines[1]

@@ -191,7 +191,7 @@ def test_the_launcher_rotates_its_own_log_and_the_server_s_while_both_write_on(m
         launcher = Launcher(instance)
         server, own = launcher.server, instance.launcher_log
         server.log.parent.mkdir(exist_ok=True)
-        server.log.write_text("of an earlier start\n")
+        server.log.write_text("of an earlier start\n" * 95)
         server.start()
         try:
             with own.open("ab") as output:

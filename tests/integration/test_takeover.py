@@ -567,7 +567,9 @@ def test_a_load_killed_while_it_rejects_a_file_leaves_it_and_its_duplicates_as_t
 
 def test_the_migration_lets_duplicates_of_ended_files_take_over(connection: Connection) -> None:
     folder = SQL / "migrations"
-    connection.execute((folder / "0005_duplicates_take_over.down.sql").read_text())  # type: ignore[call-overload]
+    # What counts files reads a column that came with it.
+    for name in ("0035_counts", "0005_duplicates_take_over"):
+        connection.execute((folder / f"{name}.down.sql").read_text())  # type: ignore[call-overload]
 
     def enter(name: str, content: str, state: str, duplicate_of: int | None = None, sealed: str | None = None) -> int:
         row = connection.execute(
