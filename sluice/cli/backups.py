@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import sys
 import time
@@ -94,7 +95,8 @@ def restore_drill(pipeline: Pipeline, parsed: argparse.Namespace) -> int:
     backup = parsed.file or newest(folder)
     if backup is None or not backup.is_file():
         raise InstanceError(f"{parsed.file or folder} holds no backup: `make backup` makes one")
-    with _server(pipeline) as server:
+    # What the launcher says of a server that it starts for this is no part of the answer either.
+    with contextlib.redirect_stdout(sys.stderr), _server(pipeline) as server:
         url, owner_url, program = server.url, _owner_url(pipeline, server), server.bin_dir / "pg_restore"
         done = drill.drill(pipeline.settings, url, owner_url, program, backup, _tell_aside)
     if parsed.json:
