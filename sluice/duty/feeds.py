@@ -183,10 +183,10 @@ def _of_due(feed: _Feed, learned: Rhythm | None, due: Due | None) -> dict[str, A
         }
     if feed.looking_since and feed.now < feed.looking_since + _CATCHES_UP:
         numbers["looking_since"] = feed.looking_since.isoformat()
-    return numbers if due else numbers | {"why": _why_unknown(feed, learned)}
+    return numbers if due else numbers | {"cause": _cause(feed, learned)}
 
 
-def _why_unknown(feed: _Feed, learned: Rhythm | None) -> str:
+def _cause(feed: _Feed, learned: Rhythm | None) -> str:
     if not feed.files:
         return "no_file"
     if learned or (feed.expect and feed.expect.says_when):

@@ -52,7 +52,7 @@ def says(condition: Condition) -> str:
         return (
             f"files are looked for again since {_when(numbers['looking_since'])}: what landed meanwhile is loaded first"
         )
-    return _UNKNOWN[numbers["why"]].format(**numbers)
+    return _UNKNOWN[numbers["cause"]].format(**numbers)
 
 
 def basis(condition: Condition) -> str:
