@@ -194,7 +194,11 @@ def test_a_tab_that_is_left_and_seen_again_while_an_answer_is_on_its_way_asks_no
     page = open_room()
     expect(page.get_by_role("heading", name="Health")).to_be_visible()
     held: list[Route] = []
-    page.route("**/sluice/api/now", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/sluice/api/now", hold)
     with page.expect_request("**/sluice/api/now"):
         pass
     for _ in range(3):
