@@ -155,6 +155,10 @@ def test_what_cannot_be_asked_is_refused(server: Server, query: str) -> None:
     assert server.ask("GET", f"sluice/api/files?{query}", token=server.token("viewer")).status == 422
 
 
+def test_an_address_that_asks_for_what_cannot_be_is_told_what_is_wrong_in_it(open_room: Open) -> None:
+    expect(open_room("files?since=yesterday").get_by_role("alert")).to_contain_text("since: ")
+
+
 def test_a_contract_shows_how_its_files_look_over_time(open_room: Open) -> None:
     page = open_room("contracts")
     page.get_by_role("link", name="events", exact=True).click()

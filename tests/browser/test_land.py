@@ -14,9 +14,11 @@ from playwright.sync_api import Page, expect
 
 from sluice.base import database
 from sluice.base.settings import Settings
+from sluice.landing.land import land
 from sluice.landing.mover import move_landed
 from sluice.landing.uploads import KEPT_SECONDS
 from sluice.loading.load_file import FileLoader
+from sluice.loading.unload import unload_file
 from tests.airflow_server import Server
 from tests.browser.conftest import Open
 from tests.loading import event, table
@@ -61,6 +63,29 @@ def test_a_dropped_file_is_judged_landed_and_seen_to_arrive(open_room: Open, sho
     assert uploads(shop) == []
 
 
+def test_a_file_that_lands_again_is_watched_and_not_the_one_before_it(
+    open_room: Open, shop: Settings, epoch: int
+) -> None:
+    text = table(event(70_041))
+    land(shop, "again.csv", [text.encode()])
+    load_what_landed(shop, epoch)
+    with database.connect(shop.database_url) as connection:
+        row = connection.execute("SELECT file_id FROM ledger.files WHERE name = 'again.csv'").fetchone()
+    assert row is not None
+    unload_file(shop, row["file_id"], "it was wrong", by_whom="test")
+    page = open_room("land")
+    choose(page, "again.csv", text)
+    expect(page.get_by_text("It would load.")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Land it").click()
+    status = page.get_by_role("status")
+    expect(status).to_contain_text("It waits to be moved")
+    with page.expect_response("**/arrivals/**"):
+        pass
+    expect(status).to_contain_text("It waits to be moved")
+    load_what_landed(shop, epoch)
+    expect(status).to_contain_text("is loaded", timeout=15_000)
+
+
 def test_what_fits_no_contract_is_drafted_one(open_room: Open, shop: Settings) -> None:
     page = open_room("land")
     choose(
@@ -95,9 +120,9 @@ def test_the_keyboard_alone_chooses_and_leaves(open_room: Open) -> None:
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files({"name": "keys.csv", "mimeType": "text/csv", "buffer": table(event(70_021)).encode()})
-    land = page.get_by_role("button", name="Land it")
-    expect(land).to_be_visible(timeout=30_000)
-    land.focus()
+    button_of_landing = page.get_by_role("button", name="Land it")
+    expect(button_of_landing).to_be_visible(timeout=30_000)
+    button_of_landing.focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(button).to_be_visible()

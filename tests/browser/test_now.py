@@ -111,6 +111,16 @@ def test_a_database_that_is_away_is_said_and_since_when_and_it_comes_back_by_its
     expect(alert).to_have_count(0)
 
 
+def test_what_answers_another_range_goes_when_this_one_is_not_answered(open_room: Open) -> None:
+    page = open_room()
+    files = page.locator("dt", has_text=re.compile("^files$")).locator("xpath=following-sibling::dd[1]")
+    expect(files).to_have_text(re.compile(r"^\d+$"))
+    answers(page, "**/now/lag?range=7d", 503, {"code": "slow", "detail": "it took longer than 250 ms"})
+    page.get_by_role("button", name="7d").click()
+    expect(page.get_by_role("alert")).to_contain_text("longer than a page may ask")
+    expect(files).to_have_text("–")
+
+
 def test_a_room_that_throws_leaves_airflow_whole_and_says_so(context_of: Context, server: Server) -> None:
     page = context_of().new_page()
     answers(page, "**/sluice/api/now", 200, {"health": None})
@@ -178,6 +188,28 @@ def test_a_page_that_nobody_sees_does_not_ask(context_of: Context, server: Serve
     assert len(asked) == seen
     with page.expect_request("**/api/now"):
         see(page, hidden=False)
+
+
+def test_a_tab_that_is_left_and_seen_again_while_an_answer_is_on_its_way_asks_no_faster(open_room: Open) -> None:
+    page = open_room()
+    expect(page.get_by_role("heading", name="Health")).to_be_visible()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/sluice/api/now", hold)
+    with page.expect_request("**/sluice/api/now"):
+        pass
+    for _ in range(3):
+        see(page, hidden=True)
+        see(page, hidden=False)
+    page.wait_for_timeout(300)
+    assert len(held) == 1
+    with page.expect_request("**/sluice/api/now"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert len(held) == 2
 
 
 def test_the_strip_asks_every_five_seconds_at_most_and_not_when_nobody_sees_it(

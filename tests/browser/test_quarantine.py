@@ -186,6 +186,33 @@ def test_a_file_is_unloaded_only_after_a_dry_run_and_with_a_reason(open_room: Op
     ]
 
 
+def test_a_dry_run_whose_result_does_not_come_at_once_is_waited_for(open_room: Open) -> None:
+    page = open_room("quarantine?file_id=3")
+    runs_end(page, "unload_file", "success", WITHDRAWN)
+    seen: list[Route] = []
+
+    def answer(route: Route) -> None:
+        seen.append(route)
+        if len(seen) == 1:
+            return route.fulfill(status=500, json={"detail": "not now"})
+        return route.fallback()
+
+    page.route("**/xcomEntries/return_value", answer)
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.get_by_text("Airflow did not answer just now: not now")).to_be_visible()
+    expect(page.get_by_role("button", name="Unload file 3")).to_have_count(0)
+    expect(page.locator("[data-withdrawn=dry]")).to_contain_text("380 rows would leave events")
+
+
+def test_without_the_result_of_its_dry_run_no_file_is_unloaded(open_room: Open) -> None:
+    page = open_room("quarantine?file_id=3")
+    runs_end(page, "unload_file", "success", WITHDRAWN)
+    page.route("**/xcomEntries/return_value", lambda route: route.fulfill(status=403, json={"detail": "Forbidden"}))
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.locator("[data-run=success]")).to_contain_text("not to be seen here")
+    expect(page.get_by_role("button", name="Unload file 3")).to_have_count(0)
+
+
 def test_the_rejects_come_as_a_csv_that_no_spreadsheet_runs(open_room: Open, shop: Settings) -> None:
     file_id = nasty_file(shop)
     page = open_room(f"quarantine?file_id={file_id}")

@@ -145,6 +145,13 @@ def test_bytes_that_are_not_shown_say_why(
     expect(bytes_of_it.get_by_text(outcome, exact=True)).to_have_count(0)
 
 
+@pytest.mark.parametrize("query", ["day=soon", "day=2026-11-29&hour=noon"])
+def test_a_moment_that_is_none_is_told_and_fails_no_room(open_room: Open, query: str) -> None:
+    page = open_room(f"shop/events?{query}")
+    expect(page.get_by_role("alert")).to_contain_text(re.compile("^(day|hour): "))
+    expect(page.get_by_text("This room of the page failed.")).to_have_count(0)
+
+
 def test_each_chart_shows_its_sql(open_shop: Callable[..., Page]) -> None:
     page = open_shop()
     sales = section(page, "Revenue by day")

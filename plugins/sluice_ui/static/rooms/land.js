@@ -222,7 +222,11 @@ function Draft({ token }) {
 
 function Arriving({ landed, leave }) {
   const [ended, setEnded] = useState(false);
-  const { answer, trouble } = useAnswer(`arrivals/${landed.sha256}`, { name: landed.name }, ended ? 0 : 1000);
+  const { answer, trouble } = useAnswer(
+    `arrivals/${landed.sha256}`,
+    { name: landed.name, after: landed.after },
+    ended ? 0 : 1000,
+  );
   const file = answer?.file;
   useEffect(() => setEnded(Boolean(file && ENDED.has(file.state))), [file?.state]);
   return html`<${Stack} gap=${3}>
