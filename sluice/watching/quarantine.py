@@ -88,6 +88,7 @@ def counts(connection: Connection, settings: Settings, chosen: Chosen, zone: str
         "is_capped": sum(each["seen"] for each in by_time) > COUNTED,
         "most": COUNTED,
         "since": bounds["since"],
+        "zone": zone,
         "unit": by_time[0]["unit"] if by_time else None,
         "by_time": [{"begins": each["begins"], "rows": each["rows"]} for each in by_time if each["rows"]],
         "by_rule": [{**each, "words": words.of(each["contract"], each["rule"]).words} for each in by_rule],
