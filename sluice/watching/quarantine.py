@@ -20,7 +20,7 @@ from sluice.watching import marking
 from sluice.watching.reader import Connection
 
 # So many of the newest rejects are counted at most; the answer says when there are more.
-COUNTED = 100_000
+COUNTED = 40_000
 # Of raw bytes so many are read for a row; a form gets fields of so many bytes together, which a replay takes.
 RAW_READ = 16_384
 FORM_BYTES = 65_536
