@@ -166,12 +166,14 @@ ALONE := tests/integration/test_stream.py tests/integration/test_outage.py tests
 
 test: $(VENV)/.dev ## Run all tests: unit, integration, crash, end to end (TESTS=path: only those; WORKERS=4)
 	@$(PYTEST) $(or $(TESTS),tests/unit tests/integration tests/crash $(ALONE:%=--ignore=%))
-	@$(if $(TESTS),,$(PYTHON) -m pytest $(ALONE))
+	@$(if $(TESTS),,$(PYTHON) -m pytest --numprocesses $(if $(filter 0,$(WORKERS)),0,2) --dist loadgroup $(ALONE))
 
-# What another PostgreSQL cannot change: contracts and their judge, the reader, what Airflow and Spark do.
-NOT_OF_POSTGRES := $(wildcard $(foreach name,broken_contracts chaos_recount contract_check contract_draft dag_params drift \
-	how_to_* ingest_operators judge landing_predicate landing_watch load_properties nasty_files online_retail outage readme \
-	stream unknown_columns,tests/integration/test_$(name).py)) tests/crash/test_stream_crash_points.py
+# What another PostgreSQL cannot change: contracts, drafts of them and their judge, the reader, what Airflow and Spark do, the
+# benches. What these load goes through the statements that test_load_file.py, test_replay.py and test_reconcile.py run.
+NOT_OF_POSTGRES := $(wildcard $(foreach name,a_folder_is_drafted broken_contracts chaos_recount contract_check contract_draft \
+	dag_params drafts_* drift how_to_* ingest_operators judge kinds_of_files landing_predicate landing_watch layouts_load league \
+	load_properties nasty_files online_retail outage readme recipes recount_of_layouts reports_bench scale_bench shapes stream \
+	unknown_columns,tests/integration/test_$(name).py)) tests/crash/test_stream_crash_points.py
 
 test-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL on another one: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/16/bin
 	@[ -n "$(POSTGRES_BIN)" ] || { echo "which one? make test-postgres POSTGRES_BIN=/usr/lib/postgresql/16/bin" >&2; exit 2; }

@@ -163,8 +163,9 @@ def epoch(connection: psycopg.Connection[dict[str, Any]]) -> int:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, one for all tests: Playwright runs once in a process."""
-    from playwright.sync_api import sync_playwright  # most tests need none
+    from playwright.sync_api import expect, sync_playwright  # most tests need none
 
+    expect.set_options(timeout=30_000)  # Airflow's own scripts take seconds to come where much else runs
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium.browser(), args=list(chromium.FLAGS))
         yield opened

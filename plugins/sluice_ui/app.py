@@ -5,15 +5,17 @@ Beside them the endpoint of monitors, behind a token of its own.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from sluice.base.settings import Settings, load
+from sluice.base.settings import SettingError, Settings, load
 from sluice.watching.reader import AwayError, SlowError
 from sluice.watching.unknown import UnknownError
 from sluice_ui import rights
@@ -21,6 +23,7 @@ from sluice_ui.answers import Answers
 from sluice_ui.desk import BusyError
 from sluice_ui.rooms import feeds, files, land, metrics, now, quarantine, shop
 
+_log = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 RETRY_SECONDS = "2"
 # An answer is data: whoever opens it by itself gets nothing that runs, and no page may hold it in a frame.
@@ -44,19 +47,43 @@ class Scripts(StaticFiles):
 
 
 def build(settings: Settings | None = None) -> FastAPI:
-    """The app; Airflow mounts it. It has no pages of documentation, which would be open to all."""
+    """The app; Airflow mounts it. It has no pages of documentation, which would be open to all.
+
+    The scripts are there whatever the settings are: without them Airflow shows an error on each of its pages.
+    """
     app = FastAPI(title="Sluice", docs_url=None, redoc_url=None, openapi_url=None)
-    answers = Answers(settings or load())
-    for room in (now, feeds, files, quarantine, land, shop):
-        app.include_router(room.router(answers), prefix="/api", dependencies=[rights.LOOK])
-    app.include_router(metrics.router(answers))
+    _include_rooms(app, settings)
     app.mount("/static", Scripts(directory=STATIC), name="static")
     app.middleware("http")(_with_headers)
     app.exception_handler(BusyError)(_busy)
     app.exception_handler(AwayError)(_away)
     app.exception_handler(SlowError)(_slow)
+    app.exception_handler(SettingError)(_set_wrongly)
     app.exception_handler(UnknownError)(_unknown)
     return app
+
+
+def _include_rooms(app: FastAPI, settings: Settings | None) -> None:
+    behind_login: dict[str, Any] = {"prefix": "/api", "dependencies": [rights.LOOK]}
+    try:
+        answers = Answers(settings or load())
+    except SettingError as error:
+        _log.error("the page Sluice has no answers: %s", error)
+        app.include_router(_room_without_settings(), **behind_login)
+        return
+    for room in (now, feeds, files, quarantine, land, shop):
+        app.include_router(room.router(answers), **behind_login)
+    app.include_router(metrics.router(answers))
+
+
+def _room_without_settings() -> APIRouter:
+    room = APIRouter()
+
+    @room.api_route("/{path:path}", methods=["GET", "POST", "DELETE"])
+    async def answer(path: str) -> None:
+        raise SettingError(path)
+
+    return room
 
 
 async def _with_headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -77,6 +104,11 @@ async def _away(_: Request, error: Exception) -> JSONResponse:
 
 async def _slow(_: Request, error: Exception) -> JSONResponse:
     return _later("slow", str(error))
+
+
+async def _set_wrongly(_: Request, __: Exception) -> JSONResponse:
+    # What is wrong with which one is for who may read the server's log: it may be a secret in the wrong place.
+    return _later("setting", "a setting of Sluice cannot be used: the log of Airflow's web server says which")
 
 
 async def _unknown(_: Request, error: Exception) -> JSONResponse:

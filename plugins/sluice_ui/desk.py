@@ -44,7 +44,9 @@ class Desk:
 class Fresh:
     """One answer for all who ask within a second: ten browsers cost as much as one.
 
-    ``seconds``: another age up to which an answer is given again, for what costs more.
+    What fails fails for all of them, and is asked again a second later: where the database is slow or away, each would
+    have to wait for those before it otherwise. ``seconds``: another age up to which an answer is given again, for what
+    costs more.
     """
 
     def __init__(self, desk: Desk, question: Callable[[], Any], seconds: float = FRESH_SECONDS) -> None:
@@ -53,6 +55,7 @@ class Fresh:
         self._seconds = seconds
         self._lock: anyio.Lock | None = None
         self._answer: Any = None
+        self._error: Exception | None = None
         self._until = 0.0
 
     async def answer(self) -> Any:
@@ -61,6 +64,16 @@ class Fresh:
             self._lock = anyio.Lock()
         async with self._lock:
             if time.monotonic() >= self._until:
-                self._answer = await self._desk.ask(self._question)
-                self._until = time.monotonic() + self._seconds
+                await self._ask()
+        if self._error is not None:
+            raise self._error
         return self._answer
+
+    async def _ask(self) -> None:
+        self._answer, self._error = None, None
+        try:
+            self._answer = await self._desk.ask(self._question)
+            self._until = time.monotonic() + self._seconds
+        except Exception as error:
+            self._error = error
+            self._until = time.monotonic() + FRESH_SECONDS

@@ -23,6 +23,8 @@ from sluice.landing import land
 KEPT_SECONDS = 3600.0
 # So much stays free beside an upload: landing, the archive and the server write on the same disk.
 SPARE_BYTES = 256 << 20
+# How much is written between two looks at the disk, which others fill too: a body may tell no length, and many come.
+LOOK_BYTES = 16 << 20
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -52,11 +54,7 @@ def take(settings: Settings, name: str, length: int | None) -> Writing:
         raise UploadError(_too_large(settings))
     permissions.make_private(settings.uploads_dir, settings)
     sweep(settings)
-    free = shutil.disk_usage(settings.uploads_dir).free
-    if free < (length or 0) + SPARE_BYTES:
-        raise UploadError(
-            f"the disk of {settings.uploads_dir} has {free / 1e6:,.0f} MB left: free some, then try again"
-        )
+    _refuse_when_short(settings, length or 0)
     return Writing(settings, name)
 
 
@@ -67,14 +65,17 @@ class Writing:
         self._settings = settings
         self._name = name
         self._token = secrets.token_hex(16)
-        self._bytes = 0
+        self._bytes, self._looked_at = 0, 0
         self._file: BinaryIO = _create(settings, _data(settings, self._token))
 
     def write(self, block: bytes) -> None:
-        """Raises UploadError when it becomes too large, OSError when the disk refuses it."""
+        """Raises UploadError when it becomes too large or the disk too full, OSError when that refuses it."""
         self._bytes += len(block)
         if self._bytes > self._settings.upload_bytes_max:
             raise UploadError(_too_large(self._settings))
+        if self._bytes - self._looked_at >= LOOK_BYTES:
+            _refuse_when_short(self._settings, len(block))
+            self._looked_at = self._bytes
         rest = memoryview(block)
         while rest:
             rest = rest[self._file.write(rest) :]
@@ -132,6 +133,14 @@ def sweep(settings: Settings) -> None:
             with contextlib.suppress(FileNotFoundError):
                 if path.lstat().st_mtime < oldest:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _refuse_when_short(settings: Settings, more: int) -> None:
+    free = shutil.disk_usage(settings.uploads_dir).free
+    if free < more + SPARE_BYTES:
+        raise UploadError(
+            f"the disk of {settings.uploads_dir} has {free / 1e6:,.0f} MB left: free some, then try again"
+        )
 
 
 def _create(settings: Settings, path: Path) -> BinaryIO:

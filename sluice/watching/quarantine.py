@@ -20,7 +20,7 @@ from sluice.watching import marking
 from sluice.watching.reader import Connection
 
 # So many of the newest rejects are counted at most; the answer says when there are more.
-COUNTED = 100_000
+COUNTED = 40_000
 # Of raw bytes so many are read for a row; a form gets fields of so many bytes together, which a replay takes.
 RAW_READ = 16_384
 FORM_BYTES = 65_536
@@ -88,6 +88,7 @@ def counts(connection: Connection, settings: Settings, chosen: Chosen, zone: str
         "is_capped": sum(each["seen"] for each in by_time) > COUNTED,
         "most": COUNTED,
         "since": bounds["since"],
+        "zone": zone,
         "unit": by_time[0]["unit"] if by_time else None,
         "by_time": [{"begins": each["begins"], "rows": each["rows"]} for each in by_time if each["rows"]],
         "by_rule": [{**each, "words": words.of(each["contract"], each["rule"]).words} for each in by_rule],

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -16,6 +20,10 @@ from sluice.base.settings import Settings
 Connection = psycopg.Connection[dict[str, Any]]
 TIMEOUT_MS = 250
 CONNECT_SECONDS = 2
+# A server that is frozen, or cut off without a word, ends no statement. A question of a few statements that takes so
+# much longer than they may is given up together with its session.
+SILENT_SECONDS = 10.0
+_STATEMENTS = 4
 
 
 class AwayError(RuntimeError):
@@ -47,7 +55,8 @@ class Reader:
         try:
             connection = self._take()
             try:
-                with connection.transaction():
+                patience = SILENT_SECONDS + _STATEMENTS * milliseconds / 1000
+                with _hung_up_after(patience, connection), connection.transaction():
                     queries.run(connection, "watching/session.read_only")
                     queries.run(connection, "watching/session.bound", milliseconds=str(milliseconds))
                     yield connection
@@ -68,7 +77,10 @@ class Reader:
 
     def _take(self) -> Connection:
         with contextlib.suppress(Empty):
-            return self._idle.get_nowait()
+            while True:
+                if _is_open(idle := self._idle.get_nowait()):
+                    return idle
+                idle.close()
         opened = database.connect(
             self._settings.reader_dsn, application_name="sluice-page", connect_timeout=CONNECT_SECONDS
         )
@@ -81,3 +93,29 @@ class Reader:
             connection.close()
         else:
             self._idle.put(connection)
+
+
+def _is_open(idle: Connection) -> bool:
+    """Whether the server has said nothing to a session that asked nothing: it says something when it ends."""
+    poll = select.poll()
+    poll.register(idle.fileno(), select.POLLIN)
+    return not poll.poll(0)
+
+
+@contextlib.contextmanager
+def _hung_up_after(seconds: float, connection: Connection) -> Iterator[None]:
+    """Cut the session when the block takes longer: who waits for the server in it gets psycopg.OperationalError."""
+    # A number of its own, which nobody else gets meanwhile.
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        timer = threading.Timer(seconds, _hang_up, [line])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _hang_up(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

@@ -22,15 +22,16 @@ RUN = "scheduled__2026-11-30T00:00:00+00:00"
 DIRTY = Shares(0.02, 0.02, 0.01)
 # What a page must show as text.
 NASTY_NAMES = ("<script>document.title='taken'<!--.csv", "na\u202eme\n2.csv")
+SCRIPT = "<img src=x onerror=\"document.title='taken'\">"
 NASTY_ROWS = (
-    event(900_001, note="<img src=x onerror=\"document.title='taken'\">"),
+    event(900_001, note=SCRIPT),
     event(900_002, price="<b>free</b>"),
     event(900_003, price="=1+1"),
     event(900_004, price="\u202e99.9\u202c"),
     event(900_005, price="x" * 100_000),
     "only,three,fields",
 )
-NASTY_PRODUCT = "=<img src=x onerror=\"document.title='taken'\">"
+NASTY_PRODUCT = f"={SCRIPT}"
 NASTY_SEARCH = "<b>maria mustermann</b>"
 _BATCH = """
     INSERT INTO ledger.batches (

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from sluice.base import database
@@ -145,6 +144,13 @@ def test_bytes_that_are_not_shown_say_why(
     expect(bytes_of_it.get_by_text(outcome, exact=True)).to_have_count(0)
 
 
+@pytest.mark.parametrize("query", ["day=soon", "day=2026-11-29&hour=noon"])
+def test_a_moment_that_is_none_is_told_and_fails_no_room(open_room: Open, query: str) -> None:
+    page = open_room(f"shop/events?{query}")
+    expect(page.get_by_role("alert")).to_contain_text(re.compile("^(day|hour): "))
+    expect(page.get_by_text("This room of the page failed.")).to_have_count(0)
+
+
 def test_each_chart_shows_its_sql(open_shop: Callable[..., Page]) -> None:
     page = open_shop()
     sales = section(page, "Revenue by day")
@@ -201,22 +207,3 @@ def test_what_is_no_question_is_refused(server: Server, query: str) -> None:
 @pytest.mark.parametrize("query", ["figures?feed=nobody", "events/987654321/1"])
 def test_what_is_not_there_is_said(server: Server, query: str) -> None:
     assert server.ask("GET", f"sluice/api/shop/{query}", token=server.token("user")).status == 404
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1024, 1440])
-def test_the_room_fits_and_axe_finds_nothing(open_shop: Callable[..., Page], width: int, scheme: str) -> None:
-    page = open_shop(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    expect(page.get_by_role("region", name="Looked for and not found")).to_be_visible()
-    expect_to_fit(page)
-    section(page, "Revenue by day").get_by_role("table").get_by_role("link").last.click()
-    page.get_by_role("row").nth(1).get_by_role("link").first.click()
-    expect(page.locator("[data-sluice=bytes]")).to_be_visible()
-    expect_to_fit(page)
-
-
-def expect_to_fit(page: Page) -> None:
-    wide = page.locator("[data-sluice=page]").evaluate("each => each.scrollWidth - each.clientWidth")
-    assert wide <= 0
-    found = Axe().run(page, context="[data-sluice=page]").response["violations"]
-    assert [(one["id"], [node["html"] for node in one["nodes"]][:2]) for one in found] == []

@@ -114,7 +114,7 @@ FILES = {
     "no header, one column": Odd("2025-12-24\n2025-12-25\n", 2, NONE, names=["column_1"]),
     "no header, a null first": Odd("NULL,2025-12-24,a\n1,2025-12-25,b\n2,2025-12-25,c\n", 3, NONE),
     "a first line of empty cells": Odd(",,\n1,2025-12-24,3\n2,2025-12-24,4\n", 2, NONE | {"skipLines": 1}),
-    "a thousand columns without a header": Odd((",".join(["2025-12-24", *["7"] * 999]) + "\n") * 3, 3, NONE),
+    "hundreds of columns without a header": Odd((",".join(["2025-12-24", *["7"] * 299]) + "\n") * 3, 3, NONE),
     "a line of units": Odd(
         table("{day};{n};{n},5", header="Zeit;Gewicht;Preis\n;kg;EUR"),
         10,

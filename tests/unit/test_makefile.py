@@ -67,6 +67,10 @@ def make(tmp_path: Path) -> Make:
 def test_what_is_given_to_make_arrives_as_it_was_written(make: Make, text: str) -> None:
     assert make.words("psql", f"SQL={text}") == ["psql", "-c", text]
     assert make.words("psql", SQL=text) == ["psql", "-c", text]
+
+
+def test_so_it_arrives_at_every_command(make: Make) -> None:
+    text = "\n".join(NASTY)
     assert make.words("load", f"FILE={text}") == ["load", "--", text]
     assert make.words("contract", f"FILE={text}", f"NAME={text}", f"OUT={text}") == [
         *("contract", f"--name={text}", f"--output={text}", "--", text)

@@ -49,7 +49,9 @@ def test_what_costs_more_is_asked_more_seldom(monkeypatch: pytest.MonkeyPatch) -
     assert anyio.run(look) == [0, 0, 1]
 
 
-def test_a_question_that_failed_is_asked_again() -> None:
+def test_a_question_that_failed_is_asked_again_a_second_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(desk.time, "monotonic", lambda: clock[0])
     answers = iter([OSError("away"), "there"])
 
     def ask() -> str:
@@ -57,14 +59,38 @@ def test_a_question_that_failed_is_asked_again() -> None:
             raise answer
         return answer
 
-    fresh = Fresh(Desk(), ask)
+    fresh = Fresh(Desk(), ask, seconds=5)
 
     async def look() -> str:
-        with pytest.raises(OSError, match="away"):
-            await fresh.answer()
+        for clock[0] in (1.0, 1.9):
+            with pytest.raises(OSError, match="away"):
+                await fresh.answer()
+        clock[0] = 2.0
         return str(await fresh.answer())
 
     assert anyio.run(look) == "there"
+
+
+def test_ten_who_look_while_the_database_is_away_cost_one_question() -> None:
+    asked: list[int] = []
+
+    def ask() -> None:
+        asked.append(len(asked))
+        raise OSError("away")
+
+    fresh = Fresh(Desk(), ask)
+
+    async def look() -> None:
+        with pytest.raises(OSError, match="away"):
+            await fresh.answer()
+
+    async def all_look() -> None:
+        async with anyio.create_task_group() as viewers:
+            for _ in range(10):
+                viewers.start_soon(look)
+
+    anyio.run(all_look)
+    assert asked == [0]
 
 
 def test_who_comes_when_many_wait_is_told_to_come_again() -> None:

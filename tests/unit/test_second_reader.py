@@ -24,7 +24,7 @@ from tests.two_readers import Cuts, assert_they_agree
 
 FOLDER = Path(landed_for_the_recount.__file__).parent
 PROPERTY = settings(
-    max_examples=400,
+    max_examples=200,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

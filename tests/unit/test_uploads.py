@@ -60,6 +60,20 @@ def test_what_a_draft_that_was_killed_left_stops_no_later_upload(settings: Setti
     assert {path.stem for path in settings.uploads_dir.iterdir()} == {young.token}
 
 
+def test_an_upload_ends_when_the_disk_becomes_too_full_while_it_is_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a body that tells no length, or of one of many."""
+    monkeypatch.setattr(uploads, "LOOK_BYTES", 3)
+    writing = uploads.take(settings, "a.csv", None)
+    monkeypatch.setattr(uploads, "SPARE_BYTES", 1 << 60)
+    writing.write(b"ab")
+    with pytest.raises(UploadError, match="MB left"):
+        writing.write(b"c")
+    writing.give_up()
+    assert list(settings.uploads_dir.iterdir()) == []
+
+
 def test_an_upload_that_is_larger_than_it_may_be_leaves_nothing(settings: Settings) -> None:
     writing = uploads.take(Settings(home=settings.home, upload_bytes_max=3), "a.csv", None)
     with pytest.raises(UploadError, match="SLUICE_UPLOAD_BYTES_MAX"):

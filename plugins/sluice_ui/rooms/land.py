@@ -12,8 +12,10 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Requ
 from sluice.landing import uploads
 from sluice.landing.land import NotLandedError
 from sluice.watching import arrivals
+from sluice.watching.reader import AwayError, SlowError
 from sluice_ui import judging, rights
 from sluice_ui.answers import Answers
+from sluice_ui.desk import BusyError
 
 NAME_BYTES_MAX = 4_000
 Token = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -54,9 +56,10 @@ def router(answers: Answers) -> APIRouter:
 
     @room.post("/uploads/{token}/land", dependencies=lands)
     async def land(token: Token) -> dict[str, Any]:
+        before = await _last_file(answers)
         with _explained():
             landed = await anyio.to_thread.run_sync(uploads.land_upload, settings, token, limiter=judge.limiter)
-        return {"name": landed.path.name, "sha256": landed.sha256, "bytes": landed.bytes}
+        return {"name": landed.path.name, "sha256": landed.sha256, "bytes": landed.bytes, "after": before}
 
     @room.delete("/uploads/{token}", dependencies=lands)
     async def forget(token: Token) -> dict[str, Any]:
@@ -65,11 +68,21 @@ def router(answers: Answers) -> APIRouter:
 
     @room.get("/arrivals/{sha256}")
     async def arrived(
-        sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")], name: Annotated[str, Query(max_length=NAME_BYTES_MAX)]
+        sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
+        name: Annotated[str, Query(max_length=NAME_BYTES_MAX, pattern="^[^\\x00]*$")],
+        after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
     ) -> dict[str, Any]:
-        return {"file": await answers.ask(arrivals.of, sha256, name)}
+        return {"file": await answers.ask(arrivals.of, sha256, name, after)}
 
     return room
+
+
+async def _last_file(answers: Answers) -> int:
+    """The greatest number of a file; 0 when the database cannot say so now, which a landing does not need."""
+    try:
+        return await answers.ask(arrivals.last)
+    except (BusyError, AwayError, SlowError):
+        return 0
 
 
 async def _take(answers: Answers, request: Request, name: str, length: int | None) -> uploads.Upload:

@@ -16,12 +16,16 @@ const POLL_MS = 2000;
 
 export class Trouble extends Error {
   constructor(status, answer) {
-    super(answer?.detail ?? `the server answered ${status}`);
+    super(detailOf(answer?.detail) ?? `the server answered ${status}`);
     this.status = status;
     this.code = answer?.code ?? (status === 403 ? "forbidden" : "error");
     this.since = answer?.since ?? null;
   }
 }
+
+// What cannot be asked so comes as a list of what is wrong with which part of the address.
+const detailOf = (detail) =>
+  Array.isArray(detail) ? detail.map(({ loc, msg }) => `${loc?.at(-1) ?? "the address"}: ${msg}`).join("; ") : detail;
 
 const address = (path) => new URL(path, document.baseURI);
 
@@ -53,34 +57,35 @@ export async function airflow(method, path, body = undefined) {
 // Start a DAG with these params; the run, as Airflow tells it.
 export const trigger = (dag, conf) => airflow("POST", `dags/${dag}/dagRuns`, { logical_date: null, conf });
 
-// The answer to a question, asked again every `every` ms (0: once) while the page is visible. What was answered last
-// stays while the next answer is on its way, or in trouble: {answer, trouble, again}.
+// The answer to a question, asked again every `every` ms (0: once) while the page is visible, one at a time. What was
+// answered last stays while the next answer is on its way, and in trouble, unless it answers another question:
+// {answer, trouble, again}. `of` in the query says of when the answer is, and makes no other question of it.
 export function useAnswer(path, query = {}, every = POLL_MS) {
-  const [state, setState] = useState({ answer: null, trouble: null });
+  const [{ answer, trouble }, setState] = useState({ answer: null, trouble: null, question: null });
   const [round, setRound] = useState(0);
   const asked = JSON.stringify([path, query]);
+  const question = JSON.stringify([path, { ...query, of: undefined }]);
   useEffect(() => {
     const stop = new AbortController();
     let timer = null;
-    const next = () => {
-      if (every && !stop.signal.aborted) timer = setTimeout(once, every);
-    };
+    let isAsking = false;
+    let isAnswered = false;
     const once = async () => {
-      if (document.hidden) return next();
+      clearTimeout(timer);
+      if (isAsking || document.hidden) return; // the next one follows what is on its way, or the page when it is seen
+      isAsking = true;
       try {
         const answer = await ask(path, query, stop.signal);
-        setState({ answer, trouble: null });
+        isAnswered = true;
+        setState({ answer, trouble: null, question });
       } catch (trouble) {
-        if (!stop.signal.aborted) setState((last) => ({ ...last, trouble }));
+        if (!stop.signal.aborted)
+          setState((last) => ({ answer: last.question === question ? last.answer : null, trouble, question }));
       }
-      next();
+      isAsking = false;
+      if (every && !stop.signal.aborted) timer = setTimeout(once, every);
     };
-    const shown = () => {
-      if (!document.hidden) {
-        clearTimeout(timer);
-        once();
-      }
-    };
+    const shown = () => (every || !isAnswered) && once();
     once();
     document.addEventListener("visibilitychange", shown);
     return () => {
@@ -89,7 +94,7 @@ export function useAnswer(path, query = {}, every = POLL_MS) {
       document.removeEventListener("visibilitychange", shown);
     };
   }, [asked, every, round]);
-  return { ...state, again: () => setRound((last) => last + 1) };
+  return { answer, trouble, again: () => setRound((last) => last + 1) };
 }
 
 // The filters of a room are the query of its address, so that every view can be sent as a link.
@@ -134,10 +139,12 @@ export function seconds(number) {
 
 export const share = (part, of) => (of ? `${((100 * part) / of).toFixed(part && part / of < 0.001 ? 2 : 1)} %` : "–");
 
-// A moment in the viewer's zone; the exact instant on hover.
+// A moment in the viewer's zone; the exact instant on hover. What no clock shows, an address may say: it stays text.
 export function Moment({ at }) {
   if (!at) return html`<span>–</span>`;
-  return html`<time dateTime=${at} title=${at}>${precise.format(new Date(at))}</time>`;
+  const moment = new Date(at);
+  if (Number.isNaN(moment.getTime())) return html`<${Raw} text=${at} />`;
+  return html`<time dateTime=${at} title=${at}>${precise.format(moment)}</time>`;
 }
 
 // How long ago, which goes on by itself.

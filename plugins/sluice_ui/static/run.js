@@ -8,13 +8,15 @@ const NONE = { id: null, state: null, result: null, trouble: null };
 
 const runPath = (dag, id) => `dags/${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(id)}`;
 
-// What the task returned; an XCom is told as it is stored, which may be JSON as text.
+// What the task returned, null when there is nothing that the viewer may see; an XCom is told as it is stored, which may
+// be JSON as text. Raises Trouble when Airflow does not answer now.
 async function resultOf(dag, id, task) {
   try {
     const { value } = await airflow("GET", `${runPath(dag, id)}/taskInstances/${task}/xcomEntries/return_value`);
     return typeof value === "string" ? JSON.parse(value) : value;
-  } catch {
-    return null;
+  } catch (trouble) {
+    if (trouble.status === 403 || trouble.status === 404) return null;
+    throw trouble;
   }
 }
 
@@ -88,7 +90,7 @@ export function RunState({ run, children = null }) {
       ${state === "failed" ? "Its log" : "Its run in Airflow"}
     <//>`}
     ${trouble && state !== "refused" && html`<${Text} fontSize="sm">Airflow did not answer just now: ${trouble.message}<//>`}
-    ${state === "success" && children && children(result ?? {})}
+    ${state === "success" && children && (result ? children(result) : " What it told is not to be seen here.")}
   <//>`;
 }
 

@@ -1,7 +1,7 @@
 // The page "Sluice" in Airflow's navigation. Rooms are paths below /plugin/sluice, filters are the query.
 
 import { Boundary } from "./boundary.js";
-import { Box, Flex, Heading, html, Link, Notice, ROOT, useLocation } from "./kit.js";
+import { Box, Flex, Heading, html, Link, Notice, ROOT, useEffect, useLocation, useNavigate, useRef } from "./kit.js";
 import { Contracts } from "./rooms/contracts.js";
 import { Feeds } from "./rooms/feeds.js";
 import { Files } from "./rooms/files.js";
@@ -49,5 +49,19 @@ function Sluice() {
   <//>`;
 }
 
-globalThis.AirflowPlugin = Sluice;
-globalThis.Sluice = Sluice;
+// Airflow shows a script that it has just loaded within React.lazy, and from its next render on the global of the plugin's
+// name in its place: what stood there goes, with the focus, a file's verdict, a text half typed. So the first one shows
+// nothing; it puts the page into the global and has Airflow render again by going to where it is.
+function First() {
+  const { key, pathname, search, hash, state } = useLocation();
+  const navigate = useNavigate();
+  const begun = useRef(key);
+  useEffect(() => {
+    globalThis.Sluice = Sluice;
+    navigate({ pathname, search, hash }, { replace: true, state });
+  }, []);
+  return key === begun.current ? null : html`<${Sluice} />`; // still here then: this Airflow shows what it loaded
+}
+
+globalThis.AirflowPlugin = First;
+globalThis.Sluice = First;

@@ -81,7 +81,7 @@ export function Unload({ fileId, done = null }) {
       >Dry run: what would leave<//
     >
     <${RunState} run=${dry}>${(result) => html`<${Withdrawn} result=${result} isDry />`}<//>
-    ${dry.state === "success" &&
+    ${dry.result &&
     html`<${Box} as="form" onSubmit=${(event) => {
       event.preventDefault();
       real.start({ ...conf, reason: reason.trim(), dry_run: false });

@@ -116,7 +116,7 @@ function Judged({ verdict, token, land, leave }) {
     ${verdict.outcome === "no_contract" && html`<${Draft} token=${token} />`}
     ${verdict.first_rows?.length > 0 && html`<${FirstRows} rows=${verdict.first_rows} />`}
     ${verdict.examples?.length > 0 && html`<${SetAside} verdict=${verdict} />`}
-    <${Flex} gap=${2}>
+    <${Flex} gap=${2} wrap="wrap">
       ${MAY_LAND.has(verdict.outcome) && html`<${Button} colorPalette="blue" onClick=${land}>Land it<//>`}
       <${Button} variant="outline" onClick=${leave}>Leave it, choose another one<//>
     <//>
@@ -222,7 +222,11 @@ function Draft({ token }) {
 
 function Arriving({ landed, leave }) {
   const [ended, setEnded] = useState(false);
-  const { answer, trouble } = useAnswer(`arrivals/${landed.sha256}`, { name: landed.name }, ended ? 0 : 1000);
+  const { answer, trouble } = useAnswer(
+    `arrivals/${landed.sha256}`,
+    { name: landed.name, after: landed.after },
+    ended ? 0 : 1000,
+  );
   const file = answer?.file;
   useEffect(() => setEnded(Boolean(file && ENDED.has(file.state))), [file?.state]);
   return html`<${Stack} gap=${3}>

@@ -28,7 +28,9 @@ import { RunButton } from "../run.js";
 import { Unload } from "../unload.js";
 import { Reject, Tally } from "./reject.js";
 
-const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+// A zone that is an offset has the other sign in PostgreSQL.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "UTC";
+const ZONE = /^[A-Za-z]/.test(zone) ? zone : "UTC";
 const COUNTS_MS = 10_000;
 const PAGE = 10;
 const RANGES = [
@@ -142,7 +144,7 @@ function OverTime({ answer }) {
         rows=${[...answer.by_time].reverse()}
         keyOf=${(row) => row.begins}
         columns=${[
-          { name: "begins", head: `${answer.unit} (${ZONE})`, of: (row) => says(row.begins) },
+          { name: "begins", head: `${answer.unit} (${answer.zone})`, of: (row) => says(row.begins) },
           { name: "rows", head: "rows", number: true, of: (row) => count(row.rows) },
         ]}
       />

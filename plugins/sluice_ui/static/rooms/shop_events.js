@@ -35,6 +35,7 @@ const KINDS = {
 
 const dayAfter = (day, days) => {
   const moment = new Date(`${day}T00:00:00Z`);
+  if (Number.isNaN(moment.getTime())) return day;
   moment.setUTCDate(moment.getUTCDate() + days);
   return moment.toISOString().slice(0, 10);
 };
