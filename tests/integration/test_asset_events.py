@@ -122,7 +122,9 @@ def test_an_event_of_another_asset_is_no_event_of_this_one(
     keep(connection, payload)
     connection.execute("UPDATE asset_event SET asset_id = 1")
     looking.close()
-    assert Arrivals(asset).look() == [payload]
+    again = Arrivals(asset)
+    assert again.look() == [payload]
+    again.close()
 
 
 def test_one_looks_at_a_time(asset: Settings, looking: Arrivals, batch: Batch) -> None:
