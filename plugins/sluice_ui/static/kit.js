@@ -137,7 +137,7 @@ export const share = (part, of) => (of ? `${((100 * part) / of).toFixed(part && 
 // A moment in the viewer's zone; the exact instant on hover.
 export function Moment({ at }) {
   if (!at) return html`<span>–</span>`;
-  return html`<time dateTime=${at} title=${at}>${precise.format(new Date(at))}</time>`;
+  return html`<time dateTime=${at} title=${at} style=${{ whiteSpace: "nowrap" }}>${precise.format(new Date(at))}</time>`;
 }
 
 // How long ago, which goes on by itself.
@@ -148,8 +148,9 @@ export function Ago({ at }) {
     return () => clearInterval(timer);
   }, []);
   if (!at) return html`<span>never</span>`;
-  const passed = Math.max(0, (Date.now() - new Date(at)) / 1000);
-  return html`<time dateTime=${at} title=${at}>${passed < 2 ? "just now" : `${seconds(Math.floor(passed))} ago`}</time>`;
+  const passed = Math.max(0, Math.floor((Date.now() - new Date(at)) / 1000));
+  const long = passed < 100 ? `${passed} s` : seconds(passed);
+  return html`<time dateTime=${at} title=${at}>${passed < 2 ? "just now" : `${long} ago`}</time>`;
 }
 
 // --- showing
