@@ -26,6 +26,7 @@ import {
 } from "../kit.js";
 import { RunButton } from "../run.js";
 import { Unload } from "../unload.js";
+import { Name } from "./files.js";
 import { Reject, Tally } from "./reject.js";
 
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -212,9 +213,9 @@ const ByFile = ({ answer, change }) =>
         name: "file",
         head: "file",
         of: (row) =>
-          html`<${Link} to=${`${ROOT}/files/${row.file_id}`} style=${{ textDecoration: "underline" }}>${row.file_id}: <${Raw} text=${row.name} /><//>`,
+          html`<${Link} to=${`${ROOT}/files/${row.file_id}`} style=${{ textDecoration: "underline" }}>${row.file_id}: <${Name} name=${row.name} /><//>`,
       },
-      { name: "rows", head: "rows that fit", number: true, of: (row) => count(row.rows) },
+      { name: "rows", head: "rows in this view", number: true, of: (row) => count(row.rows) },
       { name: "rejected", head: "rejected in all", number: true, of: (row) => count(row.rows_rejected) },
       { name: "share", head: "of what was read", number: true, of: (row) => share(row.rows_rejected, row.rows_read) },
       {
