@@ -135,6 +135,8 @@ def freshness(flow: Flow, *, p95: float | None) -> Judgement:
         return Judgement("freshness", Level.WARNING, f"falling behind: {flow.waiting:,} files wait")
     if oldest_seconds is not None and oldest_seconds > LATE_SECONDS:
         return Judgement("freshness", Level.WARNING, f"a file has waited for {_minutes(oldest_seconds)}")
+    if p95 is None and flow.waiting:
+        return Judgement("freshness", Level.QUIET, "nothing was loaded lately; what waits has come just now")
     if p95 is None:
         return Judgement("freshness", Level.QUIET, "nothing was loaded lately, and nothing waits")
     if p95 > LATE_SECONDS:
