@@ -118,7 +118,7 @@ def _stream(stream: Mapping[str, Any] | None, oldest_seconds: float | None) -> J
 def _living(stream: Mapping[str, Any]) -> Judgement:
     if stream["state"] == "waiting":
         why = (stream["last_error"] or "no reason given").strip()
-        return Judgement("load", Level.WARNING, f"the stream tries again by itself: {why}")
+        return Judgement("load", Level.WARNING, f"the stream waits: {why}")
     if stream["state"] == "submitted":
         return Judgement("load", Level.WARNING, "the stream is starting")
     return Judgement("load", Level.GOOD, "the stream is alive")
