@@ -141,20 +141,21 @@ export const ContractLink = ({ contract }) =>
 
 // --- what to ask for
 
+// Whoever chooses by keyboard goes on from the same field: Airflow may make the whole page anew when the address changes.
+let focused = null;
+
 function Filters({ filters, change }) {
   const contracts = useAnswer("contracts", {}, 0).answer?.contracts ?? [];
   const names = contracts.map((one) => one.contract);
   if (filters.contract && !names.includes(filters.contract)) names.push(filters.contract);
-  // Whoever chooses by keyboard goes on from the same field, which is made anew.
   const form = useRef(null);
-  const focused = useRef(null);
   useEffect(() => {
-    if (focused.current) form.current?.elements[focused.current]?.focus();
-    focused.current = null;
+    if (focused) form.current?.elements[focused]?.focus();
+    focused = null;
   }, [JSON.stringify(filters)]);
   const submit = (event) => {
     event.preventDefault();
-    focused.current = document.activeElement?.name;
+    focused = document.activeElement?.name;
     const given = new FormData(event.target);
     change({
       state: given.get("state"),
