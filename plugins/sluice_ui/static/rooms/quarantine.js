@@ -26,7 +26,6 @@ import {
 } from "../kit.js";
 import { RunButton } from "../run.js";
 import { Unload } from "../unload.js";
-import { Name } from "./files.js";
 import { Reject, Tally } from "./reject.js";
 
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -213,7 +212,9 @@ const ByFile = ({ answer, change }) =>
         name: "file",
         head: "file",
         of: (row) =>
-          html`<${Link} to=${`${ROOT}/files/${row.file_id}`} style=${{ textDecoration: "underline" }}>${row.file_id}: <${Name} name=${row.name} /><//>`,
+          html`<${Box} minW="16ch"
+            ><${Link} to=${`${ROOT}/files/${row.file_id}`} style=${{ textDecoration: "underline" }}>${row.file_id}: <${Raw} text=${row.name} /><//
+          ><//>`,
       },
       { name: "rows", head: "rows in this view", number: true, of: (row) => count(row.rows) },
       { name: "rejected", head: "rejected in all", number: true, of: (row) => count(row.rows_rejected) },
