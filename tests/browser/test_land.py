@@ -108,7 +108,9 @@ def test_the_room_fits_every_width_in_light_and_dark(open_room: Open, width: int
     choose(page, "shown.csv", table(event(70_011), event(70_012, price="x" * 300)))
     expect(page.get_by_text("It would load, but for 1 row.")).to_be_visible(timeout=30_000)
     moment = page.get_by_role("region", name="First rows").get_by_role("cell").filter(has_text="2026-").first
-    assert moment.evaluate("cell => cell.querySelector('bdi bdi').getClientRects().length") == 1  # in one line, however narrow
+    assert (
+        moment.evaluate("cell => cell.querySelector('bdi bdi').getClientRects().length") == 1
+    )  # in one line, however narrow
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert Axe().run(page, "[data-sluice=page]").violations_count == 0
 
