@@ -137,7 +137,7 @@ export const share = (part, of) => (of ? `${((100 * part) / of).toFixed(part && 
 // A moment in the viewer's zone; the exact instant on hover.
 export function Moment({ at }) {
   if (!at) return html`<span>–</span>`;
-  return html`<time dateTime=${at} title=${at} style=${{ whiteSpace: "nowrap" }}>${precise.format(new Date(at))}</time>`;
+  return html`<time dateTime=${at} title=${at}>${precise.format(new Date(at))}</time>`;
 }
 
 // How long ago, which goes on by itself.
