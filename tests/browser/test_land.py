@@ -72,7 +72,7 @@ def test_what_fits_no_contract_is_drafted_one(open_room: Open, shop: Settings) -
     expect(page.get_by_role("button", name="Land it")).to_be_hidden()
     page.get_by_role("button", name="Draft a contract").click()
     expect(page.get_by_label("Draft")).to_contain_text("apiVersion", timeout=30_000)
-    expect(page.get_by_text("make contract")).to_have_count(0)  # that is for a shell
+    expect(page.get_by_text("next: make")).to_have_count(0)  # that is for a shell
     with page.expect_download() as download:
         page.get_by_role("button", name="Download it").click()
     assert download.value.suggested_filename.endswith(".odcs.yaml")
@@ -93,7 +93,7 @@ def test_a_file_is_judged_again_once_a_contract_is_there(open_room: Open, shop: 
 
 def test_of_a_file_that_is_there_already_no_row_is_said_to_load(open_room: Open, shop: Settings) -> None:
     page = open_room("land")
-    text = next(shop.archive_dir.rglob("*shop-001.csv")).read_text()
+    text = next(shop.home_dir.rglob("*-shop-001.csv")).read_text()
     choose(page, "same-bytes.csv", text)
     expect(page.get_by_text("It is there already").first).to_be_visible(timeout=30_000)
     expect(page.get_by_text("none of them would load")).to_be_visible()
