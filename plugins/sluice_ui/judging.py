@@ -23,6 +23,8 @@ READ_SECONDS = 20
 PATIENCE_SECONDS = 60
 MOST_WAITING = 3
 ANSWER_BYTES_MAX = 4 << 20
+# What to type next is for who drafts in a shell, where the file lies.
+_FOR_A_SHELL = "next: make "
 
 
 class Judge:
@@ -53,9 +55,10 @@ class Judge:
             with _linked(upload.path, link):  # its name tells how it is compressed, and names the feed
                 said = await _run("contract", "--gently", "--", str(link))
         told = said.stderr.decode("utf-8", "replace").replace(f"{link.parent}/", "").splitlines()
+        lines = [line.removeprefix("sluice: ") for line in told]
         return {
             "text": said.stdout.decode("utf-8", "replace"),
-            "told": [line.removeprefix("sluice: ") for line in told],
+            "told": [line for line in lines if not line.startswith(_FOR_A_SHELL)],
         }
 
     @asynccontextmanager

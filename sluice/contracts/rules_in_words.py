@@ -64,7 +64,7 @@ def _of_column(rule: ColumnRule, column_name: str, contract: Contract | None) ->
     column = next((each for each in contract.columns if each.name == column_name), None) if contract else None
     if column is None or contract is None:
         return Explained(f"{column_name}, {rule.name}: {rule.says}", frozenset({normal(column_name)}))
-    says = "the text is no value of the type" if rule.is_type and column.transform is None else rule.says
+    says = "its text cannot be read as one" if rule.is_type and column.transform is None else rule.says
     return Explained(f"{column_name}{_declared(rule, column)}: {says}", _of_file(contract, [column]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -167,7 +168,7 @@ def _judged(settings: Settings, path: Path, name: str, seconds: float | None, ex
         check_name(name)
         with LandedBytes(path, name) as landed:
             try:
-                _Judging(settings, found, landed, seconds, expired_before).run()
+                _Judging(settings, path, found, landed, seconds, expired_before).run()
             finally:
                 found.bytes, found.sha256 = landed.digest()
     except NotLandedError as error:
@@ -189,12 +190,14 @@ class _Judging:
     def __init__(
         self,
         settings: Settings,
+        path: Path,
         found: DryRun,
         landed: LandedBytes,
         seconds: float | None,
         expired_before: int | None,
     ) -> None:
         self._settings = settings
+        self._path = path
         self._found = found
         self._landed = landed
         self._deadline = None if seconds is None else time.monotonic() + seconds
@@ -232,9 +235,10 @@ class _Judging:
     def _judge_blocks(self, judge: Judge, match: Match, dialect: Dialect) -> Widths:
         found, widths = self._found, Widths()
         found.is_whole = True
+        sha256 = self._sha256(match.contract)
         for block in self._blocks(match, dialect):
             judged = self._expired.set_aside(
-                block, judge.judge(block, match, file_id=0, sha256="0" * 64, landed_at=self._now)
+                block, judge.judge(block, match, file_id=0, sha256=sha256, landed_at=self._now)
             )
             refuse_failed(block, judged, match.contract)
             widths.add(block)
@@ -243,6 +247,13 @@ class _Judging:
                 found.is_whole = False
                 break
         return widths
+
+    def _sha256(self, contract: Contract) -> str:
+        """The file's own where ids are made of it, to be those of the load: it is read once more for that, first."""
+        if not any("file_sha256" in (column.transform or "").lower() for column in contract.columns):
+            return "0" * 64
+        with self._path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _refuse_the_whole(self, contract: Contract, match: Match, kind: Kind | None, widths: Widths) -> None:
         found = self._found

@@ -128,7 +128,7 @@ def _stream(stream: Mapping[str, Any] | None, oldest_seconds: float | None) -> J
 def _living(stream: Mapping[str, Any]) -> Judgement:
     if stream["state"] == "waiting":
         why = (stream["last_error"] or "no reason given").strip()
-        return Judgement("load", Level.WARNING, f"the stream tries again by itself: {why}")
+        return Judgement("load", Level.WARNING, f"the stream waits: {why}")
     if stream["state"] == "submitted":
         return Judgement("load", Level.WARNING, "the stream is starting")
     return Judgement("load", Level.GOOD, "the stream is alive")
@@ -144,6 +144,8 @@ def freshness(flow: Flow, *, p95: float | None) -> Judgement:
         return Judgement("freshness", Level.WARNING, f"falling behind: {flow.waiting:,} files wait")
     if oldest_seconds is not None and oldest_seconds > LATE_SECONDS:
         return Judgement("freshness", Level.WARNING, f"a file has waited for {_minutes(oldest_seconds)}")
+    if p95 is None and flow.waiting:
+        return Judgement("freshness", Level.QUIET, "nothing was loaded lately; what waits has come just now")
     if p95 is None:
         return Judgement("freshness", Level.QUIET, "nothing was loaded lately, and nothing waits")
     if p95 > LATE_SECONDS:

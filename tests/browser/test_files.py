@@ -66,6 +66,28 @@ def test_filters_are_the_address_and_change_with_a_choice(open_room: Open) -> No
     expect(page.get_by_text("No file fits: ask for less.")).to_be_visible()
 
 
+def test_who_filters_by_keyboard_stays_in_the_field(open_link: Open) -> None:
+    page = open_link("files")
+    page.get_by_label("State").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page).to_have_url(re.compile("state="))
+    expect(page.get_by_label("State")).to_be_focused()
+
+
+def test_a_loaded_file_without_rejects_leads_to_where_it_is_unloaded(open_room: Open, shop: Settings) -> None:
+    file_id = one(shop, "packed.csv.gz")
+    page = open_room(f"files/{file_id}")
+    page.get_by_role("link", name="Replay or unload it").click()
+    expect(page).to_have_url(re.compile(rf"quarantine\?file_id={file_id}$"))
+    expect(page.get_by_role("button", name="Dry run: what would leave")).to_be_visible()
+
+
+def test_a_moment_stands_in_one_line_however_narrow_the_page(open_room: Open, shop: Settings) -> None:
+    page = open_room(f"files/{one(shop, 'shop-001.csv')}", viewport={"width": 400, "height": 800})
+    moment = page.get_by_role("region", name="What happened to the file").locator("time").first
+    assert moment.evaluate("time => time.getClientRects().length") == 1
+
+
 def test_the_beginning_of_a_name_is_looked_for_by_keyboard_alone(open_link: Open) -> None:
     page = open_link("files")
     page.get_by_label("Name begins with").focus()

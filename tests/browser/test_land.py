@@ -48,7 +48,7 @@ def uploads(shop: Settings) -> list[Path]:
 def test_a_dropped_file_is_judged_landed_and_seen_to_arrive(open_room: Open, shop: Settings, epoch: int) -> None:
     page = open_room("land")
     choose(page, "dropped.csv", table(event(70_001), event(70_002, price=stage.SCRIPT), event(70_003)))
-    expect(page.get_by_text("It would load.")).to_be_visible()
+    expect(page.get_by_text("It would load, but for 1 row.")).to_be_visible()
     expect(page.get_by_text("the whole file")).to_be_visible()
     expect(page.get_by_text("price.type").first).to_be_visible()
     expect(page.get_by_text(stage.SCRIPT).first).to_be_visible()
@@ -95,11 +95,41 @@ def test_what_fits_no_contract_is_drafted_one(open_room: Open, shop: Settings) -
     expect(page.get_by_role("button", name="Land it")).to_be_hidden()
     page.get_by_role("button", name="Draft a contract").click()
     expect(page.get_by_label("Draft")).to_contain_text("apiVersion")
+    expect(page.get_by_text("next: make")).to_have_count(0)  # that is for a shell
     with page.expect_download() as download:
         page.get_by_role("button", name="Download it").click()
     assert download.value.suggested_filename.endswith(".odcs.yaml")
     page.get_by_role("button", name="Leave it").click()
     expect(page.get_by_role("button", name="Choose a file")).to_be_visible()
+
+
+def test_a_file_is_judged_again_once_a_contract_is_there(open_room: Open, shop: Settings) -> None:
+    page = open_room("land")
+    choose(page, "later.csv", "sale;day\n1;2026-11-01\n")
+    expect(page.get_by_text("No contract fits it").first).to_be_visible()
+    with page.expect_request("**/check") as asked:
+        page.get_by_role("button", name="Judge it again").click()
+    assert asked.value.method == "POST"
+    expect(page.get_by_text("No contract fits it").first).to_be_visible()
+    page.get_by_role("button", name="Leave it").click()
+
+
+def test_of_a_file_that_is_there_already_no_row_is_said_to_load(open_room: Open) -> None:
+    page = open_room("land")
+    choose(page, "same-bytes.csv", table(event(900_011)))  # as stage.py has landed it
+    expect(page.get_by_text("It is there already").first).to_be_visible()
+    expect(page.get_by_text("none of them would load")).to_be_visible()
+    expect(page.get_by_text("would load", exact=True)).to_have_count(0)
+    expect(page.get_by_role("region", name="First rows")).to_have_count(0)
+    page.get_by_role("button", name="Leave it").click()
+
+
+def test_a_moment_of_a_first_row_stands_in_one_line_however_narrow(open_room: Open) -> None:
+    page = open_room("land", viewport={"width": 400, "height": 900})
+    choose(page, "shown.csv", table(event(70_011), event(70_012, price="x" * 300)))
+    expect(page.get_by_text("It would load, but for 1 row.")).to_be_visible()
+    moment = page.get_by_role("region", name="First rows").get_by_role("cell").filter(has_text="2026-").first
+    assert moment.evaluate("cell => cell.querySelector('bdi bdi').getClientRects().length") == 1
 
 
 def test_the_keyboard_alone_chooses_and_leaves(open_link: Open) -> None:

@@ -84,11 +84,11 @@ def test_figures_move_while_rows_are_loaded(open_room: Open, shop: Settings) -> 
         change = "UPDATE ledger.streams SET state = %s, last_error = %s, last_error_at = now() WHERE ended_at IS NULL"
         try:
             connection.execute(change, ["waiting", "the disk is full"])
-            expect(page.get_by_text("the stream tries again by itself: the disk is full").first).to_be_visible()
+            expect(page.get_by_text("the stream waits: the disk is full").first).to_be_visible()
             expect(page.get_by_text("warning").first).to_be_visible()
         finally:
             connection.execute(change, ["running", None])
-    expect(page.get_by_text("the stream tries again by itself")).to_have_count(0)
+    expect(page.get_by_text("the stream waits: the disk is full")).to_have_count(0)
 
 
 # --- trouble

@@ -76,7 +76,7 @@ def runs_end(page: Page, dag: str, state: str, result: dict[str, Any]) -> list[d
 def test_the_quarantine_is_shown_by_rule_over_time_and_by_file(open_room: Open) -> None:
     page = open_room("quarantine")
     by_rule = page.get_by_role("region", name="Rejects by contract and rule")
-    expect(by_rule.get_by_role("row", name="price.type")).to_contain_text("the text is no value of the type")
+    expect(by_rule.get_by_role("row", name="price.type")).to_contain_text("its text cannot be read as one")
     expect(page.get_by_role("img", name="Rows set aside by")).to_be_visible()
     page.get_by_text("The same as a table").click()
     expect(page.get_by_role("region", name="Rows set aside by")).to_be_visible()
@@ -144,6 +144,17 @@ def test_fields_are_edited_and_replayed_and_the_tally_is_shown(open_room: Open, 
             "conf": {"edits": [{"file_id": file_id, "record_number": record, "fields": {"price": "9.99"}}]},
         }
     ]
+
+
+def test_two_forms_at_once_have_fields_of_their_own(open_room: Open, shop: Settings) -> None:
+    page = open_room("quarantine?rule=price.type")
+    for _ in range(2):
+        page.get_by_role("button", name=re.compile("^Edit fields")).nth(1).click()  # the first one is too long to edit
+    expect(page.get_by_role("button", name="Save and replay")).to_have_count(2)
+    fields = page.locator("[data-reject] [data-field=price] input[id]")
+    expect(fields).to_have_count(2)
+    page.locator("[data-reject] [data-field=price] label[for]").nth(1).click()
+    expect(fields.nth(1)).to_be_focused()
 
 
 def test_a_replay_of_a_rule_waits_in_airflows_queue_until_a_scheduler_takes_it(open_room: Open, server: Server) -> None:

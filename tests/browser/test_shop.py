@@ -46,6 +46,29 @@ def test_the_room_shows_figures_and_of_when_they_are(open_shop: Callable[..., Pa
         expect(section(page, title).get_by_role("table").first).to_be_visible()
 
 
+def test_feeds_that_are_left_out_are_named_and_lead_to_their_figures(open_room: Open) -> None:
+    def with_another(route: Route) -> None:
+        answer = route.fetch()
+        others = [feed | {"is_of_shop": False, "is_generated": True} for feed in answer.json()["feeds"]]
+        route.fulfill(json=answer.json() | {"feeds": others})
+
+    page = open_room("land")
+    page.route("**/sluice/api/shop", with_another)
+    page.get_by_role("link", name="Shop", exact=True).click()
+    expect(page.get_by_text("Not counted among the shop's own")).to_contain_text("events (made-up events")
+    page.get_by_role("link", name="events", exact=True).click()
+    expect(page).to_have_url(re.compile(r"shop\?feed=events$"))
+    expect(page.get_by_text("Not counted among the shop's own")).to_have_count(0)
+
+
+def test_a_figure_that_takes_too_long_says_so(open_room: Open) -> None:
+    page = open_room("land")
+    slow = {"code": "slow", "detail": "this takes longer than a page may ask"}
+    page.route("**/sluice/api/shop/active?*", lambda route: route.fulfill(status=503, json=slow))
+    page.get_by_role("link", name="Shop", exact=True).click()
+    expect(page.get_by_text("not known: this takes longer than a page may ask")).to_be_visible()
+
+
 def test_a_range_is_in_the_address_and_a_link_to_it_shows_it_again(
     open_shop: Callable[..., Page], open_room: Open
 ) -> None:

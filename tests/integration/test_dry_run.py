@@ -42,6 +42,24 @@ FILES: dict[str, bytes] = {
     "wide.csv": table(*(event(i) + ",more" for i in range(20))).encode(),
 }
 
+OF_RECORDS = """
+apiVersion: v3.2.0
+kind: DataContract
+id: sluice.gate
+name: gate
+version: 0.1.0
+status: draft
+schema:
+  - name: gate
+    logicalType: object
+    physicalName: events
+    properties:
+      - {name: event_id, logicalType: string, transformLogic: "record_id(file_sha256, record_number)"}
+      - {name: event_type, logicalType: string, transformLogic: "'gate'"}
+      - {name: gate, logicalType: string, required: true}
+      - {name: stamp, physicalName: event_time, logicalType: timestamp, required: true}
+"""
+
 
 def judged(settings: Settings, folder: Path, name: str, data: bytes, **how: Any) -> DryRun:
     path = folder / "upload"
@@ -95,6 +113,18 @@ def test_of_a_generated_file_every_rule_is_counted(
     ).fetchall()
     assert found.broken == {row["rule"]: row["rows"] for row in counted}
     assert len(found.examples) == EXAMPLES
+
+
+def test_ids_that_are_made_of_the_file_are_those_that_a_load_gives(
+    own_contracts: Settings, load: Load, connection: Connection, tmp_path: Path
+) -> None:
+    (own_contracts.contracts_dir / "gate.odcs.yaml").write_text(OF_RECORDS)
+    data = b"gate,stamp\nnorth,2026-11-22T10:00:00Z\n"
+    found = judged(own_contracts, tmp_path, "gate.csv", data)
+    load(data, "gate.csv")
+    row = connection.execute("SELECT event_id::text AS event_id FROM public.events").fetchone()
+    assert row is not None
+    assert [first["event_id"] for first in found.first_rows] == [row["event_id"]]
 
 
 def test_the_ledger_knows_duplicates_and_what_a_revision_replaces(

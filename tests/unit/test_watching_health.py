@@ -99,6 +99,11 @@ def test_late_files_are_a_warning_and_a_failure_once_none_is_loaded(
     assert health.freshness(flow, p95=p95).level is level
 
 
+def test_nothing_is_said_to_wait_only_when_nothing_waits() -> None:
+    assert "nothing waits" in health.freshness(Flow(0, 0, 0, 300), p95=None).reason
+    assert "nothing waits" not in health.freshness(Flow(1, 0, 1, 300, 17.0), p95=None).reason
+
+
 def test_a_recount_that_does_not_hold_is_a_failure() -> None:
     recount = {"holds": True, "problems": 0, "rows": 1000}
     assert health.proof(recount) == Judgement("proof", Level.GOOD, "the last recount held, of 1,000 rows")

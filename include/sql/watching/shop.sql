@@ -151,9 +151,13 @@ ORDER BY lookups.unit
 LIMIT 800;
 
 -- name: active :: one row: sessions with an event in the last half an hour before the refresh
-SELECT count(DISTINCT (feed, session_id)) AS sessions
-FROM report_cells.visits
-WHERE feed = ANY (%(feeds)s::text[]) AND session_id IS NOT NULL
-    AND unit BETWEEN ((%(as_of)s::timestamptz - interval '30 minutes') AT TIME ZONE 'UTC')::date
-    AND (%(as_of)s::timestamptz AT TIME ZONE 'UTC')::date
-    AND last_seen > %(as_of)s::timestamptz - interval '30 minutes' AND last_seen <= %(as_of)s;
+-- By hash: to count DISTINCT pairs, they would be sorted, which takes four times as long.
+SELECT count(*) AS sessions
+FROM (
+    SELECT DISTINCT feed, session_id
+    FROM report_cells.visits
+    WHERE feed = ANY (%(feeds)s::text[]) AND session_id IS NOT NULL
+        AND unit BETWEEN ((%(as_of)s::timestamptz - interval '30 minutes') AT TIME ZONE 'UTC')::date
+        AND (%(as_of)s::timestamptz AT TIME ZONE 'UTC')::date
+        AND last_seen > %(as_of)s::timestamptz - interval '30 minutes' AND last_seen <= %(as_of)s
+) AS seen;

@@ -155,8 +155,9 @@ export function Ago({ at }) {
     return () => clearInterval(timer);
   }, []);
   if (!at) return html`<span>never</span>`;
-  const passed = Math.max(0, (Date.now() - new Date(at)) / 1000);
-  return html`<time dateTime=${at} title=${at}>${passed < 2 ? "just now" : `${seconds(Math.floor(passed))} ago`}</time>`;
+  const passed = Math.max(0, Math.floor((Date.now() - new Date(at)) / 1000));
+  const long = passed < 100 ? `${passed} s` : seconds(passed);
+  return html`<time dateTime=${at} title=${at}>${passed < 2 ? "just now" : `${long} ago`}</time>`;
 }
 
 // --- showing

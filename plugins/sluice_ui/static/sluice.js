@@ -36,13 +36,16 @@ const Navigation = ({ current }) => html`
     )}
   <//>`;
 
-// Links are told from other words by more than their place.
-const LINKS = { "& a": { textDecoration: "underline", textDecorationThickness: "1px", textUnderlineOffset: "3px" } };
+// Links are told from other words by more than their place; a moment is read at once, in one line.
+const LOOKS = {
+  "& a": { textDecoration: "underline", textDecorationThickness: "1px", textUnderlineOffset: "3px" },
+  "& time": { whiteSpace: "nowrap" },
+};
 
 function Sluice() {
   const { pathname } = useLocation();
   const parts = pathname.split("/").slice(3).filter(Boolean);
-  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page" css=${LINKS}>
+  return html`<${Box} p=${4} overflowY="auto" h="100%" data-sluice="page" css=${LOOKS}>
     <${Heading} as="h1" size="lg" mb=${2}>Sluice<//>
     <${Navigation} current=${parts[0] ?? ""} />
     <${Boundary} key=${pathname}><${Rooms} parts=${parts} /><//>

@@ -46,7 +46,7 @@ export function Withdrawn({ result, isDry }) {
       ${handed_over ? html` <b>${count(rows_handed_over)}</b> rows.` : " its place: it is loaded."}
     </li>`}
     ${followed.length > 0 && html`<li>${count(followed.length)} duplicates of its bytes ${are} taken back with it.</li>`}
-    <li><b>${count(result.rejects_withdrawn)}</b> rejects ${are} withdrawn from the quarantine.</li>
+    <li><b>${count(result.rejects_withdrawn)}</b> rejects ${are} withdrawn, with those that a replay has loaded.</li>
     ${result.rows_expired > 0 && html`<li>${count(result.rows_expired)} rows had left before, with months that are not kept.</li>`}
     <${Reports} days=${result.days_changed} />
   </ul>`;

@@ -52,12 +52,13 @@ export function OneFile({ id }) {
   if (trouble?.status === 422) return html`<${Notice} title="A file has a number.">${back}<//>`;
   if (!answer) return html`<${TroubleNotice} trouble=${trouble} />${trouble && back}`;
   const { file } = answer;
+  const undo = file.state === "loaded" && html`<${Link} to=${`${ROOT}/quarantine?file_id=${file.file_id}`}>Replay or unload it<//>`;
   return html`
     <${TroubleNotice} trouble=${trouble} />
-    <${Section} title=${`File ${file.file_id}`} actions=${html`<${FileState} file=${file} />${back}`}>
+    <${Section} title=${`File ${file.file_id}`} actions=${html`<${FileState} file=${file} />${back}${undo}`}>
       <${Text} as="div" fontSize="lg" mb=${2}><${Name} name=${file.name} /><//>
       ${file.error && html`<${Notice} level=${file.state === "rejected" ? "bad" : "warning"} title=${why(file)}><${Raw} text=${file.error} /><//>`}
-      ${file.drift && html`<${Notice} level="warning" title="It looks other than its contract and earlier files.">${driftSays(file.drift)}<//>`}
+      ${file.drift && html`<${Notice} level="warning" title="It differs from its contract, or from earlier files.">${driftSays(file.drift)}<//>`}
       <${Tally} file=${file} timeline=${answer.timeline} />
     <//>
     <${Section} title="Its way">

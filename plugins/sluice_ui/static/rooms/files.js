@@ -20,7 +20,9 @@ import {
   Text,
   TroubleNotice,
   useAnswer,
+  useEffect,
   useFilters,
+  useRef,
 } from "../kit.js";
 import { OneFile } from "./file.js";
 
@@ -139,12 +141,21 @@ export const ContractLink = ({ contract }) =>
 
 // --- what to ask for
 
+// Whoever chooses by keyboard goes on from the same field: Airflow may make the whole page anew when the address changes.
+let focused = null;
+
 function Filters({ filters, change }) {
   const contracts = useAnswer("contracts", {}, 0).answer?.contracts ?? [];
   const names = contracts.map((one) => one.contract);
   if (filters.contract && !names.includes(filters.contract)) names.push(filters.contract);
+  const form = useRef(null);
+  useEffect(() => {
+    if (focused) form.current?.elements[focused]?.focus();
+    focused = null;
+  }, [JSON.stringify(filters)]);
   const submit = (event) => {
     event.preventDefault();
+    focused = document.activeElement?.name;
     const given = new FormData(event.target);
     change({
       state: given.get("state"),
@@ -157,14 +168,14 @@ function Filters({ filters, change }) {
     });
   };
   // What is in the fields follows the address, by making them anew when it changes.
-  return html`<${Flex} as="form" role="search" key=${JSON.stringify(filters)} onSubmit=${submit} gap=${3} wrap="wrap" align="end">
+  return html`<${Flex} as="form" ref=${form} role="search" key=${JSON.stringify(filters)} onSubmit=${submit} gap=${3} wrap="wrap" align="end">
     <${Choice} label="State" name="state" value=${filters.state}
       options=${Object.entries(STATES).map(([value, [words]]) => [value, words])} />
     <${Choice} label="Contract" name="contract" value=${filters.contract} options=${names.map((name) => [name, name])} />
     <${Field} label="Name begins with" name="prefix" defaultValue=${filters.prefix ?? ""} maxLength=${300} />
     <${Field} label="Landed from" name="since" type="datetime-local" defaultValue=${local(filters.since)} />
     <${Field} label="Landed before" name="until" type="datetime-local" defaultValue=${local(filters.until)} />
-    <${Button} type="submit" size="sm" variant="outline">Show<//>
+    <${Button} type="submit" name="show" size="sm" variant="outline">Show<//>
   <//>`;
 }
 

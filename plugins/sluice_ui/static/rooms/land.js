@@ -15,6 +15,10 @@ const OUTCOMES = {
   not_judged: ["warning", "It cannot be judged before it lands."],
 };
 const MAY_LAND = new Set(["loads", "waits", "not_judged"]);
+// What a contract changes that is corrected or added meanwhile.
+const FOR_CONTRACT = new Set(["no_contract", "waits", "rejected"]);
+// A value of so many characters stands in one line: a number in two is read as two.
+const IN_ONE_LINE = 40;
 const ENDED = new Set(["loaded", "rejected", "duplicate", "waiting", "replaced", "unloaded"]);
 
 export function Land() {
@@ -29,13 +33,15 @@ export function Land() {
       setStep({ name: "choose" });
     }
   };
+  const judge = async (file, token) => {
+    setStep({ name: "judging", file });
+    setStep({ name: "judged", file, token, verdict: await send("POST", `uploads/${token}/check`) });
+  };
   const take = (file) =>
     attempt(async () => {
       setStep({ name: "sending", file, sent: 0 });
       const taken = await upload("uploads", file, (sent) => setStep({ name: "sending", file, sent }));
-      setStep({ name: "judging", file });
-      const verdict = await send("POST", `uploads/${taken.upload}/check`);
-      setStep({ name: "judged", file, token: taken.upload, verdict });
+      await judge(file, taken.upload);
     });
   const land = ({ token, verdict }) =>
     attempt(async () => {
@@ -56,7 +62,12 @@ export function Land() {
     ${step.name === "judging" && html`<${Text} role="status">Judging <${Raw} text=${step.file.name} /> …<//>`}
     ${step.name === "landing" && html`<${Text} role="status">Landing …<//>`}
     ${step.name === "judged" &&
-    html`<${Judged} ...${step} land=${() => land(step)} leave=${() => leave(step.token)} />`}
+    html`<${Judged}
+      ...${step}
+      land=${() => land(step)}
+      again=${() => attempt(() => judge(step.file, step.token))}
+      leave=${() => leave(step.token)}
+    />`}
     ${step.name === "landed" && html`<${Arriving} landed=${step.landed} leave=${() => leave(null)} />`}
   <//>`;
 }
@@ -101,8 +112,15 @@ const Sending = ({ file, sent }) => html`<${Stack} gap=${2}>
   <progress value=${sent} max=${file.size || 1} style=${{ width: "100%" }} aria-label="Sent" />
 <//>`;
 
-function Judged({ verdict, token, land, leave }) {
-  const [level, words] = OUTCOMES[verdict.outcome] ?? ["warning", verdict.outcome];
+// What its sign says: not all is well where rows would be set aside.
+function saidOf({ outcome, rows_set_aside: aside }) {
+  if (outcome === "loads" && aside) return ["warning", `It would load, but for ${count(aside)} ${aside === 1 ? "row" : "rows"}.`];
+  return OUTCOMES[outcome] ?? ["warning", outcome];
+}
+
+function Judged({ verdict, token, land, again, leave }) {
+  const [level, words] = saidOf(verdict);
+  const mayLand = MAY_LAND.has(verdict.outcome);
   return html`<${Stack} gap=${3}>
     <${Flex} gap=${3} align="center" wrap="wrap">
       <${Text} fontWeight="600"><${Raw} text=${verdict.name} /><//>
@@ -114,24 +132,30 @@ function Judged({ verdict, token, land, leave }) {
     ${verdict.drift && html`<${Notice} title="It is not as its contract lets expect."><${Raw} text=${verdict.drift} /><//>`}
     ${verdict.earlier?.length > 0 && html`<${Revision} verdict=${verdict} />`}
     ${verdict.outcome === "no_contract" && html`<${Draft} token=${token} />`}
-    ${verdict.first_rows?.length > 0 && html`<${FirstRows} rows=${verdict.first_rows} />`}
     ${verdict.examples?.length > 0 && html`<${SetAside} verdict=${verdict} />`}
+    ${mayLand && verdict.first_rows?.length > 0 && html`<${FirstRows} rows=${verdict.first_rows} />`}
     <${Flex} gap=${2} wrap="wrap">
-      ${MAY_LAND.has(verdict.outcome) && html`<${Button} colorPalette="blue" onClick=${land}>Land it<//>`}
+      ${mayLand && html`<${Button} colorPalette="blue" onClick=${land}>Land it<//>`}
+      ${FOR_CONTRACT.has(verdict.outcome) && html`<${Button} variant="outline" onClick=${again}>Judge it again<//>`}
       <${Button} variant="outline" onClick=${leave}>Leave it, choose another one<//>
     <//>
   <//>`;
 }
 
+// Of a file that is not taken no row would load, whatever its rows are like.
 const Counts = ({ verdict }) => html`<${Figures}>
   <${Figure}
     label="rows read"
     value=${count(verdict.rows_read)}
     detail=${verdict.is_whole ? "the whole file" : `stopped at row ${count(verdict.rows_read)}`}
   />
-  <${Figure} label="would load" value=${count(verdict.rows_good)} detail="whether a row is there already is decided at load" />
   <${Figure}
-    label="would be set aside"
+    label=${MAY_LAND.has(verdict.outcome) ? "would load" : "keep their contract"}
+    value=${count(verdict.rows_good)}
+    detail=${MAY_LAND.has(verdict.outcome) ? "whether a row is there already is decided at load" : "none of them would load"}
+  />
+  <${Figure}
+    label=${MAY_LAND.has(verdict.outcome) ? "would be set aside" : "break it"}
     value=${count(verdict.rows_set_aside)}
     detail=${share(verdict.rows_set_aside, verdict.rows_read)}
   />
@@ -151,12 +175,15 @@ export function Value({ value }) {
   return html`<${Raw} text=${typeof value === "object" ? JSON.stringify(value) : value} />`;
 }
 
+const InOneLine = ({ text, children }) =>
+  html`<${Box} whiteSpace=${text.length <= IN_ONE_LINE ? "nowrap" : undefined}>${children}<//>`;
+
 function FirstRows({ rows }) {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const columns = names.map((name) => ({
     name,
     head: name,
-    of: (row) => (name in row ? html`<${Value} value=${row[name]} />` : html`<${Value} value=${null} />`),
+    of: (row) => html`<${InOneLine} text=${`${row[name] ?? ""}`}><${Value} value=${row[name]} /><//>`,
   }));
   const numbered = rows.map((row, at) => ({ ...row, " at": at }));
   return html`<${Section} title="The first rows, as they would stand in events">
@@ -173,7 +200,7 @@ function SetAside({ verdict }) {
   const ofRows = [
     { name: "record", head: "record", number: true, of: (row) => count(row.record) },
     { name: "line", head: "line", number: true, of: (row) => count(row.line) },
-    { name: "rules", head: "breaks", of: (row) => html`<${Raw} text=${row.rules.join(", ")} />` },
+    { name: "rules", head: "breaks", of: (row) => row.rules.map((rule) => html`<${InOneLine} key=${rule} text=${rule}><${Raw} text=${rule} /><//>`) },
     { name: "fields", head: "with", of: (row) => html`<${Offending} row=${row} />` },
     { name: "raw", head: "as the file has it", of: (row) => html`<code><${Raw} text=${row.raw.slice(0, 300)} /></code>` },
   ];
@@ -211,9 +238,11 @@ function Draft({ token }) {
   if (!draft)
     return html`<${TroubleNotice} trouble=${trouble} /><${Button} size="sm" alignSelf="start" onClick=${make}>Draft a contract for such files<//>`;
   return html`<${Section} title="A contract for such files, drafted from this one">
-    <${Text} mb=${2}>Look at what it guessed, save it as a file under include/contracts, then land the file.<//>
-    <${Box} as="ul" listStyleType="disc" pl=${5}>
-      ${draft.told.map((line, at) => html`<li key=${at}><${Raw} text=${line} /></li>`)}
+    <${Text} mb=${2}>
+      Look at what it guessed, save it under include/contracts where the pipeline runs, then judge the file again.
+    <//>
+    <${Box} fontSize="sm" whiteSpace="pre-wrap">
+      ${draft.told.map((line, at) => html`<div key=${at}><${Raw} text=${line} /></div>`)}
     <//>
     <${Button} size="sm" my=${2} onClick=${save}>Download it<//>
     <${Box} as="pre" tabIndex=${0} aria-label="Draft" maxH="30rem" overflow="auto" p=${3} bg="bg.subtle" fontSize="sm">${draft.text}<//>

@@ -79,7 +79,8 @@ function Stream({ stream }) {
 }
 
 function paceOf({ pace, arrived, finished, seconds: of, seconds_left: left }) {
-  const rates = `${count(arrived)} files arrived and ${count(finished)} were finished in the last ${seconds(of)}`;
+  const files = arrived === 1 ? "file" : "files";
+  const rates = `${count(arrived)} ${files} arrived and ${count(finished)} ${finished === 1 ? "was" : "were"} finished in the last ${seconds(of)}`;
   return left === null ? `${pace}: ${rates}` : `${pace}, about ${seconds(left)} left: ${rates}`;
 }
 

@@ -214,9 +214,11 @@ const ByFile = ({ answer, change }) =>
         name: "file",
         head: "file",
         of: (row) =>
-          html`<${Link} to=${`${ROOT}/files/${row.file_id}`} style=${{ textDecoration: "underline" }}>${row.file_id}: <${Raw} text=${row.name} /><//>`,
+          html`<${Box} minW="16ch"
+            ><${Link} to=${`${ROOT}/files/${row.file_id}`} style=${{ textDecoration: "underline" }}>${row.file_id}: <${Raw} text=${row.name} /><//
+          ><//>`,
       },
-      { name: "rows", head: "rows that fit", number: true, of: (row) => count(row.rows) },
+      { name: "rows", head: "rows in this view", number: true, of: (row) => count(row.rows) },
       { name: "rejected", head: "rejected in all", number: true, of: (row) => count(row.rows_rejected) },
       { name: "share", head: "of what was read", number: true, of: (row) => share(row.rows_rejected, row.rows_read) },
       {

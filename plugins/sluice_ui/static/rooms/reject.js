@@ -91,10 +91,10 @@ function RawBytes({ reject }) {
   <//>`;
 }
 
-function Field({ field, value, change }) {
+function Field({ field, form, value, change }) {
   const isLong = (value ?? "").length > LONG || /[\r\n]/.test(value ?? "");
   const typed = { size: "sm", dir: "auto", value: value ?? "", onChange: (event) => change(event.target.value) };
-  const id = `field-${field.name}`;
+  const id = `field-${form}-${field.name}`;
   return html`<${Box} data-field=${field.name}>
     <label htmlFor=${id}>
       <${Raw} text=${field.name} />
@@ -133,6 +133,7 @@ function Form({ reject, done }) {
         (field) => html`<${Field}
           key=${field.name}
           field=${field}
+          form=${`${reject.file_id}-${reject.record_number}`}
           value=${valueOf(field)}
           change=${(value) => setChanges((last) => ({ ...last, [field.name]: value }))}
         />`,

@@ -24,7 +24,7 @@ import {
 } from "../kit.js";
 import { Customers, Funnel, Revenue } from "../shop_charts.js";
 import { Product, Products, Searches, Term } from "../shop_lists.js";
-import { amount, Changed, FOLLOW_MS, Go, headline, inEvents, percent, queryOf, rangeOf, useFollowed } from "../shop_parts.js";
+import { address, amount, Changed, FOLLOW_MS, Go, GoRaw, headline, inEvents, percent, queryOf, rangeOf, useFollowed } from "../shop_parts.js";
 import { Event, Events } from "./shop_events.js";
 
 const SPANS = { today: "Today", "7d": "7 days", "28d": "28 days", month: "Month", own: "From … to …" };
@@ -177,6 +177,7 @@ function Overview({ state }) {
       "; the range is not over yet"}.${" "}
       ${answer.feeds.length ? html`Feeds: <${Raw} text=${answer.feeds.join(", ")} />.` : "No feed is the shop's."}
     <//>
+    ${!query.feed && html`<${LeftOut} feeds=${state.feeds.filter((feed) => !feed.is_of_shop)} query=${query} />`}
     ${!state.has_events && html`<${Notice} title="No feed has events yet."><${NoEvents} state=${state} /><//>`}
     <${Totals} ...${shared} />
     <${Revenue} ...${shared} change=${change} />
@@ -186,12 +187,25 @@ function Overview({ state }) {
     <${Searches} ...${shared} />`;
 }
 
+// Figures that fall to nothing because another feed has come are not to be a riddle.
+const LeftOut = ({ feeds, query }) =>
+  feeds.length > 0 &&
+  html`<${Text} fontSize="sm">
+    Not counted among the shop's own:${" "}
+    ${feeds.map(
+      ({ feed, is_generated: isGenerated }, at) => html`<span key=${feed}>
+        ${at > 0 && ", "}<${GoRaw} to=${address(`${ROOT}/shop`, { ...query, feed, currency: null })} text=${feed} />
+        ${isGenerated && " (made-up events, once there is another feed)"}
+      </span>`,
+    )}. <code>SLUICE_SHOP_FEEDS</code> says which feeds are.
+  <//>`;
+
 const against = (change, before) => html`<${Changed} change=${change} before=${before} />`;
 
 function Totals({ query, answer, state }) {
   const { sums, sums_before, changes, ...sales } = answer.sales;
   const { funnel, customers } = answer;
-  const { answer: now } = useFollowed("active", query, state.as_of);
+  const { answer: now, trouble: isLate } = useFollowed("active", query, state.as_of);
   // The events of a range are shown a day at a time, from the last one with a sale on.
   const day = sales.rows.at(-1)?.day ?? funnel.rows.at(-1)?.day;
   const opens = (type) => day && inEvents({ ...query, day, type, currency: answer.currency || "-" });
@@ -240,7 +254,11 @@ function Totals({ query, answer, state }) {
         value=${count(customers.sums.returning_customers)}
         detail=${against(customers.changes.returning_customers, count(customers.sums_before.returning_customers))}
       />
-      <${Figure} label="active sessions" value=${count(now?.sessions)} detail="in the half an hour before the refresh" />
+      <${Figure}
+        label="active sessions"
+        value=${count(now?.sessions)}
+        detail=${isLate ? `not known: ${isLate.message}; asked again` : "in the half an hour before the refresh"}
+      />
     <//>
   <//>`;
 }
