@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sluice.base.log_lines import KINDS
+from sluice.base.zones import is_zone
 
 PROJECT = Path(__file__).resolve().parents[2]
 SQL = PROJECT / "include" / "sql"
@@ -305,16 +305,7 @@ def _warn_of(sentences: tuple[str, ...]) -> None:
 def _parse(name: str, text: str, kind: str) -> object:
     try:
         if kind == "bool":
-            return {
-                "1": True,
-                "true": True,
-                "on": True,
-                "yes": True,
-                "0": False,
-                "false": False,
-                "off": False,
-                "no": False,
-            }[text.lower()]
+            return _YES_OR_NO[text.lower()]
         if kind == "int":
             return int(text)
         if kind == "float":
@@ -357,7 +348,7 @@ def _check(settings: Settings) -> None:
             "SLUICE_METRICS_TOKEN is no token: 16 letters, digits and signs of ASCII or more, without spaces; "
             "`openssl rand -hex 32` makes one"
         )
-    if not _is_zone(settings.shop_zone):
+    if not is_zone(settings.shop_zone):
         raise SettingError(
             f"SLUICE_SHOP_ZONE={settings.shop_zone!r} is no time zone: write the IANA's name of a place, such as "
             "Europe/Berlin, or UTC (to PostgreSQL, a short name such as CET is without summer time)"
@@ -375,24 +366,10 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _is_zone(name: str) -> bool:
-    """Whether it is the name of a zone by its place, or UTC.
-
-    One without a place would mean one thing here and another there: PostgreSQL takes CET for the abbreviation.
-    """
-    if name == "UTC":
-        return True
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: of a folder of zones, such as America/Argentina
-        return False
-    return _PLACE.fullmatch(name) is not None
-
-
-_PLACE = re.compile(r"[A-Z][\w+-]*(/[\w+-]+)+", re.ASCII)
 # As Java and DuckDB read them.
 _SIZES = {"spark_driver_memory": r"[1-9]\d*[kmgt]b?", "duckdb_memory": r"\d+(\.\d+)?\s*([kmgt]i?b|%)"}
 _MONTHS_MAX = 1200
+_YES_OR_NO = dict.fromkeys(("1", "true", "on", "yes"), True) | dict.fromkeys(("0", "false", "off", "no"), False)
 _PARTITIONS = ("day", "week", "month", "quarter", "year")
 _AT_LEAST_ONE = {
     "generate_rows",
