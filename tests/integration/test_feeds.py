@@ -16,12 +16,13 @@ import pytest
 from sluice.base import database
 from sluice.base.settings import SettingError, Settings
 from sluice.cli import main as cli
-from sluice.duty import arrivals, feeds, words
+from sluice.duty import arrivals, changes, feeds, telling, words
 from sluice.duty.conditions import Condition
 from sluice.running.instance import Instance
 from tests.integration.conftest import Land
 from tests.integration.test_watching_files import Watched
 from tests.loading import Connection, change_contract, event, table, write_contract
+from tests.receivers import http
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAILY = {"daily": "by 06:00 Europe/Berlin", "on": "working days", "rows": "at least 100", "rejected": "at most 2 %"}
@@ -391,3 +392,43 @@ def test_a_bad_list_of_holidays_is_said(
     assert f"problem      the calendar of feeds: SLUICE_HOLIDAYS: {path}, line 1" in capsys.readouterr().out
     with database.connect(running.settings.reader_dsn) as reader, pytest.raises(SettingError):
         feeds.conditions(reader, replace(running.settings, holidays=str(path)), datetime.now(UTC))
+
+
+def test_a_week_is_told_to_a_receiver_each_change_once_in_order_and_none_too_many(
+    own_contracts: Settings, connection: Connection, writer: Connection, arrive: Arrive
+) -> None:
+    holidays = own_contracts.home_dir / "holidays.txt"
+    holidays.write_text("2026-11-27 # a Friday\n")
+    change_contract(own_contracts, expect=DAILY)
+    arrive("2026-11-20 05:50")
+    week = {
+        "2026-11-23 05:50": lambda: arrive("2026-11-23 05:50"),
+        "2026-11-24 09:00": lambda: arrive("2026-11-24 09:00"),
+        "2026-11-25 05:50": lambda: arrive("2026-11-25 05:50", 50),
+        "2026-11-25 06:30": lambda: arrive("2026-11-25 06:30", 60),
+        "2026-11-26 05:50": lambda: arrive("2026-11-26 05:50", 1000, 30),
+        "2026-11-26 12:00": lambda: connection.execute(
+            "UPDATE ledger.files SET rows_rejected = 0, rows_loaded = 1000 WHERE rows_rejected > 0"
+        ),
+    }
+    with http() as posts:
+        settings = replace(own_contracts, holidays=str(holidays), alert_url=posts.url, alert_hold_seconds=240.0)
+        now, ends = at("2026-11-23 00:00"), at("2026-11-30 12:00")
+        while now < ends:
+            for moment in [moment for moment in week if at(moment) <= now]:
+                week.pop(moment)()
+            changes.note(writer, feeds.conditions(writer, settings, now), now, complete=("feed",))
+            telling.tell(writer, settings, now)
+            now += timedelta(minutes=10)
+        told = [message["title"].removeprefix("Sluice: ") for message in posts.messages]
+    assert told == [
+        "The feed events is late.",
+        "No file of the feed events came.",
+        "The feed events is as it should be again.",
+        "The feed events brought fewer rows than it should.",
+        "The feed events is as it should be again.",
+        "Too many rows of the feed events were set aside.",
+        "The feed events is as it should be again.",
+        "The feed events is late.",  # not on the holiday, nor on the weekend: on the Monday after them
+        "No file of the feed events came.",
+    ]
