@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +103,7 @@ def file_in(
     )
     input_facets: dict[str, Any] = {"inputStatistics": counted}
     if broken is not None:
-        asserted = list(assertions(contract, broken, file["rows_warned"] or 0))
+        asserted = list(assertions(contract, broken, file["rows_warned"] or 0, file["header"] or ()))
         input_facets["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(
             assertions=asserted
         )
@@ -135,36 +135,45 @@ def column_lineage(
 
 
 def assertions(
-    contract: Contract | None, broken: Mapping[str, int], warned: int
+    contract: Contract | None, broken: Mapping[str, int], warned: int, header: Sequence[str] = ()
 ) -> Iterator[data_quality_assertions_dataset.Assertion]:
     """What was asked of the rows, and whether all of them kept it; ``warned`` rows broke a rule that only warns.
+
+    A rule of a column is said of the column of the file, by its name in ``header``, where there is one.
 
     Of rules that only warn it is not known which were broken, when there are several: they are left out then.
     """
     checks = registry.checks(contract) if contract else []
     warnings = [check for check in checks if check.severity == "warn"]
     predicates = {each.name: each for each in contract.predicates} if contract else {}
+    columns = _in_header(contract, header) if contract else {}
     said = set()
     for check in checks:
         said.add(check.rule)
         if check.severity != "warn":
-            yield _assertion(check.rule, broken.get(check.rule, 0), predicates)
+            yield _assertion(check.rule, broken.get(check.rule, 0), predicates, columns)
         elif not warned or len(warnings) == 1:
-            yield _assertion(check.rule, warned, predicates, severity="warn")
+            yield _assertion(check.rule, warned, predicates, columns, severity="warn")
     for rule in sorted(set(broken) - said):
-        yield _assertion(rule, broken[rule], predicates)
+        yield _assertion(rule, broken[rule], predicates, columns)
+
+
+def _in_header(contract: Contract, header: Sequence[str]) -> dict[str, str]:
+    """What the file calls the columns of the contract; one that is made of others is called nothing there."""
+    found = {normal(name): name for name in header}
+    plain = [column for column in contract.columns if column.transform is None]
+    return {column.name: found[name] for column in plain for name in column.names if name in found}
 
 
 def _assertion(
-    rule: str, rows: int, predicates: Mapping[str, Any], severity: str = "error"
+    rule: str, rows: int, predicates: Mapping[str, Any], columns: Mapping[str, str], severity: str = "error"
 ) -> data_quality_assertions_dataset.Assertion:
     column, _, kind = rule.rpartition(".")
     predicate = predicates.get(rule)
-    is_of_column = predicate is None and bool(column) and rule not in OF_NO_CONTRACT
     return data_quality_assertions_dataset.Assertion(
         assertion="custom_sql" if predicate else _KNOWN_RULES.get(kind, kind),
         success=rows == 0,
-        column=column if is_of_column else None,
+        column=None if predicate else columns.get(column),
         severity=severity,
         name=rule,
         description=OF_NO_CONTRACT.get(rule) or (predicate.description if predicate else "") or None,

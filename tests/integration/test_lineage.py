@@ -128,6 +128,9 @@ def test_a_loaded_file_is_told_with_its_rows_its_rules_and_its_columns(
     assert asserted["price.type"]["actual"] == "1"
     assert asserted["event_type.required"]["assertion"] == "not_null"
     assert asserted["event_type.required"]["column"] == "event_type"
+    of_columns = {each["column"] for each in asserted.values() if each.get("column")}
+    assert of_columns <= {each["name"] for each in facets(source)["schema"]["fields"]}
+    assert asserted["cancellation.sign"].get("column") is None
 
     about = psycopg.conninfo.conninfo_to_dict(database_url)
     assert target["namespace"] == f"postgres://{about['host']}:{about['port']}"
@@ -337,6 +340,10 @@ def test_columns_that_are_derived_come_of_the_columns_they_are_made_of(
     )
     lineage.tell(told)
     [end] = receiver.ends()
+    [source] = end["inputs"]
+    asserted = {each["name"]: each for each in facets(source)["dataQualityAssertions"]["assertions"]}
+    assert asserted["event_id.type"].get("column") is None
+    assert asserted["event_time.type"]["column"] == "event_time"
     fields = facets(end["outputs"][0])["columnLineage"]["fields"]
     assert [each["field"] for each in fields["session_id"]["inputFields"]] == ["user_session"]
     assert [each["field"] for each in fields["extra"]["inputFields"]] == ["category_id", "brand"]
