@@ -86,10 +86,6 @@ class LedgerCollector:
 
 def read(connection: Connection) -> dict[str, Any]:
     """What the ledger says; each question answers quickly, however many files it has."""
-    has_conditions = queries.row(connection, "duty/metrics.has_conditions")["has_conditions"]
-    conditions: list[dict[str, Any]] = []
-    if has_conditions:
-        conditions = queries.all(connection, "duty/metrics.conditions", most=_MOST_CONDITIONS)
     return {
         "counts": queries.all(connection, "duty/metrics.counts"),
         "waiting": queries.row(connection, "watching/now.waiting", most=_MOST_WAITING),
@@ -98,7 +94,7 @@ def read(connection: Connection) -> dict[str, Any]:
         "stream": queries.one(connection, "ledger/status.stream"),
         "batches": [now.by_phase(row) for row in queries.all(connection, "duty/metrics.batches", most=_BATCHES)],
         "proof": queries.one(connection, "ledger/status.proof"),
-        "conditions": conditions,
+        "conditions": queries.all(connection, "duty/metrics.conditions", most=_MOST_CONDITIONS),
     }
 
 

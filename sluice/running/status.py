@@ -140,7 +140,9 @@ def text(state: dict[str, Any]) -> str:
         lines += [f"running      since {_when(state['since'])}, pid {state['pid']}", f"web          {state['url']}"]
         lines += [f"processes    {ups}"]
     if "files" in state:
-        lines += [*_ledger_lines(state), f"disk         {disk_use.words(state['disk'])}"]
+        lines += _ledger_lines(state)
+    if "disk" in state:
+        lines.append(f"disk         {disk_use.words(state['disk'])}")
     lines += [f"problem      {problem}" for problem in state["problems"]]
     # Names of files and of their columns are in some of them.
     return "\n".join(map(escaped, lines))

@@ -50,7 +50,7 @@ def test_what_a_dag_may_be_given_is_named_with_its_defaults() -> None:
 
 def test_an_unknown_dag_names_the_known_ones() -> None:
     said = problem("ingest", "")
-    assert "there is no DAG 'ingest'; there are: generate_events, ingest_events, keep_house" in said
+    assert "there is no DAG 'ingest'; there are: backup, generate_events, ingest_events, keep_house" in said
 
 
 def test_parameters_that_are_right_and_dags_without_any_pass() -> None:

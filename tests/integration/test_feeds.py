@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sluice.base import database
+from sluice.base import database, queries
 from sluice.base.settings import SettingError, Settings
 from sluice.cli import main as cli
 from sluice.duty import arrivals, changes, feeds, telling, words
@@ -289,10 +289,12 @@ def test_what_the_generator_made_is_not_missed_once_it_is_off(
 
 
 def test_a_contract_that_breaks_expects_what_it_did(
-    own_contracts: Settings, connection: Connection, arrive: Arrive, load: Land
+    own_contracts: Settings, connection: Connection, load: Land
 ) -> None:
     change_contract(own_contracts, expect={"every": "15 minutes"})
-    load(table(event(1)))  # which notes the contract's text
+    load(table(event(1)))
+    text = (own_contracts.contracts_dir / "events.odcs.yaml").read_text()  # which the stream notes
+    queries.run(connection, "ledger/contracts.note_usable", file="events.odcs.yaml", usable=text, digest="0")
     (own_contracts.contracts_dir / "events.odcs.yaml").write_text("name: [broken")
     (found,) = feeds.conditions(connection, own_contracts, datetime.now(UTC) + timedelta(hours=1))
     assert (found.name, found.state) == ("events", "missing")
@@ -377,7 +379,7 @@ def test_status_and_make_feeds_tell_it(
     cli.main(["status", "--json"])
     status = json.loads(capsys.readouterr().out)
     assert [one["state"] for one in status["feeds"]] == ["fine"]
-    assert not [problem for problem in status["problems"] if "feed" in problem]
+    assert not [problem for problem in status["problems"] if problem.startswith("feed ")]
 
 
 def test_a_bad_list_of_holidays_is_said(

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sluice.base import database, queries
 from sluice.base.settings import Settings
 from sluice.cli import main as cli
-from sluice.duty import metrics
+from sluice.duty import changes, metrics
+from sluice.duty.conditions import Condition
 from sluice.ledger import leases
 from sluice.loading import merge, rejects
 from sluice.loading.replay import replay
@@ -235,13 +237,9 @@ def test_a_question_that_takes_too_long_is_given_up(settings: Settings, connecti
     assert value(told(scrape(settings)), "database_up") == 1
 
 
-def test_conditions_are_told_once_the_ledger_keeps_them(settings: Settings, connection: Connection) -> None:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS ledger.duty (kind text, name text, state text, since timestamptz, "
-        "seen_at timestamptz DEFAULT now(), numbers jsonb DEFAULT '{}', PRIMARY KEY (kind, name))"
-    )
-    connection.execute("GRANT SELECT ON ledger.duty TO sluice_reader")
-    connection.execute("INSERT INTO ledger.duty (kind, name, state, since) VALUES ('feed', 'orders', 'late', now())")
+def test_conditions_are_told(settings: Settings, connection: Connection) -> None:
+    now = datetime.now(UTC)
+    changes.note(connection, [Condition("feed", "orders", "late", now)], now)
     assert value(told(scrape(settings)), "condition", kind="feed", name="orders", state="late") == 1
 
 

@@ -227,7 +227,7 @@ def test_a_zone_that_the_server_does_not_know_is_told_and_the_transaction_goes_o
 def test_doctor_tells_of_it(
     running: Instance, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sluice.base.settings._is_zone", lambda name: True)
+    monkeypatch.setattr("sluice.base.settings.is_zone", lambda name: True)
     monkeypatch.setenv("SLUICE_SHOP_ZONE", "Europe/Atlantis")
     assert cli.main(["doctor"]) == 1
     assert "SLUICE_SHOP_ZONE='Europe/Atlantis' is unknown to this PostgreSQL server" in capsys.readouterr().out

@@ -17,9 +17,6 @@ FROM (
 WHERE duration_ms IS NOT NULL
 ORDER BY lane, committed_at DESC;
 
--- name: has_conditions :: one row: whether the ledger keeps what is as it should be, or is not
-SELECT to_regclass('ledger.duty') IS NOT NULL AS has_conditions;
-
 -- name: conditions :: a row a condition: what it is of, and its state; no more than %(most)s
 SELECT kind, name, state
 FROM ledger.duty
