@@ -337,8 +337,7 @@ def test_the_status_says_when_it_was_recounted_and_what_was_found(
 
 
 def _proof_line(connection: Connection) -> str:
-    state: dict[str, Any] = {"running": True, "since": datetime.now(UTC), "pid": 1, "url": "", "processes": {}}
-    state |= {"problems": []}
+    state = {"running": True, "since": datetime.now(UTC), "pid": 1, "url": "", "processes": {}, "problems": []}
     backlog = {"incoming": 0, "landed": 0, "waiting_for_contract": 0}
     said = status.text(state | {"backlog": backlog} | status.ledger_report(connection))
     return next(line for line in said.splitlines() if line.startswith("proof"))
