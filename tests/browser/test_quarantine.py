@@ -148,9 +148,9 @@ def test_fields_are_edited_and_replayed_and_the_tally_is_shown(open_room: Open, 
 
 def test_two_forms_at_once_have_fields_of_their_own(open_room: Open, shop: Settings) -> None:
     page = open_room("quarantine?rule=price.type")
-    for _ in range(2):
+    for opened in (1, 2):
         page.get_by_role("button", name=re.compile("^Edit fields")).nth(1).click()  # the first one is too long to edit
-    expect(page.get_by_role("button", name="Save and replay")).to_have_count(2)
+        expect(page.get_by_role("button", name="Save and replay")).to_have_count(opened)
     fields = page.locator("[data-reject] [data-field=price] input[id]")
     expect(fields).to_have_count(2)
     page.locator("[data-reject] [data-field=price] label[for]").nth(1).click()
