@@ -28,12 +28,12 @@ LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 SAID = "SELECT 1 FROM xcom WHERE dag_id = 'on_arrival' AND key = 'return_value'"
 EVENTS = """
     SELECT
-        extra -> 'payload' -> 'rows' AS rows,
-        (SELECT array_agg(file ->> 'name') FROM json_array_elements(extra -> 'payload' -> 'files') AS file) AS files
-    FROM asset_event
+        told.extra -> 'payload' -> 'rows' AS rows,
+        (SELECT array_agg(file ->> 'name') FROM json_array_elements(told.extra -> 'payload' -> 'files') AS file) AS files
+    FROM asset_event AS told
     JOIN asset ON asset.id = asset_id
     WHERE asset.name = 'events'
-    ORDER BY asset_event.id
+    ORDER BY told.id
 """
 BY_DAY = """
 from datetime import UTC, datetime
