@@ -29,7 +29,7 @@ SAID = "SELECT 1 FROM xcom WHERE dag_id = 'on_arrival' AND key = 'return_value'"
 EVENTS = """
     SELECT
         told.extra -> 'payload' -> 'rows' AS rows,
-        (SELECT array_agg(file ->> 'name') FROM json_array_elements(told.extra -> 'payload' -> 'files') AS file) AS files
+        (SELECT array_agg(file ->> 'name') FROM json_array_elements(told.extra -> 'payload' -> 'files') file) AS files
     FROM asset_event AS told
     JOIN asset ON asset.id = asset_id
     WHERE asset.name = 'events'
