@@ -108,11 +108,8 @@ def line_of(change: Change | Noted) -> str:
 
 def _tell(connection: Connection, settings: Settings, receiver: Receiver, now: datetime, web_url: str) -> bool | None:
     """Whether the receiver confirmed; None when it is told nothing now."""
-    last = queries.row(connection, "ledger/duty.last_told", receiver=receiver.place)["at"]
-    if last is not None and now - last < timedelta(seconds=settings.alert_gap_seconds):
-        return None
     changes = due(untold(connection, receiver.place), now, timedelta(seconds=settings.alert_hold_seconds))
-    if not changes:
+    if not changes or _must_wait(connection, settings, receiver, changes, now):
         return None
     if not receiver.send(message_of(changes, settings, web_url)):
         _log.error("%s has not confirmed a message of %s changes: it is tried again", receiver, len(changes))
@@ -122,6 +119,17 @@ def _tell(connection: Connection, settings: Settings, receiver: Receiver, now: d
     queries.run(connection, "ledger/duty.confirm", receiver=receiver.place, now=now, changes=told)
     _log.info("%s has confirmed a message of %s changes", receiver, len(changes))
     return True
+
+
+def _must_wait(
+    connection: Connection, settings: Settings, receiver: Receiver, changes: Sequence[Noted], now: datetime
+) -> bool:
+    """Whether the last message is too young. What is bad does not wait behind something less: then the last one was."""
+    last = queries.all(connection, "ledger/duty.last_told", receiver=receiver.place)
+    if not last or now - last[0]["at"] >= timedelta(seconds=settings.alert_gap_seconds):
+        return False
+    was = {sentences.words(one["kind"], one["state"]).level for one in last}
+    return Level.BAD in was or _worst(changes) != Level.BAD
 
 
 def _part(change: Noted, zone: str) -> str:

@@ -112,6 +112,19 @@ def test_what_changes_soon_after_a_message_waits_for_the_next(writer: Connection
     ]
 
 
+def test_what_is_bad_does_not_wait_behind_something_less_and_then_everything_waits(
+    writer: Connection, told: Settings, posts: Posts
+) -> None:
+    slow = replace(told, alert_gap_seconds=600.0)
+    now = play(writer, slow, START, 4, Condition("backlog", "backlog", "behind"))
+    now = play(writer, slow, now, 4, Condition("stream", "stream", "down"))
+    play(writer, slow, now, 4, Condition("proof", "proof", "broken"))
+    assert [message["title"] for message in posts.messages] == [
+        "Sluice: Loading falls behind: files arrive faster than they are loaded.",
+        "Sluice: No stream lives, and none was submitted in its place.",
+    ]
+
+
 def test_what_goes_back_and_forth_is_told_when_it_rests(writer: Connection, told: Settings, posts: Posts) -> None:
     now = START
     for _ in range(60):

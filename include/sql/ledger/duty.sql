@@ -73,8 +73,11 @@ FROM after
 LEFT JOIN ledger.duty USING (kind, name)
 ORDER BY after.change_id;
 
--- name: last_told :: one row: when this receiver confirmed a message last
-SELECT max(at) AS at FROM ledger.duty_told WHERE receiver = %(receiver)s;
+-- name: last_told :: a row a change of the message that this receiver confirmed last, and when it did
+SELECT told.at, kind, state
+FROM ledger.duty_told AS told
+JOIN ledger.duty_changes USING (change_id)
+WHERE receiver = %(receiver)s AND told.at = (SELECT max(at) FROM ledger.duty_told WHERE receiver = %(receiver)s);
 
 -- name: confirm :: nothing; this receiver has confirmed these changes
 INSERT INTO ledger.duty_told (change_id, receiver, at)
