@@ -21,12 +21,6 @@ from sluice.watching import now as watching
 
 # Kinds of which all subjects are named each time.
 COMPLETE = frozenset({"disk"})
-# Reports that are older than so many of their refreshes are stale, and none is that is younger than an hour.
-_REFRESHES = 3
-_STALE_SECONDS = 3600.0
-# Housekeeping has so long to seal what is old enough.
-_SEALING_DAYS = 1.0
-_MOST_UNSEALED = 10_001
 
 
 def conditions(connection: Connection, settings: Settings, now: datetime) -> tuple[list[Condition], frozenset[str]]:
@@ -117,13 +111,10 @@ def _reports(connection: Connection, settings: Settings, now: datetime) -> Condi
     if trouble:
         since = (said["failed_refresh"] or {}).get("failed_at") if trouble[0] is status.ReportsTrouble.FAILED else None
         return Condition("reports", "reports", trouble[0].value, since, {"why": trouble[1]})
-    pace = queries.one(connection, "ledger/duty.refresh_pace", now=now)
-    if pace is None:
+    age = status.stale_seconds(settings, said["reports"], now)
+    if age is None:
         return Condition("reports", "reports", FINE)
-    every = max(settings.report_every_seconds, pace["took"] / settings.report_share)
-    is_stale = pace["age"] > max(_REFRESHES * every, _STALE_SECONDS)
-    numbers = {"age_seconds": round(pace["age"])} if is_stale else {}
-    return Condition("reports", "reports", "stale" if is_stale else FINE, pace["as_of"] if is_stale else None, numbers)
+    return Condition("reports", "reports", "stale", said["reports"]["as_of"], {"age_seconds": round(age)})
 
 
 def _refused(landed: Mapping[str, Any]) -> Condition:
@@ -135,9 +126,8 @@ def _refused(landed: Mapping[str, Any]) -> Condition:
 
 
 def _archive(connection: Connection, settings: Settings, now: datetime) -> Condition:
-    cutoff = now - timedelta(days=settings.keep_archive_days + _SEALING_DAYS)
-    row = queries.row(connection, "ledger/duty.unsealed", cutoff=cutoff, most=_MOST_UNSEALED)
-    if not row["files"]:
+    row = status.unsealed(settings, connection, now)
+    if row is None:
         return Condition("archive", "archive", FINE)
     return Condition("archive", "archive", "unsealed", None, {"files": row["files"], "oldest": f"{row['oldest']:%F}"})
 

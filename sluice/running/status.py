@@ -25,9 +25,10 @@ Connection = psycopg.Connection[dict[str, Any]]
 HEALTHY, UNHEALTHY, NOT_RUNNING = 0, 1, 3
 SHOWN = 5
 NEWEST = 100_000
-# keep_house merges before it seals, and may have a bad day.
-_UNSEALED_DAYS = 2
-_STALE_SECONDS = 6 * 3600
+# Housekeeping has so long to seal what is old enough.
+UNSEALED_DAYS = 1
+# Reports that are older than so many of their refreshes are stale, and none is that is younger than an hour.
+_REFRESHES, _STALE_SECONDS = 3, 3600
 
 
 def ledger_report(connection: Connection, *, everything: bool = True) -> dict[str, Any]:
@@ -71,8 +72,8 @@ def reports(connection: Connection) -> dict[str, Any]:
     except psycopg.Error as error:
         if connection.broken:
             raise
-        error_of = {"as_of": None, "changes_waiting": None, "differences": None, "error": refresh.first_line(error)}
-        return {"reports": error_of, "failed_refresh": None}
+        nothing = dict.fromkeys(("as_of", "seconds", "changes_waiting", "differences"))
+        return {"reports": nothing | {"error": refresh.first_line(error)}, "failed_refresh": None}
 
 
 def report(pipeline: Pipeline) -> dict[str, Any]:
@@ -296,26 +297,41 @@ def expiry_problems(connection: Connection) -> list[str]:
     ]
 
 
+def unsealed(settings: Settings, connection: Connection, now: datetime.datetime) -> dict[str, Any] | None:
+    """How many ``files`` should have been sealed by now and are not, and the ``oldest``: keep_house does not run, or
+    cannot verify them. What no merge has seen waits for that."""
+    cutoff = now - datetime.timedelta(days=settings.keep_archive_days + UNSEALED_DAYS)
+    row = queries.row(connection, "ledger/status.unsealed", cutoff=cutoff, most=NEWEST)
+    return row if row["files"] else None
+
+
 def sealing_problems(settings: Settings, connection: Connection) -> list[str]:
-    """Files that should have been sealed by now, and are not: keep_house does not run, or cannot verify them."""
-    days = settings.keep_archive_days + _UNSEALED_DAYS
-    row = queries.row(connection, "ledger/status.unsealed", seconds=86_400 * days, most=NEWEST)
-    if not row["files"]:
+    """What ``unsealed`` finds, in words."""
+    row = unsealed(settings, connection, datetime.datetime.now(datetime.UTC))
+    if row is None:
         return []
     return [
-        f"{row['files']:,} archived files are older than {days:g} days and not sealed, the oldest of "
-        f"{_when(row['oldest'])}: look at the last runs of DAG keep_house, whose task seal_archive says why"
+        f"{row['files']:,} archived files are older than {settings.keep_archive_days + UNSEALED_DAYS:g} days and not "
+        f"sealed, the oldest of {_when(row['oldest'])}: look at the last runs of DAG keep_house, whose task "
+        "seal_archive says why"
     ]
 
 
-def stale_problems(
-    settings: Settings, reports: dict[str, Any] | None, now: datetime.datetime | None = None
-) -> list[str]:
-    """Reports that no longer follow: changes wait, and nobody has counted them for long."""
+def stale_seconds(settings: Settings, reports: dict[str, Any] | None, now: datetime.datetime) -> float | None:
+    """How old reports are that no longer follow: changes wait, and nobody has counted them for long. None: they do.
+
+    A refresh of the schedule waits until its share of the time is over, so one that took long is followed later.
+    """
     if not reports or reports["as_of"] is None or not reports["changes_waiting"]:
-        return []
-    age = ((now or datetime.datetime.now(datetime.UTC)) - reports["as_of"]).total_seconds()
-    if age < max(_STALE_SECONDS, 4 * settings.report_every_seconds):
+        return None
+    age: float = (now - reports["as_of"]).total_seconds()
+    every = max(settings.report_every_seconds, reports["seconds"] / settings.report_share)
+    return age if age > max(_REFRESHES * every, _STALE_SECONDS) else None
+
+
+def stale_problems(settings: Settings, reports: dict[str, Any] | None) -> list[str]:
+    """What ``stale_seconds`` finds, in words."""
+    if reports is None or stale_seconds(settings, reports, datetime.datetime.now(datetime.UTC)) is None:
         return []
     return [
         f"the reports are stale: as of {_when(reports['as_of'])}, and {reports['changes_waiting']:,} changes wait: "

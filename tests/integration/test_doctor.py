@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -302,16 +302,14 @@ def test_the_status_says_what_uses_the_disk(running: Instance) -> None:
 def test_the_status_names_archives_that_nobody_seals(running: Instance, connection: Connection, load: Land) -> None:
     load(table(event(1)))
     assert "not sealed" not in str(status.report(running)["problems"])
-    connection.execute("UPDATE ledger.files SET loaded_at = now() - interval '33 days'")
-    assert "1 archived files are older than 32 days and not sealed" in str(status.report(running)["problems"])
+    connection.execute("UPDATE ledger.files SET merged_at = now(), loaded_at = now() - interval '33 days'")
+    assert "1 archived files are older than 31 days and not sealed" in str(status.report(running)["problems"])
 
 
 def test_the_status_names_reports_that_no_longer_follow() -> None:
-    from datetime import UTC, datetime
-
-    now = datetime(2026, 11, 30, 12, tzinfo=UTC)
-    reports = {"as_of": now - timedelta(hours=7), "changes_waiting": 3}
-    assert "the reports are stale" in status.stale_problems(Settings(), reports, now)[0]
-    assert status.stale_problems(Settings(), reports | {"changes_waiting": 0}, now) == []
-    assert status.stale_problems(Settings(), reports | {"as_of": now - timedelta(hours=5)}, now) == []
-    assert status.stale_problems(Settings(report_every_seconds=7200), reports, now) == []
+    now = datetime.now(UTC)
+    reports = {"as_of": now - timedelta(minutes=61), "changes_waiting": 3, "seconds": 1.0}
+    assert "the reports are stale" in status.stale_problems(Settings(), reports)[0]
+    assert status.stale_problems(Settings(), reports | {"changes_waiting": 0}) == []
+    assert status.stale_problems(Settings(), reports | {"as_of": now - timedelta(minutes=59)}) == []
+    assert status.stale_problems(Settings(report_every_seconds=7200), reports) == []

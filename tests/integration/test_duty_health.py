@@ -153,6 +153,10 @@ def test_reports_that_fail_differ_or_grow_old_have_a_state_each(
         "INSERT INTO report.last_refresh (built_by, as_of, zone, changes, seconds, is_whole, events, sales, revenue) "
         "VALUES ('test', now() - %s * interval '1 minute', 'UTC', 0, %s, false, 0, 0, 0)"
     )
+    connection.execute(published, [61, 1])
+    assert state(writer, settings, "reports") == FINE, "nothing has changed since"
+    connection.execute("DELETE FROM report.last_refresh")
+    connection.execute("INSERT INTO ledger.report_changes (feed, day) VALUES ('events', '2026-11-01')")
     connection.execute(published, [59, 1])
     assert state(writer, settings, "reports") == FINE
     connection.execute("DELETE FROM report.last_refresh")

@@ -120,17 +120,3 @@ WHERE at < %(cutoff)s
 
 -- name: judged_contracts :: a row a contract file that was judged in the folder as it is now: what is wrong with it, or nothing
 SELECT file, problem FROM ledger.contracts WHERE seen_under = %(digest)s ORDER BY file;
-
--- name: refresh_pace :: one row once reports are published: how many seconds ago, and how long that took
-SELECT extract(epoch FROM %(now)s - as_of)::float8 AS age, seconds::float8 AS took, as_of
-FROM report.last_refresh;
-
--- name: unsealed :: one row: files that were loaded before the cutoff, that a merge has seen, and that are not sealed
-SELECT count(*) AS files, min(loaded_at) AS oldest
-FROM (
-    SELECT loaded_at
-    FROM ledger.files
-    WHERE state = 'loaded' AND sealed_at IS NULL AND merged_at IS NOT NULL AND loaded_at < %(cutoff)s
-    ORDER BY loaded_at
-    LIMIT %(most)s
-) AS counted;

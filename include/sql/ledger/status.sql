@@ -66,10 +66,11 @@ FROM ledger.streams
 ORDER BY epoch DESC
 LIMIT 1;
 
--- name: reports :: one row once reports are published: their moment, how many changes wait for the next refresh (no more
--- than 100,000 are counted), and how many units or rows the last comparison found that differ
+-- name: reports :: one row once reports are published: their moment, how many seconds that took, how many changes wait for the
+-- next refresh (no more than 100,000 are counted), and how many units or rows the last comparison found that differ
 SELECT
     as_of,
+    seconds::float8 AS seconds,
     (SELECT count(*) FROM (SELECT FROM ledger.report_changes LIMIT 100000) AS waiting) AS changes_waiting,
     (
         SELECT differences
@@ -96,13 +97,13 @@ CROSS JOIN LATERAL (SELECT ledger.changes_waiting(begins, ends) AS waiting) AS c
 WHERE waiting > 0
 ORDER BY begins;
 
--- name: unsealed :: one row: loaded files of so many seconds ago that are not sealed (%(most)s are counted at most), the oldest
+-- name: unsealed :: one row: files loaded before the cutoff, seen by a merge, and not sealed (%(most)s are counted at most)
 SELECT count(*) AS files, min(loaded_at) AS oldest
 FROM (
     SELECT loaded_at
     FROM ledger.files
-    WHERE state = 'loaded' AND sealed_at IS NULL AND loaded_at < now() - make_interval(secs => %(seconds)s::float8)
-    ORDER BY loaded_at, file_id
+    WHERE state = 'loaded' AND sealed_at IS NULL AND merged_at IS NOT NULL AND loaded_at < %(cutoff)s
+    ORDER BY loaded_at
     LIMIT %(most)s
 ) AS unsealed;
 
