@@ -1,7 +1,7 @@
 """Makes an event of the asset ``events_by_day`` for each day of which events arrived, the day being its partition key.
 
 A trigger of Airflow 3.3 cannot give an event of an asset a partition key, a task can: so with SLUICE_ASSET_BY_DAY=on
-this DAG runs when files arrive. Otherwise it has no schedule: a run costs seconds of a core for each arrival.
+this DAG runs when files arrive. Otherwise it has no schedule: each arrival would have Airflow start a task.
 """
 
 from __future__ import annotations
